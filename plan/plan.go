@@ -1,0 +1,121 @@
+// Package plan is where the two planes meet: the compiled configuration as the data plane reads it.
+//
+// A Snapshot is immutable from the moment it is published: the control plane builds it, publishes it by one atomic store,
+// and every shard reads it without a lock. Nothing in it refers to a file, a name to be resolved or a connection.
+//
+// It may import routing and the standard library only, and is imported by both planes.
+package plan
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/uringproxy/uringproxy/routing"
+)
+
+// Snapshot is one compiled configuration.
+type Snapshot struct {
+	// Generation counts snapshots from 1; a later one has a greater number.
+	Generation uint64
+	// Source says where it came from, for logs: a file's path or "embedded default".
+	Source  string
+	Created time.Time
+
+	Listeners []Listener
+	Routes    []Route
+	Services  []Service
+	Limits    Limits
+	Timeouts  Timeouts
+	Forward   Forward
+	AccessLog AccessLog
+}
+
+// Listener is one address we accept on. Its index in Snapshot.Listeners is stable while the process lives.
+type Listener struct {
+	Name string
+	// Addr is the IP address and port; Unix the socket's path when it is a unix socket. One of them is set.
+	Addr netip.AddrPort
+	Unix string
+	// Trusted holds the client networks whose forwarding headers are believed.
+	Trusted []netip.Prefix
+	// Table maps host and path to an index in Snapshot.Routes.
+	Table *routing.Table
+}
+
+// Route is what a match leads to.
+type Route struct {
+	Name    string
+	Service int // index in Snapshot.Services
+}
+
+// Service is a set of equivalent endpoints.
+type Service struct {
+	Name string
+	// ID is the same in every snapshot in which a service of this name exists, so that a shard's position in
+	// Cycle outlives a reload.
+	ID        uint32
+	Endpoints []Endpoint
+	// Cycle is the order in which endpoints are used: indexes into Endpoints, weights smoothed out
+	// (smooth weighted round robin), at least one entry.
+	Cycle []uint16
+}
+
+// Endpoint is one address of a service.
+type Endpoint struct {
+	// ID is the same in every snapshot for the same address, so that pooled connections outlive a reload.
+	ID uint32
+	// Name is how the user wrote it, for logs.
+	Name string
+	// Addr, or Unix when it is a unix socket.
+	Addr netip.AddrPort
+	Unix string
+}
+
+// Limits bound what a client or an upstream may make us hold. Zero means no limit where it says so.
+type Limits struct {
+	Connections      int   // clients in total
+	ConnectionsPerIP int   // clients per address; 0: no limit
+	LineBytes        int   // request line
+	HeaderBytes      int   // whole message head
+	HeaderCount      int   // fields in a head
+	BodyBytes        int64 // request body; 0: no limit
+	UpstreamPool     int   // idle connections kept per endpoint, over all shards
+	UpstreamConns    int   // connections per endpoint, over all shards; 0: no limit
+	RequestsPerConn  int   // requests on one client connection; 0: no limit
+	BodyRateBytes    int   // least bytes per second of a body in either direction, averaged over BodyRateWindow; 0: none
+	BuffersPerShard  int64 // bytes of buffer memory a shard may use
+}
+
+// Timeouts bound how long we wait.
+type Timeouts struct {
+	Header         time.Duration // from a request's first byte to the end of its head
+	Idle           time.Duration // between requests
+	Connect        time.Duration // to an endpoint
+	FirstByte      time.Duration // from the end of the request to the response's first byte
+	UpstreamIdle   time.Duration // an unused connection to an endpoint
+	BodyRateWindow time.Duration // see Limits.BodyRateBytes
+	Linger         time.Duration // reading on after an early response, so that the client gets to see it
+	Drain          time.Duration // finishing running requests at shutdown
+}
+
+// Forward says what upstreams are told about the client.
+type Forward struct {
+	XForwarded bool // X-Forwarded-For, -Proto, -Host, -Port
+	Forwarded  bool // RFC 7239
+	RequestID  bool // X-Request-Id
+	Via        bool // RFC 9110, section 7.6.3
+}
+
+// LogFormat is the form of an access log line.
+type LogFormat uint8
+
+const (
+	LogJSON LogFormat = iota
+	LogCLF            // the "combined" variant of the common log format
+)
+
+// AccessLog says where requests are recorded. It is off when Path is empty.
+type AccessLog struct {
+	Path   string // "stderr", "stdout" or a file
+	Format LogFormat
+}
