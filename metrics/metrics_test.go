@@ -1,0 +1,187 @@
+package metrics
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+)
+
+func TestNamesAreCompleteAndDistinct(t *testing.T) {
+	seen := map[string]bool{}
+	note := func(kind, name string) {
+		t.Helper()
+		if name == "" || seen[kind+name] {
+			t.Errorf("%s has an empty or repeated name %q", kind, name)
+		}
+		seen[kind+name] = true
+	}
+	for c := range counters {
+		note("counter", c.String())
+	}
+	for g := range gauges {
+		note("gauge", g.String())
+	}
+	for m := range timings {
+		note("timing", m.String())
+	}
+	for r := None + 1; r < reasons; r++ {
+		note("label", r.Label())
+		note("reason", r.String())
+		if r.Text() == "" || r.While() == "" {
+			t.Errorf("reason %d lacks a text or a phrase", r)
+		}
+		if strings.Trim(r.Label(), "abcdefghijklmnopqrstuvwxyz_") != "" {
+			t.Errorf("label %q has other characters than a-z and _", r.Label())
+		}
+	}
+	if None.String() != "none" || None.Label() != "" || None.While() != "" {
+		t.Error("None must have no label and no phrase")
+	}
+}
+
+func TestStatusClass(t *testing.T) {
+	for status, want := range map[int]Counter{
+		0: RequestsUnanswered, 101: Requests1xx, 200: Requests2xx, 299: Requests2xx, 304: Requests3xx,
+		404: Requests4xx, 599: Requests5xx, 600: RequestsUnanswered, 999: RequestsUnanswered, -1: RequestsUnanswered,
+	} {
+		if got := StatusClass(status); got != want {
+			t.Errorf("StatusClass(%d) = %v, want %v", status, got, want)
+		}
+	}
+}
+
+func TestSnapshotAddsShardsUp(t *testing.T) {
+	set := NewSet(2)
+	a, b := set.Shard(0), set.Shard(1)
+	for range 3 {
+		a.Served(200, 5_000_000, 4_000_000, 9_000)
+	}
+	b.Served(502, 1_000_000, -1, 20_000)
+	b.Error(TimeoutConnect)
+	b.Error(None)
+	a.Refuse(LimitConnsPerIP)
+	a.Up(ConnsActive)
+	a.Up(ConnsActive)
+	b.Up(ConnsActive)
+	b.Down(ConnsActive)
+	b.Set(UpstreamConnsIdle, 7)
+	a.Add(BytesToClients, 100)
+	b.Add(BytesToClients, 11)
+	set.Reloads.Add(1)
+
+	s := set.Snapshot()
+	check := func(what string, got, want uint64) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%s = %d, want %d", what, got, want)
+		}
+	}
+	check("requests", s.Requests(), 4)
+	check("2xx", s.Counter(Requests2xx), 3)
+	check("bytes", s.Counter(BytesToClients), 111)
+	check("active", uint64(s.Gauge(ConnsActive)), 2)
+	check("idle", uint64(s.Gauge(UpstreamConnsIdle)), 7)
+	check("errors", s.Errors(TimeoutConnect), 1)
+	check("no error", s.Errors(None), 0)
+	check("refused", s.Refused(LimitConnsPerIP), 1)
+	check("first bytes", s.Timing(FirstByteTime).Count, 3)
+	check("durations", s.Timing(RequestDuration).Count, 4)
+	check("own mean", s.Timing(OwnTime).Mean(), (3*9_000+20_000)/4)
+	check("reloads", s.Reloads, 1)
+}
+
+func TestSummary(t *testing.T) {
+	set := NewSet(1)
+	if got, want := set.Snapshot().String(), "served 0 requests"; got != want {
+		t.Errorf("summary is %q, want %q", got, want)
+	}
+	s := set.Shard(0)
+	s.Served(200, 1, 1, 1)
+	s.Error(BadRequestHead)
+	s.Error(UpstreamConnect)
+	s.Error(UpstreamConnect)
+	s.Refuse(LimitConns)
+	s.Inc(LogDropped)
+	want := "served 1 request, 3 errors (2 connection failed while connecting to upstream, " +
+		"1 malformed request while reading request head), " +
+		"refused 1 connection (1 limit of connections while accepting connection), lost 1 log line"
+	if got := set.Snapshot().String(); got != want {
+		t.Errorf("summary is\n%q, want\n%q", got, want)
+	}
+}
+
+// Readers must see whole values that only grow while the writer works; the race detector watches.
+func TestReadWhileWriting(t *testing.T) {
+	const n = 20_000
+	set := NewSet(1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		s := set.Shard(0)
+		for range n {
+			s.Served(200, 1_000_000, 900_000, 5_000)
+			s.Error(UpstreamHead)
+			s.Up(ConnsActive)
+		}
+	})
+	var last uint64
+	for last < n {
+		now := set.Snapshot().Requests()
+		if now < last {
+			t.Fatalf("counter went from %d to %d", last, now)
+		}
+		last = now
+	}
+	wg.Wait()
+	if d := set.Snapshot().Timing(RequestDuration); d.Count != n || d.Sum != n*1_000_000 || d.Max != 1_000_000 {
+		t.Errorf("%d values, sum %d, max %d", d.Count, d.Sum, d.Max)
+	}
+}
+
+func TestShardsShareNoCacheLine(t *testing.T) {
+	set := NewSet(2)
+	end := uintptr(unsafe.Pointer(&set.shards[0].histograms)) + unsafe.Sizeof(set.shards[0].histograms)
+	next := uintptr(unsafe.Pointer(&set.shards[1].counters))
+	if next-end < cacheLine {
+		t.Errorf("only %d bytes between two shards' data", next-end)
+	}
+}
+
+func TestRecordingDoesNotAllocate(t *testing.T) {
+	s := NewSet(1).Shard(0)
+	if n := testing.AllocsPerRun(100, func() { recordExchange(s) }); n != 0 {
+		t.Errorf("%v allocations per exchange", n)
+	}
+}
+
+// recordExchange is all that one proxied request writes.
+func recordExchange(s *Shard) {
+	s.Up(ExchangesActive)
+	s.Inc(UpstreamReuses)
+	s.Add(BytesFromClients, 120)
+	s.Add(BytesToUpstreams, 180)
+	s.Add(BytesFromUpstreams, 900)
+	s.Add(BytesToClients, 960)
+	s.Error(None)
+	s.Down(UpstreamConnsIdle)
+	s.Up(UpstreamConnsIdle)
+	s.Served(200, 812_345, 640_123, 7_321)
+	s.Observe(TurnTime, 21_000)
+	s.Down(ExchangesActive)
+}
+
+func BenchmarkExchange(b *testing.B) {
+	s := NewSet(1).Shard(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		recordExchange(s)
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	set := NewSet(2)
+	b.ReportAllocs()
+	for b.Loop() {
+		set.Snapshot()
+	}
+}

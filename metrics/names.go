@@ -1,0 +1,83 @@
+package metrics
+
+// Counter names a number of a Shard that only grows.
+type Counter uint8
+
+const (
+	ConnsAccepted      Counter = iota // client connections accepted
+	ConnsClosedPeer                   // ended by the client between requests
+	ConnsClosedDone                   // ended by us as agreed: Connection: close, HTTP/1.0, request limit
+	ConnsClosedIdle                   // ended by the keep-alive timeout
+	ConnsClosedDrain                  // ended by a shutdown or by a listener that went away
+	ConnsClosedError                  // ended by a fault or limit that has a Reason
+	AcceptPauses                      // times that accepting was stopped because a limit was reached
+	RequestsUnanswered                // exchanges without a response, such as those whose client left
+	Requests1xx                       // exchanges by the class of their final status: 101 is the only one here
+	Requests2xx
+	Requests3xx
+	Requests4xx
+	Requests5xx
+	Retries            // exchanges tried again on a fresh connection
+	UpstreamConnects   // connections opened to endpoints
+	UpstreamReuses     // exchanges that took a pooled connection
+	UpstreamIdleClosed // pooled connections closed, by either side, without having failed an exchange
+	BytesFromClients   // bytes on the wire, heads and framing included
+	BytesToClients
+	BytesFromUpstreams
+	BytesToUpstreams
+	LogDropped // access log lines lost because the ring was full
+	counters
+)
+
+var counterNames = [counters]string{
+	"connections accepted", "connections closed by peer", "connections closed as agreed",
+	"connections closed idle", "connections closed by drain", "connections closed by error", "accept pauses",
+	"requests unanswered", "requests 1xx", "requests 2xx", "requests 3xx", "requests 4xx", "requests 5xx", "retries",
+	"upstream connects", "upstream reuses", "upstream idle closed",
+	"bytes from clients", "bytes to clients", "bytes from upstreams", "bytes to upstreams", "log lines dropped",
+}
+
+func (c Counter) String() string { return counterNames[c] }
+
+// StatusClass is the counter of exchanges with that final status.
+func StatusClass(status int) Counter {
+	if class := uint(status) / 100; class <= 5 {
+		return RequestsUnanswered + Counter(class)
+	}
+	return RequestsUnanswered
+}
+
+// Gauge names a number of a Shard that goes up and down.
+type Gauge uint8
+
+const (
+	ConnsActive       Gauge = iota // client connections open
+	ExchangesActive                // requests being worked on
+	UpstreamConnsOpen              // connections to endpoints, idle ones included
+	UpstreamConnsIdle              // connections to endpoints that wait in a pool
+	gauges
+)
+
+var gaugeNames = [gauges]string{
+	"connections active", "exchanges active", "upstream connections open", "upstream connections idle",
+}
+
+func (g Gauge) String() string { return gaugeNames[g] }
+
+// Timing names something that is timed, in nanoseconds.
+type Timing uint8
+
+const (
+	RequestDuration Timing = iota // from a request's first byte to its response's last
+	FirstByteTime                 // from the request sent to the upstream's first byte
+	ConnectTime                   // opening a connection to an endpoint
+	OwnTime                       // the part of RequestDuration that was spent in this program
+	TurnTime                      // one turn of a shard's loop, without its wait
+	timings
+)
+
+var timingNames = [timings]string{
+	"request duration", "upstream first byte", "upstream connect", "own time", "loop turn",
+}
+
+func (t Timing) String() string { return timingNames[t] }

@@ -1,0 +1,116 @@
+package metrics
+
+// Reason says why an exchange failed or a connection was refused. The access log writes it, and each has a counter.
+type Reason uint8
+
+const (
+	None Reason = iota
+
+	ClientGoneHead // the client closed or reset the connection
+	ClientGoneBody
+	ClientGoneWait
+	ClientGoneSend
+	BadRequestHead // what the client sent is not HTTP as we accept it
+	BadRequestBody
+	UnsupportedRequest
+	TimeoutRequestHead
+	TimeoutRequestBody
+	TimeoutSendResponse
+
+	NoRoute
+	NoUpstream
+
+	UpstreamConnect // the upstream refused, closed or reset the connection
+	UpstreamSend
+	UpstreamHead
+	UpstreamBody
+	BadResponseHead // what the upstream sent is not HTTP as we accept it
+	BadResponseBody
+	TimeoutConnect
+	TimeoutSendRequest
+	TimeoutResponseHead
+	TimeoutResponseBody
+
+	LimitRequestLine
+	LimitRequestHead
+	LimitRequestBody
+	LimitResponseHead
+	LimitConns
+	LimitConnsPerIP
+	LimitUpstreamConns
+	LimitBuffers
+	LimitDescriptors
+
+	ShuttingDown
+	InternalError
+	reasons
+)
+
+const (
+	choosingRoute    = "choosing a route"
+	choosingUpstream = "choosing an upstream"
+	connecting       = "connecting to upstream"
+	sendingRequest   = "sending request"
+	readingHead      = "reading response head"
+	readingBody      = "reading response body"
+	requestHead      = "reading request head"
+	requestBody      = "reading request body"
+	waiting          = "waiting for upstream"
+	sendingResponse  = "sending response"
+	accepting        = "accepting connection"
+)
+
+// reasonTable has a line for each Reason: its label for machines, what happened, and while doing what.
+var reasonTable = [reasons]struct{ label, text, while string }{
+	None:                {},
+	ClientGoneHead:      {"client_gone_head", "client closed connection", requestHead},
+	ClientGoneBody:      {"client_gone_body", "client closed connection", requestBody},
+	ClientGoneWait:      {"client_gone_wait", "client closed connection", waiting},
+	ClientGoneSend:      {"client_gone_send", "client closed connection", sendingResponse},
+	BadRequestHead:      {"bad_request_head", "malformed request", requestHead},
+	BadRequestBody:      {"bad_request_body", "malformed request", requestBody},
+	UnsupportedRequest:  {"unsupported_request", "unsupported request", requestHead},
+	TimeoutRequestHead:  {"timeout_request_head", "timeout", requestHead},
+	TimeoutRequestBody:  {"timeout_request_body", "timeout", requestBody},
+	TimeoutSendResponse: {"timeout_send_response", "timeout", sendingResponse},
+	NoRoute:             {"no_route", "no route", choosingRoute},
+	NoUpstream:          {"no_upstream", "no upstream", choosingUpstream},
+	UpstreamConnect:     {"upstream_connect", "connection failed", connecting},
+	UpstreamSend:        {"upstream_send", "connection lost", sendingRequest},
+	UpstreamHead:        {"upstream_head", "connection lost", readingHead},
+	UpstreamBody:        {"upstream_body", "connection lost", readingBody},
+	BadResponseHead:     {"bad_response_head", "malformed response", readingHead},
+	BadResponseBody:     {"bad_response_body", "malformed response", readingBody},
+	TimeoutConnect:      {"timeout_connect", "timeout", connecting},
+	TimeoutSendRequest:  {"timeout_send_request", "timeout", sendingRequest},
+	TimeoutResponseHead: {"timeout_response_head", "timeout", readingHead},
+	TimeoutResponseBody: {"timeout_response_body", "timeout", readingBody},
+	LimitRequestLine:    {"limit_request_line", "limit of request line", requestHead},
+	LimitRequestHead:    {"limit_request_head", "limit of request head", requestHead},
+	LimitRequestBody:    {"limit_request_body", "limit of request body", requestBody},
+	LimitResponseHead:   {"limit_response_head", "limit of response head", readingHead},
+	LimitConns:          {"limit_connections", "limit of connections", accepting},
+	LimitConnsPerIP:     {"limit_connections_per_ip", "limit of connections per address", accepting},
+	LimitUpstreamConns:  {"limit_upstream_connections", "limit of upstream connections", choosingUpstream},
+	LimitBuffers:        {"limit_buffers", "limit of buffer memory", requestHead},
+	LimitDescriptors:    {"limit_descriptors", "limit of file descriptors", accepting},
+	ShuttingDown:        {"shutting_down", "shutting down", requestHead},
+	InternalError:       {"internal_error", "internal error", choosingRoute},
+}
+
+// Label is a name in lower case and underscores; empty for None.
+func (r Reason) Label() string { return reasonTable[r].label }
+
+// Text says what happened, such as "timeout"; empty for None.
+func (r Reason) Text() string { return reasonTable[r].text }
+
+// While says what we were doing, such as "connecting to upstream"; empty for None.
+func (r Reason) While() string { return reasonTable[r].while }
+
+// String is Text and While in one phrase: "timeout while connecting to upstream".
+func (r Reason) String() string {
+	if r == None {
+		return "none"
+	}
+	return r.Text() + " while " + r.While()
+}

@@ -1,0 +1,112 @@
+package metrics
+
+import (
+	"sort"
+	"strconv"
+	"sync/atomic"
+)
+
+// Set is the metrics of the whole process.
+type Set struct {
+	// Reloads and ReloadsFailed count configuration changes; any goroutine may add to them.
+	Reloads, ReloadsFailed atomic.Uint64
+
+	shards []Shard
+}
+
+// NewSet makes the metrics of n shards.
+func NewSet(n int) *Set { return &Set{shards: make([]Shard, n)} }
+
+// Shard is the part that shard i writes.
+func (s *Set) Shard(i int) *Shard { return &s.shards[i] }
+
+// Snapshot adds up all shards. It may be called at any time and disturbs nobody.
+func (s *Set) Snapshot() *Snapshot {
+	sum := &Snapshot{Reloads: s.Reloads.Load(), ReloadsFailed: s.ReloadsFailed.Load()}
+	for i := range s.shards {
+		s.shards[i].addTo(sum)
+	}
+	return sum
+}
+
+// Snapshot is the values of a Set at one time; it belongs to its reader.
+type Snapshot struct {
+	Reloads, ReloadsFailed uint64
+
+	counters [counters]uint64
+	gauges   [gauges]int64
+	errors   [reasons]uint64
+	refused  [reasons]uint64
+	timings  [timings]Distribution
+}
+
+// Counter is the value of c.
+func (s *Snapshot) Counter(c Counter) uint64 { return s.counters[c] }
+
+// Gauge is the value of g, the sum over all shards.
+func (s *Snapshot) Gauge(g Gauge) int64 { return s.gauges[g] }
+
+// Errors is the number of exchanges that failed for reason r.
+func (s *Snapshot) Errors(r Reason) uint64 { return s.errors[r] }
+
+// Refused is the number of client connections that were turned away for reason r.
+func (s *Snapshot) Refused(r Reason) uint64 { return s.refused[r] }
+
+// Timing is the distribution of t, in nanoseconds.
+func (s *Snapshot) Timing(t Timing) *Distribution { return &s.timings[t] }
+
+// Requests is the number of exchanges that ended, whatever their end.
+func (s *Snapshot) Requests() uint64 {
+	var n uint64
+	for c := RequestsUnanswered; c <= Requests5xx; c++ {
+		n += s.counters[c]
+	}
+	return n
+}
+
+// String is one line for the log: what was served, and what went wrong, most frequent first.
+func (s *Snapshot) String() string {
+	b := []byte("served ")
+	b = appendCount(b, s.Requests(), "request")
+	b = appendReasons(b, ", ", "error", &s.errors)
+	b = appendReasons(b, ", refused ", "connection", &s.refused)
+	if n := s.counters[LogDropped]; n > 0 {
+		b = appendCount(append(b, ", lost "...), n, "log line")
+	}
+	return string(b)
+}
+
+// appendReasons appends the sum of counts and, in brackets, each reason; nothing when the sum is zero.
+func appendReasons(b []byte, before, noun string, counts *[reasons]uint64) []byte {
+	var sum uint64
+	var found []Reason
+	for r := range reasons {
+		if counts[r] > 0 {
+			sum += counts[r]
+			found = append(found, r)
+		}
+	}
+	if sum == 0 {
+		return b
+	}
+	sort.SliceStable(found, func(i, j int) bool { return counts[found[i]] > counts[found[j]] })
+	b = appendCount(append(b, before...), sum, noun)
+	for i, r := range found {
+		sep := ", "
+		if i == 0 {
+			sep = " ("
+		}
+		b = strconv.AppendUint(append(b, sep...), counts[r], 10)
+		b = append(append(b, ' '), r.String()...)
+	}
+	return append(b, ')')
+}
+
+func appendCount(b []byte, n uint64, noun string) []byte {
+	b = strconv.AppendUint(b, n, 10)
+	b = append(append(b, ' '), noun...)
+	if n != 1 {
+		b = append(b, 's')
+	}
+	return b
+}
