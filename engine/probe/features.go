@@ -1,0 +1,51 @@
+package probe
+
+// features is the table of everything we use beyond the common ground of Linux. KERNEL_REQUIREMENTS.md is made
+// from it, doctor prints it, and the choice of engine and tier follows from it.
+var features = []Feature{
+	{"epoll", "waiting for many sockets at once", Version{2, 6}, T0, probeEpoll},
+	{"EPOLLRDHUP", "knowing the peer's end of stream without an extra read", Version{2, 6}, T0, probeRDHUP},
+	{"eventfd", "waking a shard from another thread", Version{2, 6}, T0, probeEventFD},
+	{"SO_REUSEPORT", "one listening socket per shard, the kernel spreads the connections", Version{3, 9}, T0, probeReusePort},
+	{"epoll_pwait2", "timeouts finer than a millisecond; without it they are rounded up", Version{5, 11}, Optional,
+		probePwait2},
+
+	{"io_uring", "the ring itself", Version{5, 1}, T1, probeRing},
+	{"IORING_FEAT_SINGLE_MMAP", "both rings in one mapping", Version{5, 4}, T1, bit(featSingleMmap)},
+	{"IORING_FEAT_NODROP", "no completion is lost when the ring is full", Version{5, 5}, T1, bit(featNoDrop)},
+	{"IORING_FEAT_SUBMIT_STABLE", "an operation's arguments may go once it is submitted", Version{5, 5}, T1,
+		bit(featSubmitStable)},
+	{"IORING_FEAT_FAST_POLL", "waiting sockets cost no kernel thread", Version{5, 7}, T1, bit(featFastPoll)},
+	{"IORING_FEAT_EXT_ARG", "a timeout for the wait without an operation for it", Version{5, 11}, T1, bit(featExtArg)},
+	{"IORING_OP_POLL_ADD", "waiting on the shard's epoll set", Version{5, 1}, T1, op(opPollAdd)},
+	{"IORING_OP_SENDMSG", "sending from several buffers", Version{5, 3}, T1, op(opSendMsg)},
+	{"IORING_OP_CONNECT", "connecting to upstreams", Version{5, 5}, T1, op(opConnect)},
+	{"IORING_OP_ASYNC_CANCEL", "taking an operation back", Version{5, 5}, T1, op(opAsyncCancel)},
+	{"IORING_OP_SEND", "sending", Version{5, 6}, T1, op(opSend)},
+	{"IORING_OP_RECV", "receiving", Version{5, 6}, T1, op(opRecv)},
+	{"multishot POLL_ADD", "one operation for all wake-ups by the epoll set", Version{5, 13}, T1, probePollMulti},
+	{"buffer rings", "idle connections hold no receive buffer", Version{5, 19}, T1, probeBufRing},
+	{"multishot RECV", "one operation for all data of a connection", Version{6, 0}, T1, probeRecvMulti},
+
+	{"IORING_SETUP_CQSIZE", "a completion ring larger than the submission ring", Version{5, 5}, Optional,
+		flag(setupCQSize)},
+	{"IORING_SETUP_CLAMP", "ring sizes cut to the kernel's bounds instead of an error", Version{5, 6}, Optional,
+		flag(setupClamp)},
+	{"IORING_SETUP_SUBMIT_ALL", "one bad operation does not hold up the rest of a batch", Version{5, 18}, Optional,
+		flag(setupSubmitAll)},
+	{"registered ring descriptor", "entering the kernel without looking up the ring", Version{5, 18}, Optional,
+		probeRingFD},
+	{"IORING_SETUP_COOP_TASKRUN", "completions do not interrupt the shard", Version{5, 19}, Optional,
+		flag(setupCoopTaskrun)},
+	{"IORING_SETUP_SINGLE_ISSUER", "no locking between submitters", Version{6, 0}, Optional, flag(setupSingleIssuer)},
+	{"IORING_SETUP_DEFER_TASKRUN", "completions are worked off in the shard's wait, in batches", Version{6, 1}, Optional,
+		flag(setupSingleIssuer | setupDeferTaskrun)},
+	{"IORING_SETUP_NO_SQARRAY", "no index array between ring and operations", Version{6, 6}, Optional,
+		flag(setupNoSQArray)},
+
+	{"IORING_FEAT_MIN_TIMEOUT", "waiting a little longer for a fuller batch", Version{6, 12}, T2, bit(featMinTimeout)},
+	{"incremental buffer rings", "large bodies fill large buffers from several receives", Version{6, 12}, T2,
+		probeBufRingInc},
+	{"IORING_OP_EPOLL_WAIT", "accepts arrive with the other completions, without a call of their own",
+		Version{6, 15}, T3, op(opEpollWait)},
+}
