@@ -1,0 +1,68 @@
+package shard
+
+import (
+	"github.com/uringproxy/uringproxy/internal/invariant"
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// pins counts which snapshots are still in use. Exchanges name the one they started with by a small number, so that
+// they themselves stay free of pointers; a snapshot that is neither current nor pinned is forgotten, and the collector
+// takes it.
+type pins struct {
+	entries []pinned
+	free    []uint32
+	cur     uint32
+}
+
+type pinned struct {
+	snap *plan.Snapshot
+	refs int
+}
+
+func (p *pins) current() *plan.Snapshot {
+	if len(p.entries) == 0 {
+		return nil
+	}
+	return p.entries[p.cur].snap
+}
+
+// advance makes next current and returns what was. It may allocate: it runs once per configuration change.
+func (p *pins) advance(next *plan.Snapshot) *plan.Snapshot {
+	old, was := p.current(), p.cur
+	if n := len(p.free); n > 0 {
+		p.cur = p.free[n-1]
+		p.free = p.free[:n-1]
+	} else {
+		p.entries = append(p.entries, pinned{})
+		p.cur = uint32(len(p.entries) - 1)
+	}
+	p.entries[p.cur] = pinned{snap: next}
+	if old != nil {
+		p.forget(was)
+	}
+	return old
+}
+
+func (p *pins) pin() uint32 {
+	p.entries[p.cur].refs++
+	return p.cur
+}
+
+func (p *pins) unpin(i uint32) {
+	e := &p.entries[i]
+	if invariant.Enabled && e.refs <= 0 {
+		invariant.Fail("snapshot %d unpinned more often than pinned", i)
+	}
+	e.refs--
+	p.forget(i)
+}
+
+func (p *pins) forget(i uint32) {
+	if e := &p.entries[i]; i != p.cur && e.refs == 0 && e.snap != nil {
+		e.snap = nil
+		p.free = append(p.free, i)
+	}
+}
+
+// held is the number of snapshots still in use.
+func (p *pins) held() int { return len(p.entries) - len(p.free) }

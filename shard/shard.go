@@ -1,0 +1,225 @@
+// Package shard is one core: an event loop on a locked thread, and what the loop owns: an I/O backend, the connection
+// table, the buffer arena, the timer wheel, the clock, and the configuration snapshot that is current.
+//
+// Invariants: everything in a Shard but Post, Publish and Wake is used on the shard's thread only; a new snapshot is
+// adopted between two turns, never within one; a turn is one Poll and the work of its events, and nothing in it blocks.
+//
+// It imports engine and plan, and knows nothing of HTTP: what the events mean is the Handler's business (proxy).
+package shard
+
+import (
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// Handler is what a shard runs: the proxy's state machines. All methods are called on the shard's thread.
+type Handler interface {
+	// Event handles one event; it is valid during the call only.
+	Event(ev *engine.Event)
+	// Expired says that the deadline of a slot has passed. The deadline is cleared.
+	Expired(slot uint32)
+	// Adopt says that a new snapshot has become current; old is nil for the first.
+	Adopt(old *plan.Snapshot)
+	// TurnEnd comes after all events and deadlines of a turn.
+	TurnEnd()
+}
+
+// Config is what a shard is made of.
+type Config struct {
+	ID      int
+	CPU     int // core to pin the thread to; -1: none
+	Backend engine.Backend
+	Slots   int // connections of both sides
+	Memory  mem.Sizes
+}
+
+// Shard is one core's loop and all it owns.
+type Shard struct {
+	// Immutable after Start.
+	ID      int
+	Backend engine.Backend
+	Conns   *engine.Table
+	Mem     *mem.Arena
+	Wheel   *Wheel
+	cpu     int
+
+	// Owned by the shard's thread.
+	Stats   engine.Stats
+	handler Handler
+	clock   clock
+	pins    pins
+	stopped bool
+	events  [256]engine.Event
+
+	// Any goroutine.
+	mail      mailbox
+	published atomic.Pointer[plan.Snapshot]
+	done      chan struct{}
+	err       error // why the loop ended; valid after done
+}
+
+// New reserves a shard's memory. Nothing runs yet.
+func New(cfg Config) (*Shard, error) {
+	conns, err := engine.NewTable(cfg.Slots)
+	if err != nil {
+		return nil, err
+	}
+	arena, err := mem.NewArena(cfg.Memory)
+	if err != nil {
+		return nil, err
+	}
+	return &Shard{
+		ID: cfg.ID, cpu: cfg.CPU, Backend: cfg.Backend, Conns: conns, Mem: arena, Wheel: NewWheel(cfg.Slots),
+		clock: newClock(), done: make(chan struct{}),
+	}, nil
+}
+
+// Start locks a thread, opens the backend on it and runs the loop with the handler that attach returns; attach is called on
+// the shard's thread, when the backend is open. Start returns when the loop runs or could not be started.
+func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)) error {
+	s.published.Store(first)
+	ready := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it the ring it owns
+		defer close(s.done)
+		if err := s.open(attach); err != nil {
+			ready <- err
+			return
+		}
+		ready <- nil
+		s.err = s.loop()
+		s.Backend.Shutdown()
+	}()
+	return <-ready
+}
+
+func (s *Shard) open(attach func(*Shard) (Handler, error)) error {
+	if s.cpu >= 0 {
+		var set unix.CPUSet
+		set.Set(s.cpu)
+		if err := unix.SchedSetaffinity(0, &set); err != nil {
+			return fmt.Errorf("pin shard %d to core %d: %w", s.ID, s.cpu, err)
+		}
+	}
+	if err := s.Backend.Open(engine.Env{Conns: s.Conns, Mem: s.Mem, Stats: &s.Stats}); err != nil {
+		return err
+	}
+	h, err := attach(s)
+	if err != nil {
+		s.Backend.Shutdown()
+		return err
+	}
+	s.handler = h
+	return nil
+}
+
+// loop is the whole life of a shard: turn after turn until Stop.
+func (s *Shard) loop() error {
+	expired := s.handler.Expired // bound once: a method value made in the loop would be an allocation a turn
+	for !s.stopped {
+		n, err := s.Backend.Poll(s.patience(), s.events[:])
+		if err != nil {
+			return fmt.Errorf("shard %d: %w", s.ID, err)
+		}
+		s.clock.advance()
+		s.adopt()
+		for i := range s.events[:n] {
+			s.handler.Event(&s.events[i])
+		}
+		s.Wheel.Advance(s.clock.now, expired)
+		s.mail.deliver()
+		s.handler.TurnEnd()
+	}
+	return nil
+}
+
+// patience is how long Poll may wait for the next deadline, in nanoseconds; negative: for ever.
+func (s *Shard) patience() int64 {
+	next := s.Wheel.Next()
+	if next < 0 {
+		return -1
+	}
+	return max(0, next-s.clock.read())
+}
+
+// adopt makes a newly published snapshot the current one.
+func (s *Shard) adopt() {
+	next := s.published.Load()
+	if next == s.pins.current() {
+		return
+	}
+	old := s.pins.advance(next)
+	s.handler.Adopt(old)
+}
+
+// Stop ends the loop after the current turn. On the shard's thread.
+func (s *Shard) Stop() { s.stopped = true }
+
+// Done is closed when the loop has ended; Err then says why: nil after Stop.
+func (s *Shard) Done() <-chan struct{} { return s.done }
+func (s *Shard) Err() error            { return s.err }
+
+// Publish makes snap the snapshot that the shard adopts at its next turn. Any goroutine.
+func (s *Shard) Publish(snap *plan.Snapshot) {
+	s.published.Store(snap)
+	s.Backend.Wake()
+}
+
+// Post has f called on the shard's thread, soon. Any goroutine. After Done it is never called.
+func (s *Shard) Post(f func()) {
+	s.mail.post(f)
+	s.Backend.Wake()
+}
+
+// Now is the turn's time in nanoseconds on a monotonic clock that starts near 1. It is read once a turn.
+func (s *Shard) Now() int64 { return s.clock.now }
+
+// Wall is the turn's wall clock time in nanoseconds since 1970.
+func (s *Shard) Wall() int64 { return s.clock.now + s.clock.offset }
+
+// Snapshot is the current snapshot.
+func (s *Shard) Snapshot() *plan.Snapshot { return s.pins.current() }
+
+// Pin keeps the current snapshot for an exchange, and names it. Each Pin needs one Unpin.
+func (s *Shard) Pin() uint32 { return s.pins.pin() }
+
+// Pinned is the snapshot that a pin names.
+func (s *Shard) Pinned(pin uint32) *plan.Snapshot { return s.pins.entries[pin].snap }
+
+// Unpin lets it go.
+func (s *Shard) Unpin(pin uint32) { s.pins.unpin(pin) }
+
+// clock is read once a turn; everything in the turn happens at the same time.
+type clock struct {
+	start  time.Time
+	now    int64 // nanoseconds since start
+	offset int64 // wall clock minus now
+	synced int64 // when offset was last taken
+}
+
+func newClock() clock {
+	c := clock{start: time.Now().Add(-1)}
+	c.advance()
+	return c
+}
+
+// resync is how often the wall clock is compared, so that log times follow its adjustments.
+const resync = int64(time.Second)
+
+func (c *clock) read() int64 { return int64(time.Since(c.start)) }
+
+func (c *clock) advance() {
+	c.now = c.read()
+	if c.offset == 0 || c.now-c.synced > resync {
+		c.synced = c.now
+		c.offset = time.Now().UnixNano() - c.now
+	}
+}
