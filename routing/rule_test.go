@@ -21,7 +21,7 @@ func TestParseHost(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"": "empty", "*": "bare wildcard", "**": "bare wildcard", "a.*.b": "whole labels", "*a.b": "whole labels",
-		"*.": "empty",
+		"*.":   "empty",
 		"a..b": "label", ".a": "label", "a:80": "port", "http://a": "scheme", "a/b": "path_prefix", "bücher.example": "xn--",
 		"a b": "cannot be part", "*.1.2.3.4": "IP address", "*.::1": "IP address", "[::1": "port", "a,b": "cannot be part",
 		strings.Repeat("a.", 127) + "b": "at most",
@@ -42,7 +42,7 @@ func TestParsePrefix(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		"": `"/"`, "api": `"/api"`, "/a*": "wildcards", "/a?b": "ends a path", "/a b": `"%20"`, "/é": `"%C3"`,
-		"/a#": "ends a path",
+		"/a#":                                "ends a path",
 		"/" + strings.Repeat("a", MaxPrefix): "at most",
 	} {
 		if got, err := ParsePrefix(in); err == nil || !strings.Contains(err.Error(), want) {
