@@ -1,0 +1,249 @@
+package enginetest
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+)
+
+// link is the suite's own account of one connection.
+type link struct {
+	r *rig
+	c *engine.Conn
+
+	armed, cancelled, sending, connecting bool
+
+	closing bool
+	closeAt int // the batch in which Close was called
+
+	mode  engine.RecvMode
+	keep  bool // arm again whenever a receive ends while the stream goes on
+	hold  bool // keep the buffers of received data
+	got   []byte
+	recvs []engine.Event
+
+	outbox  []byte // still to be sent, buffer by buffer
+	sendBuf mem.Buf
+	asked   int // bytes of the send in flight
+	sent    []int32
+	dialled []int32
+	closed  int
+}
+
+// recv arms a receive.
+func (l *link) recv(mode engine.RecvMode) {
+	l.armed, l.cancelled, l.mode = true, false, mode
+	l.r.b.Recv(l.c, mode)
+}
+
+// stream arms a receive that is armed again until the stream ends.
+func (l *link) stream() {
+	l.keep = true
+	l.recv(engine.RecvStream)
+}
+
+func (l *link) cancel() {
+	l.cancelled = l.armed
+	l.r.b.RecvCancel(l.c)
+}
+
+// send sends spans, which the case keeps as they are until the EvSent.
+func (l *link) send(spans []mem.Span, more bool) {
+	l.sending, l.asked = true, 0
+	for _, s := range spans {
+		l.asked += int(s.Len)
+	}
+	l.r.b.Send(l.c, spans, more)
+}
+
+// write queues bytes; the turns to come send them.
+func (l *link) write(p []byte) {
+	l.outbox = append(l.outbox, p...)
+	l.pump()
+}
+
+// pump sends the next buffer of the outbox.
+func (l *link) pump() {
+	if len(l.outbox) == 0 || l.sending || l.connecting || l.closing {
+		return
+	}
+	buf, ok := l.r.env.Mem.Take(mem.Head)
+	if !ok {
+		return
+	}
+	span := l.r.env.Mem.Data(buf)
+	span.Len = uint32(copy(l.r.env.Mem.Bytes(span), l.outbox))
+	l.sendBuf = buf
+	l.send([]mem.Span{span}, false)
+}
+
+func (l *link) close(reset bool) {
+	l.closing, l.closeAt = true, l.r.batch
+	l.r.b.Close(l.c, reset)
+}
+
+// check compares what the backend says of the connection with the account. It holds between Polls.
+func (l *link) check() {
+	t := l.r.t
+	t.Helper()
+	switch c := l.c; {
+	case c.Closing() != l.closing:
+		t.Fatalf("slot %d: Closing() = %v, want %v", c.Slot, c.Closing(), l.closing)
+	case l.closing:
+	case c.RecvArmed() != l.armed:
+		t.Fatalf("slot %d: RecvArmed() = %v, want %v", c.Slot, c.RecvArmed(), l.armed)
+	case c.SendBusy() != l.sending:
+		t.Fatalf("slot %d: SendBusy() = %v, want %v", c.Slot, c.SendBusy(), l.sending)
+	}
+}
+
+// handle books one event.
+func (l *link) handle(ev *engine.Event) {
+	t := l.r.t
+	t.Helper()
+	if l.closing && ev.Kind != engine.EvClosed {
+		if l.closeAt != l.r.batch {
+			t.Fatalf("slot %d: %v after Close", ev.Slot, ev.Kind)
+		}
+		if ev.Kind == engine.EvRecv && ev.Res > 0 {
+			l.r.env.Mem.Drop(ev.Buf) // taken before the case closed, in the same batch
+		}
+		return
+	}
+	switch ev.Kind {
+	case engine.EvConnected:
+		if !l.connecting || ev.Res > 0 {
+			t.Fatalf("slot %d: EvConnected with %d while connecting is %v", ev.Slot, ev.Res, l.connecting)
+		}
+		l.connecting = false
+		l.dialled = append(l.dialled, ev.Res)
+	case engine.EvRecv:
+		l.received(ev)
+	case engine.EvSent:
+		if !l.sending || ev.Res == 0 || int(ev.Res) > l.asked {
+			t.Fatalf("slot %d: EvSent with %d of %d bytes while sending is %v", ev.Slot, ev.Res, l.asked, l.sending)
+		}
+		l.finishSend(ev.Res)
+	case engine.EvClosed:
+		l.finishClose()
+	default:
+		t.Fatalf("slot %d: event of kind %d", ev.Slot, ev.Kind)
+	}
+}
+
+func (l *link) finishSend(res int32) {
+	l.sending = false
+	l.sent = append(l.sent, res)
+	if l.sendBuf != mem.NoBuf {
+		l.r.env.Mem.Drop(l.sendBuf)
+		l.sendBuf = mem.NoBuf
+		if res < 0 {
+			l.outbox = nil
+		} else {
+			l.outbox = l.outbox[res:]
+		}
+	}
+}
+
+func (l *link) finishClose() {
+	t := l.r.t
+	t.Helper()
+	l.closed++
+	if !l.closing || l.closed != 1 {
+		t.Fatalf("slot %d: EvClosed number %d while closing is %v", l.c.Slot, l.closed, l.closing)
+	}
+	if l.c.Ops != 0 || l.c.FD != -1 {
+		t.Fatalf("slot %d: closed with %d operations in flight and descriptor %d", l.c.Slot, l.c.Ops, l.c.FD)
+	}
+	l.r.env.Mem.Drop(l.sendBuf)
+	l.sendBuf = mem.NoBuf
+	l.r.links[l.c.Slot] = nil
+	l.r.env.Conns.Release(l.c)
+}
+
+// received books one EvRecv and takes its bytes.
+func (l *link) received(ev *engine.Event) {
+	t := l.r.t
+	t.Helper()
+	more := ev.Flags&engine.FlagMore != 0
+	if !l.armed {
+		t.Fatalf("slot %d: EvRecv with %d while no receive is armed", ev.Slot, ev.Res)
+	}
+	if more && (ev.Res <= 0 || l.mode != engine.RecvStream) {
+		t.Fatalf("slot %d: FlagMore on a receive of mode %d with result %d", ev.Slot, l.mode, ev.Res)
+	}
+	if ev.Res == -int32(unix.ECANCELED) && !l.cancelled {
+		t.Fatalf("slot %d: -ECANCELED without RecvCancel", ev.Slot)
+	}
+	l.recvs = append(l.recvs, *ev)
+	if ev.Res > 0 {
+		l.takeData(ev)
+	}
+	if !more {
+		l.armed = false
+		if l.keep && !l.ended() {
+			l.recv(l.mode)
+		}
+	}
+}
+
+// takeData checks where the data lies and copies it.
+func (l *link) takeData(ev *engine.Event) {
+	t, arena := l.r.t, l.r.env.Mem
+	t.Helper()
+	if ev.Buf.Class() != l.mode.Class() {
+		t.Fatalf("slot %d: data in a buffer of class %d, mode %d", ev.Slot, ev.Buf.Class(), l.mode)
+	}
+	room, data := arena.Data(ev.Buf), ev.Data()
+	if data.Off < room.Off || data.End() > room.End() {
+		t.Fatalf("slot %d: data %v lies outside its buffer %v", ev.Slot, data, room)
+	}
+	l.got = append(l.got, arena.Bytes(data)...)
+	if l.hold {
+		l.r.held = append(l.r.held, ev.Buf)
+	} else {
+		arena.Drop(ev.Buf)
+	}
+}
+
+// last is the result of the latest EvRecv.
+func (l *link) last() int32 {
+	if len(l.recvs) == 0 {
+		return 0
+	}
+	return l.recvs[len(l.recvs)-1].Res
+}
+
+// ended reports whether the peer's stream has ended, in order or not.
+func (l *link) ended() bool {
+	if len(l.recvs) == 0 {
+		return false
+	}
+	switch unix.Errno(-l.last()) {
+	case unix.ENOBUFS, unix.ECANCELED:
+		return false
+	}
+	return l.last() <= 0
+}
+
+// expect waits until exactly want was received, from the start of the connection.
+func (l *link) expect(want []byte) {
+	t := l.r.t
+	t.Helper()
+	l.r.until("all bytes", func() bool { return len(l.got) >= len(want) || l.ended() })
+	if !bytes.Equal(l.got, want) {
+		t.Fatalf("slot %d: received %d bytes, want %d; first difference at %d", l.c.Slot, len(l.got), len(want), differ(l.got, want))
+	}
+}
+
+func differ(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
