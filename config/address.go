@@ -1,0 +1,163 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxUnixPath is what struct sockaddr_un holds, with the zero at the end.
+const maxUnixPath = 107
+
+// parseListen reads a listener's address. ":8080" stands for all addresses of both families. On failure both results
+// are zero, and hint may say more.
+func parseListen(s string) (addr netip.AddrPort, unix, hint string) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		unix, hint = parseUnix(path)
+		return addr, unix, hint
+	}
+	text := s
+	if strings.HasPrefix(s, ":") {
+		text = "[::]" + s
+	}
+	addr, err := netip.ParseAddrPort(text)
+	switch {
+	case err == nil && addr.Port() == 0:
+		return netip.AddrPort{}, "", "the port is between 1 and 65535"
+	case err == nil && addr.Addr().Zone() != "":
+		return netip.AddrPort{}, "", "an address with a zone is not supported"
+	case err == nil:
+		return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), "", ""
+	}
+	return netip.AddrPort{}, "", listenHint(s)
+}
+
+func listenHint(s string) string {
+	if port, err := strconv.ParseUint(s, 10, 16); err == nil && port > 0 {
+		return fmt.Sprintf("write %q", ":"+s)
+	}
+	if ip, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+		return fmt.Sprintf("write %q", netip.AddrPortFrom(ip, 8080))
+	}
+	if rest, ok := strings.CutPrefix(s, "http://"); ok {
+		return fmt.Sprintf("write %q", strings.TrimRight(rest, "/"))
+	}
+	if strings.HasPrefix(s, "/") {
+		return fmt.Sprintf("write %q", "unix:"+s)
+	}
+	if port, ok := strings.CutPrefix(s, "*:"); ok {
+		return fmt.Sprintf("write %q", ":"+port)
+	}
+	if port, ok := strings.CutPrefix(s, "localhost:"); ok {
+		return fmt.Sprintf("write %q", "127.0.0.1:"+port)
+	}
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		if port, err := strconv.ParseUint(s[i+1:], 10, 64); err == nil && (port == 0 || port > 65535) {
+			return "the port is between 1 and 65535"
+		}
+		return "a listener needs an IP address, not a name"
+	}
+	return ""
+}
+
+// parseUnix checks a socket's path. Relative ones would mean another file after a change of directory.
+func parseUnix(path string) (unix, hint string) {
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return "", "the path of a unix socket begins with a slash"
+	case strings.HasSuffix(path, "/"):
+		return "", "the path of a unix socket names a file"
+	case len(path) > maxUnixPath:
+		return "", fmt.Sprintf("the path of a unix socket has at most %d bytes, this has %d", maxUnixPath, len(path))
+	case strings.IndexByte(path, 0) >= 0:
+		return "", "the path of a unix socket has no zero byte"
+	}
+	return path, ""
+}
+
+// parseNetwork reads "10.0.0.0/8" or a single address.
+func parseNetwork(s string) (p netip.Prefix, hint string) {
+	if ip, err := netip.ParseAddr(s); err == nil && ip.Zone() == "" {
+		ip = ip.Unmap()
+		return netip.PrefixFrom(ip, ip.BitLen()), ""
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, ""
+	case p.Addr().Is4In6():
+		return netip.Prefix{}, "write an IPv4 network in its own form"
+	case p != p.Masked():
+		return netip.Prefix{}, fmt.Sprintf("bits beyond the network are set; write %q", p.Masked())
+	}
+	return p, ""
+}
+
+// parseEndpoint reads an endpoint's URL. The port of http is 80 unless said otherwise. On failure hint says why.
+func parseEndpoint(s string) (e Endpoint, hint string) {
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		e.Unix, hint = parseUnix(path)
+		return e, hint
+	}
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return e, "the URL is empty"
+	case err != nil && !strings.Contains(s, "://"), err == nil && u.Host == "" && !strings.Contains(s, "://"):
+		return e, fmt.Sprintf("write %q", "http://"+s)
+	case err != nil:
+		return e, "this is no URL"
+	case u.Scheme == "https":
+		return e, "https to upstreams is not supported yet by this version"
+	case u.Scheme != "http":
+		return e, fmt.Sprintf("the scheme %q is not supported by this version", u.Scheme)
+	case u.User != nil:
+		return e, "an endpoint has no user name or password"
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return e, "an endpoint has no path or query; requests keep their own"
+	}
+	return hostPort(u)
+}
+
+func hostPort(u *url.URL) (e Endpoint, hint string) {
+	e.Host, e.Port = u.Hostname(), 80
+	if p := u.Port(); p != "" {
+		n, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || n == 0 {
+			return e, "the port is between 1 and 65535"
+		}
+		e.Port = uint16(n)
+	}
+	if ip, err := netip.ParseAddr(e.Host); err == nil {
+		switch {
+		case ip.Zone() != "":
+			return e, "an address with a zone is not supported"
+		case ip.IsUnspecified():
+			return e, fmt.Sprintf("%s is no address to connect to", e.Host)
+		}
+		e.Host = ip.Unmap().String()
+		return e, ""
+	}
+	e.Host = strings.ToLower(strings.TrimSuffix(e.Host, "."))
+	if !hostName(e.Host) {
+		return e, "the host is neither an address nor a name"
+	}
+	return e, ""
+}
+
+// hostName tells whether s can be resolved: letters, digits, hyphens and underscores between dots.
+func hostName(s string) bool {
+	if s == "" || len(s) > 253 {
+		return false
+	}
+	numeric := true
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || !bare(label) {
+			return false
+		}
+		numeric = strings.Trim(label, "0123456789") == ""
+	}
+	return !numeric // an IPv4 address with a slip in it, most likely
+}

@@ -1,0 +1,175 @@
+// Package config reads the TOML configuration: it checks every key and value, reports all faults at once with their
+// positions, and returns a typed Config.
+//
+// Its rule is that nothing is accepted and ignored: an unknown key is a fault, and so is a value that this version
+// could not honour. A Config that was returned is complete, with defaults filled in, and consistent: every name it
+// refers to exists. What needs the outside world is not checked here (whether host names resolve, whether addresses are free).
+//
+// It never reaches the data plane: it imports plan and routing for their types and patterns, and is imported by control
+// and the commands.
+package config
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// Config is a checked configuration. Lists are in order of their names.
+type Config struct {
+	// Source is the file's path, or says what else the text came from.
+	Source string
+
+	Engine    Engine
+	LogLevel  slog.Level
+	AccessLog plan.AccessLog
+	Limits    plan.Limits
+	Timeouts  plan.Timeouts
+	Forward   plan.Forward
+
+	Listeners []Listener
+	Routes    []Route
+	Services  []Service
+
+	src    *source
+	places index
+}
+
+// Engine says how the shards run.
+type Engine struct {
+	Backend string // "auto", "uring" or "epoll"
+	Tier    string // "auto", "T1", "T2" or "T3"
+	Shards  int    // 0: one for each usable core
+	Pin     bool   // bind each shard to a core
+}
+
+// Listener is an address to accept connections on: Addr, or Unix when it is a unix socket.
+type Listener struct {
+	Name    string
+	Addr    netip.AddrPort
+	Unix    string
+	Trusted []netip.Prefix
+}
+
+// Route sends requests to a service.
+type Route struct {
+	Name string
+	// Listeners are names; none means all of them.
+	Listeners []string
+	// Hosts and Prefixes are patterns as routing.Rule has them.
+	Hosts    []string
+	Prefixes []string
+	Service  string
+}
+
+// Service is a set of equivalent endpoints, at least one.
+type Service struct {
+	Name      string
+	Endpoints []Endpoint
+}
+
+// Endpoint is where a service can be reached: Host and Port, or Unix.
+type Endpoint struct {
+	// Key is its path in the configuration, for Config.Fault.
+	Key string
+	// URL is how the user wrote it.
+	URL string
+	// Host is a name, or an IP address without brackets.
+	Host   string
+	Port   uint16
+	Unix   string
+	Weight int // at least 1
+}
+
+//go:embed default.toml
+var defaultText string
+
+// DefaultSource is Config.Source of the embedded configuration.
+const DefaultSource = "embedded default"
+
+// DefaultText is the embedded demo configuration: a listener on 127.0.0.1:8080 before two upstreams on loopback.
+func DefaultText() string { return defaultText }
+
+// Default is the embedded demo configuration.
+func Default() *Config {
+	c, faults := Parse(DefaultSource, []byte(defaultText))
+	if len(faults) > 0 {
+		panic(faults)
+	}
+	return c
+}
+
+// Load reads the file at path. Exactly one of its results is nil.
+func Load(path string) (*Config, Faults) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, Faults{unreadable(path, err)}
+	}
+	return Parse(path, data)
+}
+
+// readFile reads one byte more than a configuration may have, so that Parse sees the excess.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+func unreadable(path string, err error) Fault {
+	f := Fault{File: path, Expected: "a configuration file"}
+	var perr *fs.PathError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Found = "no such file"
+	case errors.Is(err, fs.ErrPermission):
+		f.Found, f.Hint = "a file that may not be read", "check its owner and mode"
+	case errors.As(err, &perr):
+		f.Found = fmt.Sprintf("something that cannot be read (%s)", perr.Err)
+	default:
+		f.Found = err.Error()
+	}
+	return f
+}
+
+// Parse reads a configuration from data; name appears in faults. Exactly one of its results is nil.
+func Parse(name string, data []byte) (*Config, Faults) {
+	src := newSource(name, string(trimBOM(data)))
+	root, places, faults := parseTOML(src)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	d := &decoder{src: src, places: places}
+	c := defaults()
+	c.Source, c.src, c.places = name, src, places
+	d.root(root, c)
+	if len(d.faults) > 0 {
+		d.faults.sort()
+		return nil, d.faults
+	}
+	return c, nil
+}
+
+func trimBOM(data []byte) []byte {
+	const bom = "\xef\xbb\xbf"
+	if len(data) >= len(bom) && string(data[:len(bom)]) == bom {
+		return data[len(bom):]
+	}
+	return data
+}
+
+// Fault makes a fault at the value of key in the text that c was read from, for what only shows later.
+func (c *Config) Fault(key, found, expected, hint string) Fault {
+	d := decoder{src: c.src, places: c.places}
+	d.at(key, found, expected, hint)
+	return d.faults[0]
+}
