@@ -40,7 +40,7 @@ func (c *clock) at(ns int64) (s *second, rest int64) {
 func (c *clock) appendISO(dst []byte, ns int64) []byte {
 	s, rest := c.at(ns)
 	dst = append(dst, s.iso[:]...)
-	return append(appendDigits(dst, uint64(rest/1e6), 3), 'Z')
+	return append(appendThree(dst, uint64(rest)/1e6), 'Z')
 }
 
 // appendCLF appends ns as the common log format writes it, brackets included.
@@ -49,12 +49,7 @@ func (c *clock) appendCLF(dst []byte, ns int64) []byte {
 	return append(dst, s.clf[:]...)
 }
 
-// appendDigits appends v's last n decimal digits, at most 9.
-func appendDigits(dst []byte, v uint64, n int) []byte {
-	var d [9]byte
-	for i := n - 1; i >= 0; i-- {
-		d[i] = '0' + byte(v%10)
-		v /= 10
-	}
-	return append(dst, d[:n]...)
+// appendThree appends v, less than 1000, with leading zeros.
+func appendThree(dst []byte, v uint64) []byte {
+	return append(dst, '0'+byte(v/100), '0'+byte(v/10%10), '0'+byte(v%10))
 }

@@ -210,6 +210,39 @@ func FuzzHexed(f *testing.F) {
 	})
 }
 
+// Every byte at every place of a word is found, alone and behind each other byte that is found.
+func TestPlainPrefix(t *testing.T) {
+	for n := range 20 {
+		for at := range n {
+			s := bytes.Repeat([]byte{'a'}, n)
+			for c := range 256 {
+				s[at] = byte(c)
+				want := at
+				if plain[c] {
+					want = n
+				}
+				if got := plainPrefix(s); got != want {
+					t.Fatalf("byte %#x at %d of %d: got %d, want %d", c, at, n, got, want)
+				}
+			}
+		}
+	}
+	for a := range 256 {
+		for b := range 256 {
+			s := []byte{'a', byte(a), byte(b), '0', '1', '2', '3', '4'}
+			want := len(s)
+			if !plain[a] {
+				want = 1
+			} else if !plain[b] {
+				want = 2
+			}
+			if got := plainPrefix(s); got != want {
+				t.Fatalf("%q: got %d, want %d", s, got, want)
+			}
+		}
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	for name, f := range map[string]Format{"JSON": JSON, "Combined": Combined} {
 		b.Run(name, func(b *testing.B) {

@@ -69,7 +69,10 @@ func appendSeconds(dst []byte, key string, ns int64) []byte {
 		return dst
 	}
 	dst = strconv.AppendInt(append(dst, key...), ns/1e9, 10)
-	return appendDigits(append(dst, '.'), uint64(ns%1e9), 9)
+	rest := uint64(ns % 1e9)
+	dst = appendThree(append(dst, '.'), rest/1e6)
+	dst = appendThree(dst, rest/1e3%1e3)
+	return appendThree(dst, rest%1e3)
 }
 
 func appendClient(dst []byte, client netip.AddrPort, port bool) []byte {
@@ -80,24 +83,6 @@ func appendClient(dst []byte, client netip.AddrPort, port bool) []byte {
 		return client.AppendTo(dst)
 	}
 	return client.Addr().AppendTo(dst)
-}
-
-// plain marks the bytes that both formats write as they are: printable ASCII without quote and backslash.
-var plain = func() (t [256]bool) {
-	for c := ' '; c <= '~'; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return
-}()
-
-// plainPrefix is the length of the longest prefix of s that needs no escaping.
-func plainPrefix(s []byte) int {
-	for i, c := range s {
-		if !plain[c] {
-			return i
-		}
-	}
-	return len(s)
 }
 
 // appendEscaped appends s as the inside of a JSON string (RFC 8259, section 7). Control characters are escaped, the
@@ -126,13 +111,3 @@ func appendEscaped(dst, s []byte) []byte {
 }
 
 const hex = "0123456789abcdef"
-
-// cut shortens s to at most n bytes, less where that would split a character.
-func cut(s []byte, n int) []byte {
-	for i := n; i > n-utf8.UTFMax; i-- {
-		if utf8.RuneStart(s[i]) {
-			return s[:i]
-		}
-	}
-	return s[:n]
-}

@@ -55,9 +55,6 @@ func (rs *Rings) Close() error { return unix.Close(rs.bell.fd) }
 // BellFD is the eventfd that becomes readable when the consumer is called. It stays the rings'.
 func (rs *Rings) BellFD() int { return rs.bell.fd }
 
-// Call rings the bell, for those who want the consumer's attention.
-func (rs *Rings) Call() { rs.bell.ring() }
-
 // The consumer says with Nap, Park and Woken how eagerly it wants to be called.
 
 // Nap announces that the consumer looks again soon, and wants to be called only when a ring gets crowded. It reports
