@@ -1,6 +1,7 @@
 // Package probe finds out what this kernel lets this process do, and chooses the engine and tier from that.
 //
-// Nothing is decided by version numbers: every feature is tried. The table in features.go is the one source for the choice, for doctor and for
+// Nothing is decided by version numbers: every feature is tried, and what was chosen runs a self-test on real
+// sockets before it is trusted. The table in features.go is the one source for the choice, for doctor and for
 // KERNEL_REQUIREMENTS.md. Probing leaves nothing behind: no descriptor, no mapping, no changed setting.
 //
 // It runs at start, on the control plane's side: it may allocate and block. It opens the engines for
@@ -49,7 +50,9 @@ func Choose(want Want) (Choice, error) {
 		return c, nil
 	}
 	h := readHost()
-	best, passed, failed := c.Features.uringTier(&h, tier, want.Shards)
+	best, passed, failed := c.Features.uringTier(&h, tier, func(t Tier) error {
+		return selfTest(max(want.Shards, 1), openUring(t))
+	})
 	if passed {
 		c.Engine, c.Tier, c.Why = Uring, best.String(), whyUring(&h, &c.Features, best, failed)
 		return c, nil
@@ -87,10 +90,10 @@ func (w Want) parse() (engine string, tier Tier, err error) {
 	return "", 0, fmt.Errorf(`tier %q: must be "auto", "T0" (epoll), "T1", "T2" or "T3" (io_uring)`, w.Tier)
 }
 
-// uringTier finds the highest tier of io_uring that has its features and passes the self-test; only forced is
-// considered unless it is Optional. failed is what kept a higher tier, or all of them, from being chosen; nil
+// uringTier finds the highest tier of io_uring that has its features and passes its self-test, try; only forced
+// is considered unless it is Optional. failed is what kept a higher tier, or all of them, from being chosen; nil
 // when nothing did but missing features.
-func (fs Findings) uringTier(h *host, forced Tier, shards int) (best Tier, passed bool, failed *Obstacle) {
+func (fs Findings) uringTier(h *host, forced Tier, try func(Tier) error) (best Tier, passed bool, failed *Obstacle) {
 	high, low := T3, T1
 	if forced != Optional {
 		high, low = forced, forced
@@ -102,18 +105,19 @@ func (fs Findings) uringTier(h *host, forced Tier, shards int) (best Tier, passe
 			}
 			continue
 		}
-		return t, true, nil
+		err := try(t)
+		if err == nil {
+			return t, true, failed
+		}
+		failed = h.explain(fmt.Errorf("self-test of tier %s: %w", t, err))
 	}
 	return 0, false, failed
 }
 
 // explainMissing says why tier t cannot be had without f.
 func (h *host) explainMissing(f *Finding, t Tier) *Obstacle {
-	if f.Verdict == Unknown {
+	if f.Verdict == Unknown || f.Name == "io_uring" { // not a matter of age alone
 		return h.explain(f.Err)
-	}
-	if f.Name == "io_uring" {
-		return h.explain(errors.Unwrap(f.Err))
 	}
 	return &Obstacle{
 		Cause:  fmt.Sprintf("tier %s needs %s", t, f.Name),
@@ -123,7 +127,7 @@ func (h *host) explainMissing(f *Finding, t Tier) *Obstacle {
 }
 
 func whyUring(h *host, fs *Findings, t Tier, failed *Obstacle) string {
-	why := fmt.Sprintf("io_uring tier %s on Linux %s", t, h.release)
+	why := fmt.Sprintf("io_uring tier %s on Linux %s, self-test passed", t, h.release)
 	if failed != nil {
 		return fmt.Sprintf("%s; a higher tier was not chosen because %s (%v)", why, failed.Cause, failed.Err)
 	}

@@ -25,8 +25,8 @@ type Tier int8
 const (
 	Optional Tier = iota - 1 // needed by no tier: used where it is there
 	T0                       // epoll
-	T1                       // io_uring with buffer rings and multishot receives
-	T2                       // and buffers that are consumed piece by piece
+	T1                       // io_uring with buffer rings
+	T2                       // and batched completions, and buffers that are filled piece by piece
 	T3                       // and the epoll set waited on by the ring itself
 )
 
@@ -67,15 +67,15 @@ func (fs Findings) Missing(t Tier) *Finding {
 }
 
 // absent is the error of a probe that is sure: the kernel does not have the feature.
-type absent struct{ why string }
+type absent struct{ error }
 
-func (a absent) Error() string { return a.why }
+func (a absent) Unwrap() error { return a.error }
 
 // absentIf is err as a certain no when it is one of the errnos, and err itself otherwise.
 func absentIf(err error, errnos ...unix.Errno) error {
 	for _, e := range errnos {
 		if errors.Is(err, e) {
-			return absent{err.Error()}
+			return absent{err}
 		}
 	}
 	return err

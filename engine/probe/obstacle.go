@@ -47,7 +47,7 @@ func (h *host) explainRefusal() (cause, remedy string) {
 	case h.uringDisabled == "1":
 		return "kernel.io_uring_disabled=1 keeps io_uring for CAP_SYS_ADMIN and the group kernel.io_uring_group=" +
 				h.uringGroup,
-			`let our group in: "sysctl -w kernel.io_uring_group=$(id -g)", or all: "sysctl -w kernel.io_uring_disabled=0"`
+			`let our group in: "sysctl -w kernel.io_uring_group=GID", or all: "sysctl -w kernel.io_uring_disabled=0"`
 	case h.seccomp:
 		return "a seccomp filter refuses io_uring, as the default profiles of Docker and containerd do",
 			"allow io_uring_setup, io_uring_enter and io_uring_register in the profile"

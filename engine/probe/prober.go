@@ -33,34 +33,34 @@ func (p *prober) close() {
 
 func probeRing(p *prober) error { return absentIf(p.ringErr, unix.ENOSYS) }
 
-// bit probes a feature bit that io_uring_setup reported.
-func bit(mask uint32) func(*prober) error {
+// reports probes a feature bit that io_uring_setup reported.
+func reports(mask uint32) func(*prober) error {
 	return func(p *prober) error {
 		if p.ringErr != nil {
 			return p.ringErr
 		}
 		if p.ring.p.features&mask == 0 {
-			return absent{"the kernel does not report it"}
+			return absent{errors.New("the kernel does not report it")}
 		}
 		return nil
 	}
 }
 
-// op probes an operation by the kernel's own table (IORING_REGISTER_PROBE, Linux 5.6).
-func op(code uint8) func(*prober) error {
+// knows probes an operation by the kernel's own table (IORING_REGISTER_PROBE, Linux 5.6).
+func knows(code uint8) func(*prober) error {
 	return func(p *prober) error {
 		if err := errors.Join(p.ringErr, p.opsErr); err != nil {
 			return err
 		}
 		if p.ops.ops[code].flags&opSupported == 0 {
-			return absent{fmt.Sprintf("operation %d is not in the kernel's table", code)}
+			return absent{fmt.Errorf("operation %d is not in the kernel's table", code)}
 		}
 		return nil
 	}
 }
 
-// flag probes set-up flags with a ring of their own: an unknown one is refused with EINVAL.
-func flag(flags uint32) func(*prober) error {
+// accepts probes set-up flags with a ring of their own: an unknown one is refused with EINVAL.
+func accepts(flags uint32) func(*prober) error {
 	return func(p *prober) error {
 		if p.ringErr != nil {
 			return p.ringErr
@@ -157,7 +157,7 @@ func tryMultishot(p *prober, prepare func(*ring) error, op sqe) error {
 	case c.res < 0:
 		return absentIf(unix.Errno(-c.res), unix.EINVAL)
 	case c.flags&cqeMore == 0:
-		return absent{"the operation ended after its first completion"}
+		return absent{errors.New("the operation ended after its first completion")}
 	}
 	return nil
 }

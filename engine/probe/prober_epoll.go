@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -44,7 +45,7 @@ func probeEpoll(*prober) error {
 			return err
 		}
 		if events&unix.EPOLLOUT == 0 {
-			return absent{"a writable socket is not reported as such"}
+			return absent{errors.New("a writable socket is not reported as such")}
 		}
 		return nil
 	})
@@ -60,7 +61,7 @@ func probeRDHUP(*prober) error {
 			return err
 		}
 		if events&unix.EPOLLRDHUP == 0 {
-			return absent{"a half-closed socket is not reported as such"}
+			return absent{errors.New("a half-closed socket is not reported as such")}
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,12 +14,21 @@ import (
 var errSilent = errors.New("the kernel did not complete the operation")
 
 // setup is io_uring_setup(2); the caller closes the descriptor.
+//
+// A closed ring gives its locked memory back only when a kernel thread gets round to it: where the limit is tight,
+// the ring before this one may still be charged. So ENOMEM is believed only when it lasts.
 func setup(entries uint32, p *params) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(p)), 0)
-	if errno != 0 {
-		return -1, fmt.Errorf("io_uring_setup: %w", errno)
+	const tries, pause = 20, time.Millisecond
+	for try := 1; ; try++ {
+		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(p)), 0)
+		if errno == 0 {
+			return int(fd), nil
+		}
+		if errno != unix.ENOMEM || try == tries {
+			return -1, fmt.Errorf("io_uring_setup: %w", errno)
+		}
+		time.Sleep(pause)
 	}
-	return int(fd), nil
 }
 
 // register is io_uring_register(2).
@@ -62,21 +72,23 @@ func (r *ring) mapAll() error {
 		return errors.New("map ring: IORING_FEAT_SINGLE_MMAP is missing (Linux 5.4)")
 	}
 	size := max(r.p.sq.array+r.p.sqEntries*4, r.p.cq.cqes+r.p.cqEntries*uint32(unsafe.Sizeof(cqe{})))
+	const shared, private = unix.MAP_SHARED | unix.MAP_POPULATE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 	for _, m := range []struct {
-		to          *[]byte
-		size        int
-		fd, flags   int
-		offset      int64
-		description string
+		to     *[]byte
+		size   int
+		fd     int
+		flags  int
+		offset int64
+		name   string
 	}{
-		{&r.rings, int(size), r.fd, unix.MAP_SHARED | unix.MAP_POPULATE, offSQRing, "ring"},
-		{&r.sqes, int(r.p.sqEntries) * int(unsafe.Sizeof(sqe{})), r.fd, unix.MAP_SHARED | unix.MAP_POPULATE, offSQEs, "entries"},
-		{&r.scratch, 4096, -1, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, 0, "scratch page"},
-		{&r.bufRing, 4096, -1, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, 0, "buffer ring"},
+		{&r.rings, int(size), r.fd, shared, offSQRing, "ring"},
+		{&r.sqes, int(r.p.sqEntries) * int(unsafe.Sizeof(sqe{})), r.fd, shared, offSQEs, "ring entries"},
+		{&r.scratch, 4096, -1, private, 0, "scratch page"},
+		{&r.bufRing, 4096, -1, private, 0, "buffer ring"},
 	} {
 		b, err := unix.Mmap(m.fd, m.offset, m.size, unix.PROT_READ|unix.PROT_WRITE, m.flags)
 		if err != nil {
-			return fmt.Errorf("map %s: %w", m.description, err)
+			return fmt.Errorf("map %s: %w", m.name, err)
 		}
 		*m.to = b
 		r.mappings = append(r.mappings, b)

@@ -15,30 +15,33 @@ type Setting struct {
 	Use  string // what it bounds
 	Want string // a value that serves, in words
 	Do   string // the command that sets it
+	Unit string // the line of a systemd unit that sets it, where there is one
 	read func() (value string, good bool, err error)
 }
 
 var settings = []Setting{
 	{"RLIMIT_NOFILE", "connections: a proxied one takes two descriptors", "at least 65536",
-		"ulimit -n 65536 (systemd: LimitNOFILE=65536)", rlimit(unix.RLIMIT_NOFILE, 65536, countText)},
+		"ulimit -n 65536", "LimitNOFILE=65536", rlimit(unix.RLIMIT_NOFILE, 65536, countText)},
 	{"RLIMIT_MEMLOCK", "io_uring's rings, unless the process has CAP_IPC_LOCK", "at least 8 MiB",
-		"ulimit -l 8192 (systemd: LimitMEMLOCK=8M)", rlimit(unix.RLIMIT_MEMLOCK, 8<<20, bytesText)},
-	{"CPU quota", "cores of the control group; with less than a core the shard is stopped in mid-work", "at least 1",
-		"docker run --cpus=2 (systemd: CPUQuota=200%)", quota},
+		"ulimit -l 8192", "LimitMEMLOCK=8M", rlimit(unix.RLIMIT_MEMLOCK, 8<<20, bytesText)},
+	{"CPU quota", "cores of the control group; below one a shard is stopped in mid-work", "at least 1",
+		"docker run --cpus=2", "CPUQuota=200%", quota},
 	{"kernel.io_uring_disabled", "who may use io_uring: 0 all, 1 a group, 2 nobody", "0",
-		"sysctl -w kernel.io_uring_disabled=0", between("kernel.io_uring_disabled", 0, 0)},
+		"sysctl -w kernel.io_uring_disabled=0", "", between("kernel.io_uring_disabled", 0, 0)},
 	{"net.core.somaxconn", "connections that wait to be accepted", "at least 4096",
-		"sysctl -w net.core.somaxconn=4096", between("net.core.somaxconn", 4096, math.MaxInt)},
+		"sysctl -w net.core.somaxconn=4096", "", between("net.core.somaxconn", 4096, math.MaxInt)},
 	{"net.ipv4.tcp_max_syn_backlog", "connections in their handshake", "at least 4096",
-		"sysctl -w net.ipv4.tcp_max_syn_backlog=4096", between("net.ipv4.tcp_max_syn_backlog", 4096, math.MaxInt)},
+		"sysctl -w net.ipv4.tcp_max_syn_backlog=4096", "",
+		between("net.ipv4.tcp_max_syn_backlog", 4096, math.MaxInt)},
 	{"net.ipv4.ip_local_port_range", "connections to one endpoint", "at least 40000 ports",
-		`sysctl -w net.ipv4.ip_local_port_range="10240 65535"`, portRange},
-	{"net.ipv4.tcp_tw_reuse", "whether ports that linger after a connection to an endpoint are used again", "1 or 2",
-		"sysctl -w net.ipv4.tcp_tw_reuse=1", between("net.ipv4.tcp_tw_reuse", 1, 2)},
+		`sysctl -w net.ipv4.ip_local_port_range="10240 65535"`, "", portRange},
+	{"net.ipv4.tcp_tw_reuse", "whether ports that linger after a connection are used again", "1 or 2",
+		"sysctl -w net.ipv4.tcp_tw_reuse=1", "", between("net.ipv4.tcp_tw_reuse", 1, 2)},
 	{"net.ipv4.tcp_slow_start_after_idle", "whether a kept connection is slow again after a pause", "0",
-		"sysctl -w net.ipv4.tcp_slow_start_after_idle=0", between("net.ipv4.tcp_slow_start_after_idle", 0, 0)},
+		"sysctl -w net.ipv4.tcp_slow_start_after_idle=0", "",
+		between("net.ipv4.tcp_slow_start_after_idle", 0, 0)},
 	{"net.core.netdev_max_backlog", "packets that wait for a core", "at least 1000",
-		"sysctl -w net.core.netdev_max_backlog=4096", between("net.core.netdev_max_backlog", 1000, math.MaxInt)},
+		"sysctl -w net.core.netdev_max_backlog=4096", "", between("net.core.netdev_max_backlog", 1000, math.MaxInt)},
 }
 
 func rlimit(which int, least uint64, text func(uint64) string) func() (string, bool, error) {
