@@ -102,6 +102,10 @@ type Backend interface {
 	// Peer is the remote address of an accepted socket; the zero value for a unix socket. ev must be an EvAccept of the last Poll.
 	Peer(ev *Event) netip.AddrPort
 
+	// Unacked is the number of bytes that c's socket has taken from us and its peer has not acknowledged; 0 when that cannot
+	// be told. It may cost a system call.
+	Unacked(c *Conn) int
+
 	// Shutdown releases everything: sockets still attached are closed without ceremony. No method may be called afterwards.
 	Shutdown()
 }

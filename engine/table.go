@@ -122,3 +122,13 @@ func (t *Table) At(slot uint32) *Conn { return &t.conns[slot] }
 // Len is the number of slots; Live the number in use.
 func (t *Table) Len() int  { return len(t.conns) }
 func (t *Table) Live() int { return t.live }
+
+// Unacked is what a backend on real sockets answers to Backend.Unacked: the length of the socket's send queue (tcp(7),
+// SIOCOUTQ), which for TCP counts until the peer has acknowledged.
+func Unacked(c *Conn) int {
+	n, err := unix.IoctlGetInt(int(c.FD), unix.TIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}

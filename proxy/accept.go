@@ -1,0 +1,186 @@
+package proxy
+
+import (
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
+)
+
+const (
+	eNOBUFS   = int32(unix.ENOBUFS)
+	eCANCELED = int32(unix.ECANCELED)
+	eMFILE    = int32(unix.EMFILE)
+	eNFILE    = int32(unix.ENFILE)
+)
+
+// Shared is what the shards' workers count together. Each is touched once per connection, never per request.
+type Shared struct {
+	clients atomic.Int64
+	perIP   addressCounts
+}
+
+// NewShared makes the common counters of all workers.
+func NewShared() *Shared { return &Shared{} }
+
+// pause says why we do not accept.
+type pause uint8
+
+const (
+	pauseNone  pause = iota
+	pauseStart       // Listen was not called yet
+	pauseLimit       // limits.connections is reached
+	pauseFull        // no descriptor, slot or memory for another socket
+	pauseDrain       // for good
+)
+
+// pauseFor is how long we wait after the system refused another socket, unless one is closed earlier.
+const pauseFor = 250e6
+
+// accepted takes a new client, or learns that there cannot be one now. The connections that wait in the kernel's queue
+// stay there while we pause.
+func (w *Worker) accepted(ev *engine.Event) {
+	if ev.Res < 0 {
+		w.m.Refuse(metrics.LimitDescriptors)
+		w.pauseAccept(pauseFull)
+		return
+	}
+	fd := int(ev.Res)
+	c := w.conns.Alloc()
+	if c == nil || w.draining {
+		_ = unix.Close(fd)
+		if c != nil {
+			w.conns.Release(c)
+		}
+		w.m.Refuse(metrics.LimitConns)
+		w.pauseAccept(pauseFull)
+		return
+	}
+	snap := w.sh.Snapshot()
+	l := &w.links[c.Slot]
+	*l = link{kind: kindClient, state: stateIdle, from: ev.Listener}
+	w.identify(l, ev)
+	w.be.Attach(c, fd)
+	w.clients++
+	w.m.Inc(metrics.ConnsAccepted)
+	w.m.Up(metrics.ConnsActive)
+	if w.shared.clients.Add(1) >= int64(snap.Limits.Connections) {
+		w.pauseAccept(pauseLimit)
+	}
+	if max := snap.Limits.ConnectionsPerIP; max > 0 && l.addr != ([16]byte{}) {
+		if !w.shared.perIP.add(l.addr, l.ip6, max) {
+			w.m.Refuse(metrics.LimitConnsPerIP)
+			w.closeClient(l, c, true)
+			return
+		}
+		l.set(flagCounted)
+	}
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(snap.Timeouts.Idle))
+	l.set(flagStreamed)
+	w.be.Recv(c, engine.RecvStream)
+}
+
+// identify notes who the client is and whether it is believed.
+func (w *Worker) identify(l *link, ev *engine.Event) {
+	peer := w.be.Peer(ev)
+	if !peer.IsValid() {
+		l.set(flagTrusted) // whoever may open a unix socket is one of us
+		return
+	}
+	ip := peer.Addr().Unmap()
+	l.addr, l.port, l.ip6 = ip.As16(), peer.Port(), ip.Is6()
+	for _, p := range w.sh.Snapshot().Listeners[ev.Listener].Trusted {
+		if p.Contains(ip) {
+			l.set(flagTrusted)
+			return
+		}
+	}
+}
+
+func (w *Worker) pauseAccept(why pause) {
+	if w.paused == pauseNone {
+		w.m.Inc(metrics.AcceptPauses)
+		for i := range w.listeners {
+			w.be.Unlisten(uint16(i))
+		}
+	}
+	if why > w.paused || w.paused == pauseNone {
+		w.paused = why
+	}
+	if why != pauseDrain {
+		w.resumeAt = w.sh.Now() + pauseFor
+		w.wheel.Set(w.ownTimer(), w.resumeAt)
+	}
+}
+
+// ownTimer is the wheel's slot for the worker's own deadline: the one behind the connections.
+func (w *Worker) ownTimer() uint32 { return uint32(len(w.links)) }
+
+// resume accepts again when the reason for the pause is gone.
+func (w *Worker) resume() {
+	switch w.paused {
+	case pauseDrain:
+		return
+	case pauseLimit:
+		if w.shared.clients.Load() >= int64(w.sh.Snapshot().Limits.Connections) {
+			return
+		}
+	case pauseFull:
+		if w.sh.Now() < w.resumeAt {
+			return
+		}
+	}
+	w.paused = pauseNone
+	for i, fd := range w.listeners {
+		if err := w.be.Listen(uint16(i), fd); err != nil {
+			w.pauseAccept(pauseFull)
+			return
+		}
+	}
+}
+
+// roomMade lets a pause for want of descriptors end at once.
+func (w *Worker) roomMade() {
+	if w.paused == pauseFull {
+		w.resumeAt = 0
+	}
+}
+
+// Drain stops accepting and ends what is idle; finished is called on the shard's thread when the last connection is gone.
+func (w *Worker) Drain(finished func()) {
+	w.draining, w.finished = true, finished
+	w.pauseAccept(pauseDrain)
+	w.paused = pauseDrain
+	w.eachLink(func(l *link, c *engine.Conn) {
+		switch {
+		case l.kind == kindClient && l.state == stateIdle && l.in.empty():
+			w.m.Inc(metrics.ConnsClosedDrain)
+			w.closeClient(l, c, false)
+		case l.kind == kindUpstream && l.state == statePooled:
+			w.closeUpstream(l, c)
+		}
+	})
+}
+
+// Abandon ends everything that is still running; Drain's deadline has passed.
+func (w *Worker) Abandon() (exchanges int) {
+	exchanges = w.exs.Used()
+	w.eachLink(func(l *link, c *engine.Conn) {
+		if l.ex != 0 {
+			w.abort(w.exs.At(l.ex), metrics.ShuttingDown)
+		} else if l.state != stateClosing {
+			w.closeLink(l, c, true)
+		}
+	})
+	return exchanges
+}
+
+func (w *Worker) eachLink(f func(*link, *engine.Conn)) {
+	for slot := range w.links {
+		if l := &w.links[slot]; l.kind != kindNone {
+			f(l, w.conns.At(uint32(slot)))
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package proxy
+
+import (
+	"net/netip"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/proxy/h1"
+)
+
+// finish ends an exchange whose response has been sent completely, and decides what becomes of the client's connection.
+func (w *Worker) finish(x *exchange, l *link, c *engine.Conn) {
+	if !x.up.done || x.upstream != 0 {
+		x.clear(exKeep)
+	}
+	if x.upstream != 0 {
+		w.closeUpstream(w.part(x))
+	}
+	keep, unread := x.has(exKeep), x.has(exBroken) || !x.up.done
+	w.end(x, l)
+	switch {
+	case keep && !w.draining:
+		w.nextRequest(l, c)
+	case unread || !l.in.empty():
+		w.m.Inc(metrics.ConnsClosedDone)
+		w.linger(l, c)
+	default:
+		w.m.Inc(metrics.ConnsClosedDone)
+		w.closeClient(l, c, false)
+	}
+}
+
+// abort ends an exchange that cannot be completed, and both its connections. A client that has been promised a response
+// sees a reset, so that it does not take what it has got for the whole.
+func (w *Worker) abort(x *exchange, why metrics.Reason) {
+	slot := x.client - 1
+	l, c := &w.links[slot], w.conns.At(slot)
+	if x.has(exWaiting) {
+		e, _ := w.endpointOf(x)
+		w.leaveLine(x, e)
+	}
+	if x.upstream != 0 {
+		w.closeUpstream(w.part(x))
+	}
+	w.discard(&x.pending)
+	if x.reason == metrics.None {
+		x.reason = why
+	}
+	answered := x.has(exAnswered)
+	w.end(x, l)
+	w.m.Inc(metrics.ConnsClosedError)
+	w.closeClient(l, c, answered)
+}
+
+// end records an exchange and gives back what it holds.
+func (w *Worker) end(x *exchange, l *link) {
+	now := w.sh.Now()
+	firstByte := int64(-1)
+	if x.firstByte != 0 && x.sent != 0 {
+		firstByte = x.firstByte - x.sent
+	}
+	duration := now - x.started
+	own := duration
+	if firstByte > 0 {
+		own -= firstByte
+	}
+	w.m.Served(int(x.status), duration, firstByte, max(0, own))
+	w.m.Error(x.reason)
+	w.m.Down(metrics.ExchangesActive)
+	if w.log != nil {
+		w.logExchange(x, l, duration, firstByte, own)
+	}
+	w.dropHead(&x.head)
+	w.dropHead(&x.resHead)
+	w.mem.Drop(x.frames)
+	x.frames = noBuf
+	w.sh.Unpin(x.pin)
+	w.exs.Put(l.ex)
+	l.ex = 0
+}
+
+// logExchange describes x for the access log.
+func (w *Worker) logExchange(x *exchange, l *link, duration, firstByte, own int64) {
+	r := &w.record
+	snap := w.snapshot(x)
+	r.Time = w.sh.Wall() - duration
+	r.Duration, r.FirstByte, r.Overhead, r.Upstream = duration, firstByte, own, -1
+	if x.forwarded != 0 {
+		r.Upstream = w.sh.Now() - x.forwarded
+	}
+	r.BytesIn, r.BytesOut = x.up.total, x.down.total
+	r.Client = clientAddr(l)
+	r.Scheme = "http"
+	r.Status, r.Minor, r.Reason = x.status, x.req.Minor, x.reason
+	r.Retries = x.tries
+	if x.has(exRetried) {
+		r.Retries++
+	}
+	r.ClientReused, r.UpstreamReused = l.id > 1, x.has(exReused)
+	r.RequestID = x.requestID[:x.requestIDLen]
+	r.Route, r.Service, r.Endpoint, r.Detail = "", "", "", ""
+	if x.route >= 0 {
+		svc := &snap.Services[x.service]
+		r.Route, r.Service = snap.Routes[x.route].Name, svc.Name
+		if x.forwarded != 0 {
+			r.Endpoint = svc.Endpoints[x.target].Name
+		}
+	}
+	w.logHead(x)
+	w.log.Append(r)
+}
+
+// logHead takes what the log wants from the request's head, as far as it was understood.
+func (w *Worker) logHead(x *exchange) {
+	r := &w.record
+	r.Method, r.Host, r.Target, r.UserAgent, r.Referer = nil, nil, nil, nil, nil
+	if x.head.buf == noBuf || x.req.Len != int(x.head.span.Len) {
+		return
+	}
+	head := w.mem.Bytes(x.head.span)
+	r.Method, r.Host, r.Target = x.req.MethodRef.In(head), x.req.Authority.In(head), x.req.Target.In(head)
+	for i := range int(x.req.N) {
+		switch f := &x.req.Fields[i]; f.ID {
+		case h1.FieldUserAgent:
+			r.UserAgent = f.Value.In(head)
+		case h1.FieldReferer:
+			r.Referer = f.Value.In(head)
+		}
+	}
+}
+
+func clientAddr(l *link) netip.AddrPort {
+	switch {
+	case l.addr == [16]byte{}:
+		return netip.AddrPort{}
+	case l.ip6:
+		return netip.AddrPortFrom(netip.AddrFrom16(l.addr), l.port)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(l.addr[12:])), l.port)
+}

@@ -1,0 +1,119 @@
+package proxy
+
+import "github.com/uringproxy/uringproxy/engine/mem"
+
+const noBuf = mem.NoBuf
+
+var noHead = held{buf: noBuf}
+
+// gather appends input to a head that is being received. A head must lie in one piece and in a buffer of its own with
+// headroom, so that it can be edited in place. Almost always it came whole in the first Small buffer, and
+// nothing is copied; a head in pieces is copied together, into a Head buffer when it outgrows a Small one.
+// It reports false when there is no buffer.
+func (w *Worker) gather(h *held, in *queue) bool {
+	if h.buf == noBuf {
+		span, buf := w.shift(in)
+		if buf.Class() != mem.Bulk {
+			*h = held{span, buf}
+			return true
+		}
+		return w.adoptCopy(h, in, span, buf)
+	}
+	for !in.empty() {
+		room := w.roomBehind(h)
+		if room == 0 {
+			if h.buf.Class() == mem.Head {
+				return true // full: the parser refuses heads of this size
+			}
+			if !w.enlarge(h) {
+				return false
+			}
+			continue
+		}
+		span := w.chunks.At(in.head).span
+		n := min(span.Len, room)
+		copy(w.mem.All()[h.span.End():], w.mem.Bytes(mem.Span{Off: span.Off, Len: n}))
+		h.span.Len += n
+		w.consume(in, n)
+	}
+	return true
+}
+
+// adoptCopy starts a head with bytes that lie in a shared buffer: they move to a Small one, the rest goes back.
+func (w *Worker) adoptCopy(h *held, in *queue, span mem.Span, from mem.Buf) bool {
+	to, ok := w.mem.Take(mem.Small)
+	if !ok {
+		w.mem.Drop(from)
+		return false
+	}
+	at := w.mem.Data(to)
+	n := min(span.Len, at.Len)
+	copy(w.mem.All()[at.Off:], w.mem.Bytes(mem.Span{Off: span.Off, Len: n}))
+	*h = held{mem.Span{Off: at.Off, Len: n}, to}
+	if n < span.Len {
+		return w.unshift(in, mem.Span{Off: span.Off + n, Len: span.Len - n}, from)
+	}
+	w.mem.Drop(from)
+	return true
+}
+
+// roomBehind is how many bytes can still be appended to h in its buffer.
+func (w *Worker) roomBehind(h *held) uint32 { return w.mem.Data(h.buf).End() - h.span.End() }
+
+// enlarge moves a head that came in pieces to a buffer of the largest kind.
+func (w *Worker) enlarge(h *held) bool {
+	to, ok := w.mem.Take(mem.Head)
+	if !ok {
+		return false
+	}
+	w.move(h, to)
+	return true
+}
+
+func (w *Worker) move(h *held, to mem.Buf) {
+	at := w.mem.Data(to)
+	copy(w.mem.All()[at.Off:], w.mem.Bytes(h.span))
+	w.mem.Drop(h.buf)
+	*h = held{mem.Span{Off: at.Off, Len: h.span.Len}, to}
+}
+
+// splitHead cuts h behind its first n bytes; what follows, the beginning of a body or of another message, goes back to the
+// front of the input.
+func (w *Worker) splitHead(h *held, in *queue, n int) bool {
+	rest := mem.Span{Off: h.span.Off + uint32(n), Len: h.span.Len - uint32(n)}
+	h.span.Len = uint32(n)
+	if rest.Len == 0 {
+		return true
+	}
+	w.mem.Hold(h.buf)
+	return w.unshift(in, rest, h.buf)
+}
+
+// floor is the lowest offset to which a head in h may grow. Only the first message in a buffer has headroom: before a
+// later one lie bytes that may still be on their way out.
+func (w *Worker) floor(h *held) int {
+	data := w.mem.Data(h.buf)
+	if h.span.Off != data.Off {
+		return int(h.span.Off)
+	}
+	return int(data.Off) - mem.Headroom
+}
+
+// relocate copies a head to a fresh buffer, where it has headroom.
+func (w *Worker) relocate(h *held) bool {
+	class := mem.Small
+	if h.span.Len > mem.SmallBytes {
+		class = mem.Head
+	}
+	to, ok := w.mem.Take(class)
+	if !ok {
+		return false
+	}
+	w.move(h, to)
+	return true
+}
+
+func (w *Worker) dropHead(h *held) {
+	w.mem.Drop(h.buf)
+	*h = noHead
+}

@@ -1,0 +1,229 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine/mem"
+)
+
+// kind says which side of the proxy a link is on.
+type kind uint8
+
+const (
+	kindNone kind = iota
+	kindClient
+	kindUpstream
+)
+
+// state is where a link is in its life. The transitions are:
+//
+//	client:   idle -> head -> busy -> idle …      upstream: connecting -> busy -> pooled -> busy …
+//	          busy -> linger -> closing                      any -> closing
+//	          any -> closing
+type state uint8
+
+const (
+	stateIdle       state = iota // client: between requests, nothing received yet
+	stateHead                    // client: part of a request head has come
+	stateBusy                    // both: an exchange is running on it
+	stateLinger                  // client: the last response is out, input is read and thrown away until the client closes
+	stateConnecting              // upstream: not connected yet
+	statePooled                  // upstream: waiting for the next exchange
+	stateClosing                 // both: Close was called, EvClosed is to come
+)
+
+// linkFlags are facts about a link.
+type linkFlags uint8
+
+const (
+	flagTrusted  linkFlags = 1 << iota // client: its forwarding headers are believed
+	flagReused                         // upstream: has served an exchange before
+	flagStarved                        // both: waits in the list of those that found no buffer
+	flagEOF                            // both: the peer has ended its stream
+	flagBulk                           // both: the last receive filled its buffer, a larger one pays
+	flagCounted                        // client: counted in the table of connections per address
+	flagSpoiled                        // upstream: not to be used again
+	flagStreamed                       // both: the armed receive is a stream
+)
+
+// link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same slot.
+// Free of pointers. An idle connection is a link and holds no buffer.
+type link struct {
+	kind  kind
+	state state
+	flags linkFlags
+	ip6   bool   // client: addr is IPv6
+	port  uint16 // client: remote port
+	from  uint16 // client: index of its listener
+
+	ex uint32 // the exchange running on it; 0: none
+	id uint32 // upstream: ID of its endpoint. client: requests begun
+
+	in  queue // received and not yet consumed
+	out queue // to be sent, what is in flight included
+
+	next, prev uint32 // slot + 1: neighbours in the pool or in the starved list, never in both
+
+	rx, tx           uint64 // bytes received and sent
+	rxSince, txSince int64  // since when we have been waiting for the peer to send, to read
+	rxMark, txMark   uint64 // rx, tx at that time
+
+	addr [16]byte // client: remote address
+}
+
+func (l *link) has(f linkFlags) bool { return l.flags&f != 0 }
+func (l *link) set(f linkFlags)      { l.flags |= f }
+func (l *link) clear(f linkFlags)    { l.flags &^= f }
+
+// chunk is a range of bytes in a queue, holding one reference to its buffer.
+type chunk struct {
+	span mem.Span
+	buf  mem.Buf
+	next uint32
+}
+
+// queue is a list of chunks: bytes that were received and are to be used in order.
+type queue struct {
+	head, tail uint32 // chunks; 0: none
+	bytes      uint32
+}
+
+func (q *queue) empty() bool { return q.head == 0 }
+
+// push appends span, taking over the caller's reference to buf. It reports false when there are no chunks left; the
+// reference is dropped then.
+func (w *Worker) push(q *queue, span mem.Span, buf mem.Buf) bool {
+	if q.tail != 0 {
+		if t := w.chunks.At(q.tail); t.buf == buf && t.span.End() == span.Off {
+			t.span.Len += span.Len
+			q.bytes += span.Len
+			w.mem.Drop(buf)
+			return true
+		}
+	}
+	i := w.chunks.Take()
+	if i == 0 {
+		w.mem.Drop(buf)
+		return false
+	}
+	*w.chunks.At(i) = chunk{span: span, buf: buf}
+	if q.tail != 0 {
+		w.chunks.At(q.tail).next = i
+	} else {
+		q.head = i
+	}
+	q.tail = i
+	q.bytes += span.Len
+	return true
+}
+
+// unshift puts span back in front, taking over a reference to buf.
+func (w *Worker) unshift(q *queue, span mem.Span, buf mem.Buf) bool {
+	i := w.chunks.Take()
+	if i == 0 {
+		w.mem.Drop(buf)
+		return false
+	}
+	*w.chunks.At(i) = chunk{span: span, buf: buf, next: q.head}
+	q.head = i
+	if q.tail == 0 {
+		q.tail = i
+	}
+	q.bytes += span.Len
+	return true
+}
+
+// shift takes the first chunk out and hands its reference to the caller. q must not be empty.
+func (w *Worker) shift(q *queue) (mem.Span, mem.Buf) {
+	i := q.head
+	c := w.chunks.At(i)
+	span, buf := c.span, c.buf
+	q.head = c.next
+	if q.head == 0 {
+		q.tail = 0
+	}
+	q.bytes -= span.Len
+	w.chunks.Put(i)
+	return span, buf
+}
+
+// consume removes the first n bytes, giving back the buffers that are used up.
+func (w *Worker) consume(q *queue, n uint32) {
+	q.bytes -= n
+	for n > 0 {
+		c := w.chunks.At(q.head)
+		if c.span.Len > n {
+			c.span.Off += n
+			c.span.Len -= n
+			return
+		}
+		n -= c.span.Len
+		w.mem.Drop(c.buf)
+		i := q.head
+		q.head = c.next
+		w.chunks.Put(i)
+	}
+	if q.head == 0 {
+		q.tail = 0
+	}
+}
+
+// discard empties q.
+func (w *Worker) discard(q *queue) {
+	for q.head != 0 {
+		_, buf := w.shift(q)
+		w.mem.Drop(buf)
+	}
+}
+
+// transfer moves the first n bytes of from to the end of to. It reports false when there are no chunks left.
+func (w *Worker) transfer(to, from *queue, n uint32) bool {
+	for n > 0 {
+		span, buf := w.shift(from)
+		if span.Len > n {
+			w.mem.Hold(buf)
+			if !w.unshift(from, mem.Span{Off: span.Off + n, Len: span.Len - n}, buf) {
+				w.mem.Drop(buf)
+				return false
+			}
+			span.Len = n
+		}
+		n -= span.Len
+		if !w.push(to, span, buf) {
+			return false
+		}
+	}
+	return true
+}
+
+// list is a doubly linked list of links through next and prev.
+type list struct {
+	first, last uint32 // slot + 1
+	len         int
+}
+
+func (w *Worker) listPush(ls *list, slot uint32) {
+	l := &w.links[slot]
+	l.prev, l.next = 0, ls.first
+	if ls.first != 0 {
+		w.links[ls.first-1].prev = slot + 1
+	} else {
+		ls.last = slot + 1
+	}
+	ls.first = slot + 1
+	ls.len++
+}
+
+func (w *Worker) listRemove(ls *list, slot uint32) {
+	l := &w.links[slot]
+	if l.prev != 0 {
+		w.links[l.prev-1].next = l.next
+	} else {
+		ls.first = l.next
+	}
+	if l.next != 0 {
+		w.links[l.next-1].prev = l.prev
+	} else {
+		ls.last = l.prev
+	}
+	l.next, l.prev = 0, 0
+	ls.len--
+}

@@ -1,0 +1,97 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
+)
+
+// pump sends what is queued for l, unless a send is in flight already or l is not connected.
+func (w *Worker) pump(l *link, c *engine.Conn) {
+	if l.out.empty() || c.SendBusy() || l.state != stateBusy {
+		return
+	}
+	n := 0
+	i := l.out.head
+	for ; i != 0 && n < len(w.spans); n++ {
+		chunk := w.chunks.At(i)
+		w.spans[n] = chunk.span
+		i = chunk.next
+	}
+	if l.txSince == 0 {
+		l.txSince, l.txMark = w.sh.Now(), markUnknown
+	}
+	w.be.Send(c, w.spans[:n], i != 0)
+}
+
+// sentEvent handles the end of a send: res bytes were taken by the socket, or it failed.
+func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
+	if l.state != stateBusy {
+		return
+	}
+	if res < 0 {
+		w.sendFailed(l, c)
+		return
+	}
+	w.consume(&l.out, uint32(res))
+	l.tx += uint64(res)
+	if l.out.empty() {
+		l.txSince = 0
+	} else {
+		w.pump(l, c)
+	}
+	x := w.exs.At(l.ex)
+	if l.kind == kindClient {
+		w.m.Add(metrics.BytesToClients, uint64(res))
+		w.responseSent(x, l, c)
+	} else {
+		w.m.Add(metrics.BytesToUpstreams, uint64(res))
+		w.requestSent(x, l, c)
+	}
+}
+
+// responseSent goes on after bytes of the response have left: the exchange is over, or there is room for more.
+func (w *Worker) responseSent(x *exchange, l *link, c *engine.Conn) {
+	if x.down.done && x.has(exAnswered) {
+		if l.out.empty() {
+			w.finish(x, l, c)
+		}
+		return
+	}
+	if x.upstream != 0 {
+		u := x.upstream - 1
+		w.rearm(&w.links[u], w.conns.At(u))
+	}
+}
+
+// requestSent goes on after bytes of the request have left: the response is awaited, or there is room for more.
+func (w *Worker) requestSent(x *exchange, l *link, c *engine.Conn) {
+	if !x.up.done {
+		client := x.client - 1
+		w.rearm(&w.links[client], w.conns.At(client))
+		return
+	}
+	if l.out.empty() && x.sent == 0 {
+		x.sent = w.sh.Now()
+		if x.firstByte == 0 {
+			w.wheel.Set(c.Slot, x.sent+int64(w.snapshot(x).Timeouts.FirstByte))
+		}
+	}
+}
+
+// sendFailed handles a connection that takes no more bytes.
+func (w *Worker) sendFailed(l *link, c *engine.Conn) {
+	x := w.exs.At(l.ex)
+	if l.kind == kindClient {
+		w.abort(x, metrics.ClientGoneSend)
+		return
+	}
+	// The upstream may have answered before it stopped reading. What it said is still to come, or else
+	// the end of its stream, which decides what becomes of the request.
+	l.set(flagSpoiled)
+	w.discard(&l.out)
+	if !x.up.done {
+		x.set(exBroken)
+		x.clear(exKeep)
+	}
+	w.rearm(l, c)
+}

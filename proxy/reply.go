@@ -1,0 +1,145 @@
+package proxy
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/proxy/h1"
+)
+
+// refuse ends x with a response of our own. The client's connection is kept when the request is complete and was understood.
+// When the upstream's response has begun, the client can only be told by a reset.
+func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
+	if x.has(exAnswered) {
+		w.abort(x, why)
+		return
+	}
+	slot := x.client - 1
+	l, c := &w.links[slot], w.conns.At(slot)
+	if x.has(exWaiting) {
+		e, _ := w.endpointOf(x)
+		w.leaveLine(x, e)
+	}
+	if x.upstream != 0 {
+		w.closeUpstream(w.part(x))
+	}
+	w.discard(&x.pending)
+	w.dropHead(&x.resHead)
+	x.status, x.reason = uint16(status), why
+	x.set(exAnswered | exOwnReply)
+	x.down.begin(framingNone, 0)
+	if l.state == stateHead || !x.up.done || l.has(flagEOF) {
+		x.clear(exKeep)
+		x.set(exBroken)
+	}
+	l.state = stateBusy
+	buf, ok := w.mem.Take(mem.Small)
+	if !ok {
+		w.abort(x, why)
+		return
+	}
+	span := w.writeReply(x, w.mem.Data(buf), status)
+	if !w.push(&l.out, span, buf) {
+		w.abort(x, why)
+		return
+	}
+	w.wheel.Set(slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.BodyRateWindow))
+	w.pump(l, c)
+}
+
+// writeReply writes a whole response into room.
+func (w *Worker) writeReply(x *exchange, room mem.Span, status int) mem.Span {
+	if x.requestIDLen == 0 {
+		w.makeRequestID(x)
+	}
+	id := x.requestID[:x.requestIDLen]
+	phrase := statusPhrase(status)
+	head := w.mem.Bytes(x.head.span)
+	json := wantsJSON(x, head)
+
+	b := w.mem.All()[room.Off : room.Off : room.Off+room.Len]
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(append(append(b, ' '), phrase...), "\r\nDate: "...)
+	b = w.date.append(b, w.sh.Wall())
+	body := w.additions[:0]
+	if json {
+		b = append(b, "\r\nContent-Type: application/json"...)
+		body = append(body, `{"status":`...)
+		body = strconv.AppendInt(body, int64(status), 10)
+		body = append(append(body, `,"error":"`...), phrase...)
+		body = append(append(body, `","request_id":"`...), id...)
+		body = append(body, "\"}\n"...)
+	} else {
+		b = append(b, "\r\nContent-Type: text/plain; charset=utf-8"...)
+		body = strconv.AppendInt(body, int64(status), 10)
+		body = append(append(append(body, ' '), phrase...), "\nrequest id: "...)
+		body = append(append(body, id...), '\n')
+	}
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(append(b, "\r\nX-Request-Id: "...), id...)
+	switch status {
+	case 405:
+		b = append(b, "\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH"...)
+	case 503:
+		b = append(b, "\r\nRetry-After: 1"...)
+	}
+	if !x.has(exKeep) {
+		b = append(b, "\r\nConnection: close"...)
+	} else if x.req.Minor == 0 {
+		b = append(b, "\r\nConnection: keep-alive"...)
+	}
+	b = append(b, "\r\n\r\n"...)
+	if x.req.Method != h1.HEAD {
+		b = append(b, body...)
+		x.down.total = int64(len(body))
+	}
+	return mem.Span{Off: room.Off, Len: uint32(len(b))}
+}
+
+// wantsJSON reports whether the client asked for JSON: its Accept names it. Only a head that was read completely is asked.
+func wantsJSON(x *exchange, head []byte) bool {
+	if x.head.buf == noBuf || x.req.Len != len(head) {
+		return false
+	}
+	i, ok := x.req.Get(h1.FieldAccept)
+	return ok && bytes.Contains(x.req.Fields[i].Value.In(head), jsonType)
+}
+
+var jsonType = []byte("application/json")
+
+// statusPhrase is the reason phrase of the statuses that we answer with.
+func statusPhrase(status int) string {
+	switch status {
+	case 400:
+		return "Bad Request"
+	case 404:
+		return "Not Found"
+	case 405:
+		return "Method Not Allowed"
+	case 408:
+		return "Request Timeout"
+	case 413:
+		return "Content Too Large"
+	case 414:
+		return "URI Too Long"
+	case 417:
+		return "Expectation Failed"
+	case 431:
+		return "Request Header Fields Too Large"
+	case 501:
+		return "Not Implemented"
+	case 502:
+		return "Bad Gateway"
+	case 503:
+		return "Service Unavailable"
+	case 504:
+		return "Gateway Timeout"
+	case 505:
+		return "HTTP Version Not Supported"
+	}
+	return "Error"
+}

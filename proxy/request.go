@@ -1,0 +1,100 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/proxy/h1"
+)
+
+// snapshot is the configuration that x runs on.
+func (w *Worker) snapshot(x *exchange) *plan.Snapshot { return w.sh.Pinned(x.pin) }
+
+// startRequest sends a request on its way: its head is complete.
+func (w *Worker) startRequest(l *link, x *exchange) {
+	snap := w.snapshot(x)
+	if x.req.KeepAlive && !w.draining && (snap.Limits.RequestsPerConn == 0 || int(l.id) < snap.Limits.RequestsPerConn) {
+		x.set(exKeep)
+	}
+	w.frameRequest(x)
+	if x.req.Method == h1.CONNECT {
+		w.refuse(x, 405, metrics.UnsupportedRequest)
+		return
+	}
+	if max := snap.Limits.BodyBytes; max > 0 && x.req.ContentLength > max {
+		w.refuse(x, 413, metrics.LimitRequestBody)
+		return
+	}
+	head := w.mem.Bytes(x.head.span)
+	route := snap.Listeners[l.from].Table.Match(x.req.Authority.In(head), pathOf(x, head))
+	if route < 0 {
+		w.refuse(x, 404, metrics.NoRoute)
+		return
+	}
+	x.route, x.service = int32(route), int32(snap.Routes[route].Service)
+	if !w.rewriteRequest(l, x, snap) {
+		w.refuse(x, 431, metrics.LimitRequestHead)
+		return
+	}
+	if w.enqueueRequest(l, x) {
+		w.dispatch(x)
+	}
+}
+
+// frameRequest notes how the request's body ends.
+func (w *Worker) frameRequest(x *exchange) {
+	switch {
+	case x.req.Chunked:
+		x.up.begin(framingChunked, 0)
+	case x.req.ContentLength >= 0:
+		x.up.begin(framingLength, x.req.ContentLength)
+	default:
+		x.up.begin(framingNone, 0)
+	}
+}
+
+// rewriteRequest turns the head, in place, into the one that the upstream gets.
+func (w *Worker) rewriteRequest(l *link, x *exchange, snap *plan.Snapshot) bool {
+	add := w.forwardingFields(l, x, snap)
+	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
+	if !ok {
+		if !w.relocate(&x.head) {
+			return false
+		}
+		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
+		if !ok {
+			return false
+		}
+	}
+	end := x.head.span.End()
+	x.head.span = mem.Span{Off: uint32(start), Len: end - uint32(start)}
+	return true
+}
+
+// pathOf is the path to match: absolute-form may leave it out, and OPTIONS may ask for "*"; both mean the root here.
+func pathOf(x *exchange, head []byte) []byte {
+	if x.req.Path.Len == 0 {
+		return root
+	}
+	return x.req.Path.In(head)
+}
+
+var root = []byte("/")
+
+// enqueueRequest makes a request's head, and what has come of its body, ready to be sent. It reports false when the
+// request has failed with that.
+func (w *Worker) enqueueRequest(l *link, x *exchange) bool {
+	w.mem.Hold(x.head.buf)
+	if !w.push(&x.pending, x.head.span, x.head.buf) {
+		w.abort(x, metrics.LimitBuffers)
+		return false
+	}
+	if !x.up.done && !w.requestBody(l, x) {
+		return false
+	}
+	if x.up.done && x.pending.head == x.pending.tail && x.req.Method.Idempotent() {
+		x.set(exReplayable)
+		x.replay = w.chunks.At(x.pending.head).span
+	}
+	return true
+}

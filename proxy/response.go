@@ -1,0 +1,285 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/proxy/h1"
+)
+
+// interimsMax is how many 1xx responses an upstream may send before the final one.
+const interimsMax = 16
+
+// consumeUpstream uses what an upstream sent: heads, then the body.
+func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
+	if u.state != stateBusy { // nobody asked: a desynchronised upstream must not serve the next request
+		w.closeUpstream(u, c)
+		return
+	}
+	x := w.exs.At(u.ex)
+	if x.firstByte == 0 {
+		x.firstByte = w.sh.Now()
+		if x.sent == 0 && x.up.done && u.out.empty() {
+			x.sent = x.firstByte
+		}
+	}
+	for !u.in.empty() {
+		switch {
+		case x.down.done && x.has(exAnswered):
+			u.set(flagSpoiled) // more bytes than the response has
+			w.discard(&u.in)
+		case x.has(exAnswered):
+			if !w.responseBody(u, x) {
+				return
+			}
+		default:
+			if !w.responseBytes(u, x) {
+				return
+			}
+		}
+	}
+	l := x.client - 1
+	w.pump(&w.links[l], w.conns.At(l))
+	if x.down.done && x.has(exAnswered) {
+		w.responseReceived(x)
+	} else if x.has(exAnswered) {
+		w.wheel.Set(c.Slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.ResponseIdle))
+	}
+}
+
+// responseBytes feeds the head of the response. It reports false when the exchange has failed with that.
+func (w *Worker) responseBytes(u *link, x *exchange) bool {
+	if x.resHead.buf == noBuf {
+		x.res.ResetResponse(&w.limits)
+	}
+	if !w.gather(&x.resHead, &u.in) {
+		w.refuse(x, 503, metrics.LimitBuffers)
+		return false
+	}
+	switch code := x.res.Feed(w.mem.Bytes(x.resHead.span)); code {
+	case h1.NeedMore:
+		return true
+	case h1.OK:
+	default:
+		why := metrics.BadResponseHead
+		if s := code.Status(); s == 431 || s == 414 {
+			why = metrics.LimitResponseHead
+		}
+		w.upstreamFailed(x, 502, why)
+		return false
+	}
+	if !w.splitHead(&x.resHead, &u.in, x.res.Len) {
+		w.refuse(x, 503, metrics.LimitBuffers)
+		return false
+	}
+	if x.res.Status >= 200 {
+		return w.finalHead(u, x)
+	}
+	return w.interimHead(u, x)
+}
+
+// interimHead passes a 1xx response on, to clients that know of them (RFC 9110, section 15.2).
+func (w *Worker) interimHead(u *link, x *exchange) bool {
+	x.interims++
+	if x.res.Status == 101 || x.interims > interimsMax { // we never ask for another protocol
+		w.refuse(x, 502, metrics.BadResponseHead)
+		return false
+	}
+	if x.req.Minor == 0 {
+		w.dropHead(&x.resHead)
+		return true
+	}
+	return w.enqueueHead(x, nil)
+}
+
+// finalHead prepares the response's body and puts its head into the client's queue.
+func (w *Worker) finalHead(u *link, x *exchange) bool {
+	x.status = x.res.Status
+	if w.draining || !x.up.done {
+		x.clear(exKeep) // an early response: whether the rest of the request will come, nobody knows
+	}
+	add := w.additions[:0]
+	switch x.res.Body(x.req.Method) {
+	case h1.BodyNone:
+		x.down.begin(framingNone, 0)
+	case h1.BodyLength:
+		x.down.begin(framingLength, x.res.ContentLength)
+	case h1.BodyChunked:
+		x.down.begin(framingChunked, 0)
+		if x.req.Minor == 0 {
+			w.dropFraming(x)
+			x.set(exDechunk)
+			x.clear(exKeep)
+		}
+	case h1.BodyClose:
+		x.down.begin(framingClose, 0)
+		if x.req.Minor == 0 {
+			x.clear(exKeep)
+			break
+		}
+		frames, ok := w.mem.Take(mem.Small)
+		if !ok {
+			w.refuse(x, 503, metrics.LimitBuffers)
+			return false
+		}
+		x.frames = frames
+		x.set(exEnchunk)
+		add = append(add, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case !x.has(exKeep):
+		add = append(add, "Connection: close\r\n"...)
+	case x.req.Minor == 0:
+		add = append(add, "Connection: keep-alive\r\n"...)
+	}
+	x.set(exAnswered)
+	return w.enqueueHead(x, add)
+}
+
+// dropFraming takes the fields off that speak of chunks.
+func (w *Worker) dropFraming(x *exchange) {
+	for i := range int(x.res.N) {
+		if f := &x.res.Fields[i]; f.ID == h1.FieldTransferEncoding || f.ID == h1.FieldTrailer {
+			f.Flags |= h1.FieldDrop
+		}
+	}
+}
+
+// enqueueHead edits the response's head in place and hands it to the client's queue.
+func (w *Worker) enqueueHead(x *exchange, add []byte) bool {
+	start, ok := x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
+	if !ok {
+		ok = w.relocate(&x.resHead)
+		if ok {
+			start, ok = x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
+		}
+		if !ok {
+			x.clear(exAnswered)
+			w.refuse(x, 502, metrics.LimitResponseHead)
+			return false
+		}
+	}
+	span := mem.Span{Off: uint32(start), Len: x.resHead.span.End() - uint32(start)}
+	buf := x.resHead.buf
+	x.resHead = noHead
+	if !w.push(&w.links[x.client-1].out, span, buf) {
+		w.abort(x, metrics.LimitBuffers)
+		return false
+	}
+	return true
+}
+
+// responseBody moves what has come of the body to the client's queue. It reports false when the exchange has failed with that.
+func (w *Worker) responseBody(u *link, x *exchange) bool {
+	to := &w.links[x.client-1].out
+	for !u.in.empty() && !x.down.done {
+		ok := false
+		switch {
+		case x.has(exDechunk):
+			ok = w.dechunk(u, x, to)
+		case x.has(exEnchunk):
+			ok = w.enchunk(u, x, to)
+		default:
+			n, code := x.down.follow(w.mem.Bytes(w.chunks.At(u.in.head).span))
+			if code != h1.OK {
+				w.abort(x, metrics.BadResponseBody)
+				return false
+			}
+			ok = n == 0 || w.transfer(to, &u.in, uint32(n))
+		}
+		if !ok {
+			w.abort(x, metrics.LimitBuffers)
+			return false
+		}
+	}
+	return true
+}
+
+// dechunk moves the next piece of chunk data without its framing.
+func (w *Worker) dechunk(u *link, x *exchange, to *queue) bool {
+	span, buf := w.shift(&u.in)
+	for span.Len > 0 && !x.down.done {
+		data, n, code := x.down.chunked.Next(w.mem.Bytes(span))
+		if data.Len > 0 {
+			w.mem.Hold(buf)
+			if !w.push(to, mem.Span{Off: span.Off + data.Off, Len: data.Len}, buf) {
+				w.mem.Drop(buf)
+				return false
+			}
+			x.down.total += int64(data.Len)
+		}
+		span.Off += uint32(n)
+		span.Len -= uint32(n)
+		if code != h1.OK && code != h1.NeedMore {
+			w.mem.Drop(buf)
+			return false
+		}
+		x.down.done = code == h1.OK
+	}
+	if span.Len > 0 {
+		return w.unshift(&u.in, span, buf)
+	}
+	w.mem.Drop(buf)
+	return true
+}
+
+// enchunk moves the next piece of a body that has no framing of its own, as one chunk (RFC 9112, section 7.1).
+func (w *Worker) enchunk(u *link, x *exchange, to *queue) bool {
+	span, buf := w.shift(&u.in)
+	x.down.total += int64(span.Len)
+	return w.pushFrame(x, to, span.Len) && w.push(to, span, buf)
+}
+
+// pushFrame queues the framing between two chunks: the end of the one before and the header of the next, of size bytes; 0
+// ends the body.
+func (w *Worker) pushFrame(x *exchange, to *queue, size uint32) bool {
+	const frameBytes = 16
+	data := w.mem.Data(x.frames)
+	at := data.Off + x.framed%(data.Len/frameBytes)*frameBytes // far fewer are in flight than fit
+	x.framed++
+	b := w.mem.All()[at : at : at+frameBytes]
+	if x.has(exFramed) {
+		b = append(b, '\r', '\n')
+	}
+	x.set(exFramed)
+	b = appendHex(b, size)
+	b = append(b, '\r', '\n')
+	if size == 0 {
+		b = append(b, '\r', '\n')
+	}
+	w.mem.Hold(x.frames)
+	return w.push(to, mem.Span{Off: at, Len: uint32(len(b))}, x.frames)
+}
+
+func appendHex(b []byte, v uint32) []byte {
+	shift := 28
+	for shift > 0 && v>>shift == 0 {
+		shift -= 4
+	}
+	for ; shift >= 0; shift -= 4 {
+		b = append(b, "0123456789abcdef"[v>>shift&15])
+	}
+	return b
+}
+
+// responseReceived lets the upstream's connection go: the response has come completely.
+func (w *Worker) responseReceived(x *exchange) {
+	if x.has(exEnchunk) {
+		if !w.pushFrame(x, &w.links[x.client-1].out, 0) {
+			w.abort(x, metrics.LimitBuffers)
+			return
+		}
+	}
+	if !x.up.done {
+		x.set(exBroken) // the upstream does not want the rest of the request
+	}
+	reusable := x.res.KeepAlive && x.down.framing != framingClose && x.up.done
+	u, c := w.part(x)
+	w.release(u, c, reusable)
+	l := x.client - 1
+	client, cc := &w.links[l], w.conns.At(l)
+	w.pump(client, cc)
+	if client.out.empty() && !cc.SendBusy() {
+		w.finish(x, client, cc)
+	}
+}

@@ -1,0 +1,323 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// endpoint is this shard's side of one address of a service: its connections, and who waits for one.
+type endpoint struct {
+	addr   engine.Addr
+	live   bool   // the current snapshot has it
+	pooled list   // idle connections, the one used last first
+	open   int    // all connections, pooled ones included
+	first  uint32 // exchanges waiting for a connection, because of a limit
+	last   uint32
+}
+
+// adoptEndpoints prepares for the endpoints of a new snapshot. Pools of those that stay are not touched; of those that go,
+// idle connections are closed, and busy ones when they are done.
+func (w *Worker) adoptEndpoints(snap *plan.Snapshot) {
+	for i := range w.endpoints {
+		w.endpoints[i].live = false
+	}
+	for _, svc := range snap.Services {
+		for int(svc.ID) >= len(w.turns) {
+			w.turns = append(w.turns, uint32(w.sh.ID))
+		}
+		for i := range svc.Endpoints {
+			ep := &svc.Endpoints[i]
+			for int(ep.ID) >= len(w.endpoints) {
+				w.endpoints = append(w.endpoints, endpoint{})
+			}
+			e := &w.endpoints[ep.ID]
+			e.live = true
+			if e.addr.Len == 0 {
+				e.addr = addressOf(ep)
+			}
+		}
+	}
+	for i := range w.endpoints {
+		if e := &w.endpoints[i]; !e.live {
+			for e.pooled.first != 0 {
+				slot := e.pooled.first - 1
+				w.closeUpstream(&w.links[slot], w.conns.At(slot))
+			}
+		}
+	}
+}
+
+func addressOf(ep *plan.Endpoint) engine.Addr {
+	if ep.Unix == "" {
+		return engine.IPAddr(ep.Addr)
+	}
+	a, err := engine.UnixAddr(ep.Unix)
+	if err != nil { // the configuration check has refused such a path
+		return engine.Addr{Len: 2}
+	}
+	return a
+}
+
+// dispatch chooses an endpoint for x, the next in its service's cycle, and gives it a connection.
+func (w *Worker) dispatch(x *exchange) {
+	svc := &w.snapshot(x).Services[x.service]
+	if len(svc.Cycle) == 0 {
+		w.refuse(x, 503, metrics.NoUpstream)
+		return
+	}
+	turn := w.turns[svc.ID]
+	if int(turn) >= len(svc.Cycle) {
+		turn %= uint32(len(svc.Cycle))
+	}
+	w.turns[svc.ID] = turn + 1
+	x.target = svc.Cycle[turn]
+	w.assign(x, false)
+}
+
+func (w *Worker) endpointOf(x *exchange) (*endpoint, uint32) {
+	id := w.snapshot(x).Services[x.service].Endpoints[x.target].ID
+	return &w.endpoints[id], id
+}
+
+// assign gives x a connection to its endpoint: a pooled one unless it must be fresh, else a new one, else a place in the
+// line of those who wait for one.
+func (w *Worker) assign(x *exchange, fresh bool) {
+	e, id := w.endpointOf(x)
+	if !fresh && e.pooled.first != 0 {
+		w.reuse(x, e.pooled.first-1)
+		return
+	}
+	if max := w.snapshot(x).Limits.UpstreamConns; max > 0 && e.open >= w.share(max) {
+		w.wait(x, e)
+		return
+	}
+	w.connect(x, e, id)
+}
+
+// share is this shard's part of a limit that holds for all of them.
+func (w *Worker) share(limit int) int { return (limit + w.shards - 1) / w.shards }
+
+// reuse gives x the pooled connection in slot.
+func (w *Worker) reuse(x *exchange, slot uint32) {
+	l, c := &w.links[slot], w.conns.At(slot)
+	w.listRemove(&w.endpoints[l.id].pooled, slot)
+	w.m.Down(metrics.UpstreamConnsIdle)
+	w.m.Inc(metrics.UpstreamReuses)
+	l.state = stateBusy
+	l.set(flagReused)
+	x.set(exReused)
+	w.join(x, l, c)
+	w.wheel.Set(slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.FirstByte))
+	w.pump(l, c)
+	if !c.RecvArmed() {
+		w.rearm(l, c)
+	}
+}
+
+// connect opens a connection for x.
+func (w *Worker) connect(x *exchange, e *endpoint, id uint32) {
+	c := w.conns.Alloc()
+	if c == nil {
+		w.refuse(x, 503, metrics.LimitConns)
+		return
+	}
+	l := &w.links[c.Slot]
+	*l = link{kind: kindUpstream, state: stateConnecting, id: id}
+	e.open++
+	w.m.Inc(metrics.UpstreamConnects)
+	w.m.Up(metrics.UpstreamConnsOpen)
+	x.clear(exReused)
+	w.join(x, l, c)
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.Connect))
+	w.be.Connect(c, &e.addr)
+}
+
+// join makes l the connection of x, and moves the request over to it.
+func (w *Worker) join(x *exchange, l *link, c *engine.Conn) {
+	l.ex = w.links[x.client-1].ex
+	x.upstream = c.Slot + 1
+	x.forwarded, x.sent = w.sh.Now(), 0
+	l.out, x.pending = x.pending, queue{}
+}
+
+// part ends the ties between x and its connection, which must not be closed yet: it may go on to the pool.
+func (w *Worker) part(x *exchange) (*link, *engine.Conn) {
+	slot := x.upstream - 1
+	l := &w.links[slot]
+	x.upstream, l.ex = 0, 0
+	return l, w.conns.At(slot)
+}
+
+// connected continues when a connection is open, or could not be opened.
+func (w *Worker) connected(l *link, c *engine.Conn, res int32) {
+	x := w.exs.At(l.ex)
+	if res < 0 {
+		if -res == eMFILE || -res == eNFILE {
+			w.closePooled()
+		}
+		w.connectFailed(x, metrics.UpstreamConnect)
+		return
+	}
+	w.m.Observe(metrics.ConnectTime, w.sh.Now()-x.forwarded)
+	l.state = stateBusy
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.FirstByte))
+	w.pump(l, c)
+	w.rearm(l, c)
+	if client := x.client - 1; !x.up.done {
+		w.rearm(&w.links[client], w.conns.At(client))
+	}
+}
+
+// triesMax is how many endpoints are tried for one request when connections cannot be opened.
+const triesMax = 3
+
+// connectFailed tries the next endpoint: nothing has been sent yet, so any request may go elsewhere.
+func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
+	l, c := w.part(x)
+	x.pending, l.out = l.out, queue{}
+	w.closeUpstream(l, c)
+	x.tries++
+	if svc := &w.snapshot(x).Services[x.service]; int(x.tries) < min(triesMax, len(svc.Endpoints)) {
+		w.m.Inc(metrics.Retries)
+		w.dispatch(x)
+		return
+	}
+	status := 502
+	if why == metrics.TimeoutConnect {
+		status = 504
+	}
+	w.refuse(x, status, why)
+}
+
+// upstreamFailed handles the loss of a connection before the response's head was complete. A pooled connection that was closed
+// just as we took it says nothing about the request, which is sent once more on a fresh one if that is safe.
+func (w *Worker) upstreamFailed(x *exchange, status int, why metrics.Reason) {
+	stale := x.has(exReused) && x.firstByte == 0 && x.has(exReplayable) && !x.has(exRetried)
+	if !stale || why == metrics.TimeoutResponseHead {
+		w.refuse(x, status, why)
+		return
+	}
+	w.closeUpstream(w.part(x))
+	x.set(exRetried)
+	w.m.Inc(metrics.Retries)
+	w.mem.Hold(x.head.buf)
+	if !w.push(&x.pending, x.replay, x.head.buf) {
+		w.abort(x, metrics.LimitBuffers)
+		return
+	}
+	w.assign(x, true)
+}
+
+// upstreamEnded handles the end of an upstream's stream: errno 0 for an orderly one.
+func (w *Worker) upstreamEnded(l *link, c *engine.Conn, errno int32) {
+	l.set(flagEOF)
+	if l.state != stateBusy {
+		w.closeUpstream(l, c)
+		return
+	}
+	x := w.exs.At(l.ex)
+	switch {
+	case !x.has(exAnswered):
+		w.upstreamFailed(x, 502, metrics.UpstreamHead)
+	case errno == 0 && x.down.framing == framingClose:
+		x.down.done = true
+		w.responseReceived(x)
+	default:
+		w.abort(x, metrics.UpstreamBody)
+	}
+}
+
+// release returns a connection whose response has been received completely: to the next who waits, to the pool, or it is closed.
+func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
+	e := &w.endpoints[l.id]
+	snap := w.sh.Snapshot()
+	if !reusable || !e.live || w.draining || e.pooled.len >= w.share(snap.Limits.UpstreamPool) ||
+		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !l.out.empty() || c.SendBusy() {
+		w.closeUpstream(l, c)
+		return
+	}
+	w.unstarve(l, c)
+	l.state = statePooled
+	w.listPush(&e.pooled, c.Slot)
+	w.m.Up(metrics.UpstreamConnsIdle)
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(snap.Timeouts.UpstreamIdle))
+	w.rearm(l, c)
+	w.serveLine(e)
+}
+
+// closeUpstream ends a connection to an upstream.
+func (w *Worker) closeUpstream(l *link, c *engine.Conn) {
+	if l.state == stateClosing {
+		return
+	}
+	e := &w.endpoints[l.id]
+	if l.state == statePooled {
+		w.listRemove(&e.pooled, c.Slot)
+		w.m.Down(metrics.UpstreamConnsIdle)
+		w.m.Inc(metrics.UpstreamIdleClosed)
+	}
+	e.open--
+	w.m.Down(metrics.UpstreamConnsOpen)
+	w.closeLink(l, c, false)
+	w.serveLine(e)
+}
+
+// closePooled closes one idle connection of any endpoint, to free its descriptor.
+func (w *Worker) closePooled() {
+	for i := range w.endpoints {
+		if slot := w.endpoints[i].pooled.last; slot != 0 {
+			w.closeUpstream(&w.links[slot-1], w.conns.At(slot-1))
+			return
+		}
+	}
+}
+
+// wait puts x at the end of its endpoint's line.
+func (w *Worker) wait(x *exchange, e *endpoint) {
+	i := w.links[x.client-1].ex
+	x.set(exWaiting)
+	x.forwarded, x.next = w.sh.Now(), 0
+	if e.last != 0 {
+		w.exs.At(e.last).next = i
+	} else {
+		e.first = i
+	}
+	e.last = i
+	w.wheel.Set(x.client-1, w.sh.Now()+int64(w.snapshot(x).Timeouts.Connect))
+}
+
+// serveLine gives the first in line a connection, if there may be one now.
+func (w *Worker) serveLine(e *endpoint) {
+	if e.first == 0 {
+		return
+	}
+	x := w.exs.At(e.first)
+	if e.pooled.first == 0 && e.open >= w.share(w.snapshot(x).Limits.UpstreamConns) {
+		return
+	}
+	w.leaveLine(x, e)
+	w.assign(x, false)
+}
+
+// leaveLine takes x out of the line. The line is short where it matters, so it is simply walked.
+func (w *Worker) leaveLine(x *exchange, e *endpoint) {
+	i := w.links[x.client-1].ex
+	x.clear(exWaiting)
+	if e.first == i {
+		e.first = x.next
+		if e.last == i {
+			e.last = 0
+		}
+		return
+	}
+	for at := e.first; at != 0; at = w.exs.At(at).next {
+		if before := w.exs.At(at); before.next == i {
+			before.next = x.next
+			if e.last == i {
+				e.last = at
+			}
+			return
+		}
+	}
+}

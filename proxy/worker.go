@@ -1,0 +1,299 @@
+// Package proxy is what a shard runs: the state machines that join a client's connection to an upstream's.
+//
+// The files stand in the order of a request's life: accept, session (the client's side), head, request, forwarded, upstream,
+// relay, response, reply, finish; link and exchange hold the state, timers says what happens when nothing does.
+//
+// Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
+// looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
+// backend is done with the link (EvClosed), since a send in flight reads from them. Whatever is received is
+// consumed from the link's queue `in`, and whatever is sent lies in the queue `out` of the link that it
+// goes to.
+//
+// It imports shard, engine, plan, proxy/h1, metrics and accesslog; only server imports it.
+package proxy
+
+import (
+	"fmt"
+
+	"github.com/uringproxy/uringproxy/accesslog"
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/shard"
+)
+
+// Config is what one shard's worker needs beyond the shard.
+type Config struct {
+	Shared    *Shared
+	Shards    int   // how many workers share the limits
+	Listeners []int // this shard's listening sockets, by the snapshot's listener index
+	Metrics   *metrics.Shard
+	Log       *accesslog.Ring // nil: no access log
+	Seed      [4]uint64       // of the request ids
+}
+
+// Worker is one shard's proxy. It is the shard's Handler.
+type Worker struct {
+	sh     *shard.Shard
+	be     engine.Backend
+	mem    *mem.Arena
+	conns  *engine.Table
+	wheel  *shard.Wheel
+	m      *metrics.Shard
+	log    *accesslog.Ring
+	shared *Shared
+	shards int
+
+	links  []link // by slot
+	chunks *mem.Slab[chunk]
+	exs    *mem.Slab[exchange]
+
+	endpoints []endpoint // by the plan's endpoint ID
+	turns     []uint32   // by the plan's service ID: position in its cycle
+	starved   list       // links whose receive found no buffer
+
+	listeners   []int
+	paused      pause
+	resumeAt    int64
+	clients     int // links of kindClient
+	draining    bool
+	finished    func() // called once when draining is over
+	ids         idSource
+	limits      h1.Limits // of the current snapshot, for both directions
+	additions   []byte    // scratch: header lines being put together
+	spans       [engine.SendSpansMax]mem.Span
+	date        httpDate
+	record      accesslog.Record
+	exchangeCap int
+}
+
+// New makes the worker of sh, on its thread. chunks and exchanges are reserved for every slot.
+func New(sh *shard.Shard, cfg Config) (*Worker, error) {
+	slots := sh.Conns.Len()
+	chunks, err := mem.NewSlab[chunk](4 * (sh.Mem.Count(mem.Small) + sh.Mem.Count(mem.Bulk) + sh.Mem.Count(mem.Head)))
+	if err != nil {
+		return nil, fmt.Errorf("reserve queues: %w", err)
+	}
+	exs, err := mem.NewSlab[exchange](slots)
+	if err != nil {
+		return nil, fmt.Errorf("reserve exchanges: %w", err)
+	}
+	return &Worker{
+		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
+		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
+		listeners: cfg.Listeners, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
+		paused: pauseStart,
+	}, nil
+}
+
+// Event handles one thing that happened to a connection.
+func (w *Worker) Event(ev *engine.Event) {
+	if ev.Kind == engine.EvAccept {
+		w.accepted(ev)
+		return
+	}
+	c := w.conns.At(ev.Slot)
+	if c.Gen != ev.Gen { // the slot has a new owner; the backend never lets this happen, see engine rule 6
+		if ev.Kind == engine.EvRecv && ev.Res > 0 {
+			w.mem.Drop(ev.Buf)
+		}
+		return
+	}
+	l := &w.links[ev.Slot]
+	switch ev.Kind {
+	case engine.EvRecv:
+		w.received(l, c, ev)
+	case engine.EvSent:
+		w.sentEvent(l, c, ev.Res)
+	case engine.EvConnected:
+		w.connected(l, c, ev.Res)
+	case engine.EvClosed:
+		w.closed(l, c)
+	}
+}
+
+// received takes what a receive brought into the link's queue and has it consumed.
+func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
+	if ev.Res > 0 {
+		n := uint64(ev.Res)
+		l.rx += n
+		if uint32(ev.Res) >= mem.SmallBytes {
+			l.set(flagBulk)
+		} else {
+			l.clear(flagBulk)
+		}
+		if !w.push(&l.in, ev.Data(), ev.Buf) {
+			w.outOfMemory(l, c)
+			return
+		}
+		if l.kind == kindClient {
+			w.m.Add(metrics.BytesFromClients, n)
+			w.consumeClient(l, c)
+		} else {
+			w.m.Add(metrics.BytesFromUpstreams, n)
+			w.consumeUpstream(l, c)
+		}
+	} else {
+		w.inputEnded(l, c, -ev.Res)
+	}
+	if l.state != stateClosing && l.kind != kindNone {
+		w.rearm(l, c)
+	}
+}
+
+// inputEnded handles the end of a receive without data: the peer's end of stream (errno 0) or an error.
+func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
+	switch {
+	case errno == eNOBUFS:
+		if !l.has(flagStarved) && l.state != statePooled {
+			l.set(flagStarved)
+			w.listPush(&w.starved, c.Slot)
+		} else if l.state == statePooled {
+			w.closeUpstream(l, c)
+		}
+	case errno == eCANCELED:
+	case l.kind == kindClient:
+		w.clientEnded(l, c, errno)
+	default:
+		w.upstreamEnded(l, c, errno)
+	}
+}
+
+// rearm arms the receive that the link's state asks for, if none is armed. Not arming it is our back-pressure.
+func (w *Worker) rearm(l *link, c *engine.Conn) {
+	if c.RecvArmed() {
+		if l.has(flagStreamed) && !w.wantsStream(l) {
+			w.be.RecvCancel(c)
+		}
+		return
+	}
+	if l.has(flagStarved) || l.has(flagEOF) {
+		return
+	}
+	if w.wantsStream(l) {
+		l.set(flagStreamed)
+		w.be.Recv(c, engine.RecvStream)
+		return
+	}
+	if w.wantsMore(l) {
+		l.clear(flagStreamed)
+		l.rxSince, l.rxMark = w.sh.Now(), l.rx
+		w.be.Recv(c, w.recvMode(l))
+	}
+}
+
+// wantsStream: whatever comes is welcome and small. That is so while a head is awaited, and while nothing should come.
+func (w *Worker) wantsStream(l *link) bool {
+	switch l.state {
+	case stateIdle, stateHead, statePooled, stateLinger:
+		return true
+	case stateBusy:
+		x := w.exs.At(l.ex)
+		if l.kind == kindClient {
+			return x.up.done && l.in.empty()
+		}
+		return !x.has(exAnswered)
+	}
+	return false
+}
+
+// window is how many bytes of one direction may be queued before the sender is no longer read from.
+const window = 256 << 10
+
+// wantsMore: a body is under way and there is room for the next piece of it.
+func (w *Worker) wantsMore(l *link) bool {
+	if l.state != stateBusy {
+		return false
+	}
+	x := w.exs.At(l.ex)
+	if l.kind == kindClient {
+		if x.up.done || x.upstream == 0 {
+			return false
+		}
+		return w.links[x.upstream-1].out.bytes < window
+	}
+	return !x.down.done && w.links[x.client-1].out.bytes < window
+}
+
+// recvMode picks the buffer for the next piece of a body: a large one where the last receive was full or much is known to
+// come, and only while those are not about to run out for everyone else.
+func (w *Worker) recvMode(l *link) engine.RecvMode {
+	x := w.exs.At(l.ex)
+	f := &x.down
+	if l.kind == kindClient {
+		f = &x.up
+	}
+	large := l.has(flagBulk) || f.framing == framingLength && f.left > mem.SmallBytes
+	if large && w.mem.Free(mem.Bulk) > 0 {
+		return engine.RecvBulk
+	}
+	return engine.RecvSmall
+}
+
+// outOfMemory ends a link for which there was not even a queue entry left.
+func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
+	if l.kind == kindUpstream && l.ex == 0 {
+		w.closeUpstream(l, c)
+		return
+	}
+	if l.ex != 0 {
+		w.abort(w.exs.At(l.ex), metrics.LimitBuffers)
+		return
+	}
+	w.closeClient(l, c, true)
+}
+
+// TurnEnd does what waits for the end of a turn: receives that found no buffer, accepting again, the end of a drain.
+func (w *Worker) TurnEnd() {
+	for w.starved.last != 0 && w.mem.Free(mem.Small) > 0 {
+		slot := w.starved.last - 1
+		l, c := &w.links[slot], w.conns.At(slot)
+		w.unstarve(l, c)
+		before := w.mem.Free(mem.Small)
+		w.rearm(l, c)
+		if before < reserve {
+			break // one at a time while buffers are scarce
+		}
+	}
+	if w.paused != pauseNone {
+		w.resume()
+	}
+	if w.draining && w.conns.Live() == 0 && w.finished != nil {
+		f := w.finished
+		w.finished = nil
+		f()
+	}
+}
+
+// reserve is the number of small buffers below which starved links are served one a turn.
+const reserve = 64
+
+func (w *Worker) unstarve(l *link, c *engine.Conn) {
+	if l.has(flagStarved) {
+		l.clear(flagStarved)
+		w.listRemove(&w.starved, c.Slot)
+	}
+}
+
+// Adopt prepares for the snapshot that has become current.
+func (w *Worker) Adopt(old *plan.Snapshot) {
+	snap := w.sh.Snapshot()
+	w.limits = h1.Limits{LineBytes: snap.Limits.LineBytes, HeaderBytes: snap.Limits.HeaderBytes, Fields: snap.Limits.HeaderCount}
+	w.adoptEndpoints(snap)
+}
+
+// Gauges are numbers for tests and for the log at the end: what is still held.
+type Gauges struct {
+	Links, Exchanges, Chunks      int
+	SmallHeld, BulkHeld, HeadHeld int // by queues and heads; what the backend keeps posted is not counted by Free
+}
+
+// Gauges reads them. On the shard's thread.
+func (w *Worker) Gauges() Gauges {
+	return Gauges{
+		Links: w.conns.Live(), Exchanges: w.exs.Used(), Chunks: w.chunks.Used(),
+		SmallHeld: w.mem.InUse(mem.Small), BulkHeld: w.mem.InUse(mem.Bulk), HeadHeld: w.mem.InUse(mem.Head),
+	}
+}
