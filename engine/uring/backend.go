@@ -1,0 +1,250 @@
+// Package uring is the io_uring backend: engine.Backend on a ring of the kernel's completions.
+//
+// It owns the ring, the buffer rings, an epoll set with the listening sockets and the wake-up descriptor, and the
+// sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits everything that was asked for,
+// runs what the kernel has finished and waits. The epoll set is waited on through the ring, so there is one wait.
+//
+// Invariants: every address that the kernel is given lies in mapped memory, never in the Go heap or on a stack; user
+// data is an engine.Token, never a pointer; a slot's Ops counts the operations from their request to their last
+// completion, and only at zero is the descriptor closed and the slot given back; no operation is used that the kernel runs on
+// a worker thread (SPLICE, SHUTDOWN, regular files): shutdown(2) and close(2) are called directly.
+//
+// It imports engine, engine/mem and golang.org/x/sys/unix. It is imported by server and engine/probe.
+package uring
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+)
+
+// Options choose how a Backend works. The zero value is the product's default.
+type Options struct {
+	// Tier forces T1, T2 or T3; Open fails when it is not available. Empty chooses the best.
+	Tier string
+	// Entries is the size of the submission queue, a power of two; 0 means 512. When memory is short fewer
+	// are used, down to 64.
+	Entries int
+	// CQFactor is how many times larger the completion queue is; 0 means 8.
+	CQFactor int
+	// PostedSmall and PostedBulk are how many buffers of each class the kernel holds for receives; 0 means 64 and 4.
+	// They grow by themselves when a burst needs more.
+	PostedSmall, PostedBulk int
+	// MinWait lets Poll wait so long for more than one completion, to save turns under load at the price
+	// of latency. 0 is off, and so is every value in tier T1. The resolution is a microsecond.
+	MinWait time.Duration
+}
+
+// Kinds of completion, in the token.
+const (
+	kindRecv = iota
+	kindSend
+	kindConnect
+	kindCancel
+	kindEpoll     // the epoll set has something; of the backend, not of a connection
+	kindCancelAll // of Shutdown
+)
+
+// Backend is one shard's ring. Use New.
+type Backend struct {
+	ring  ring
+	conns *engine.Table
+	arena *mem.Arena
+	bulk  bufRing
+	small bufRing
+	cells cells
+
+	done     slotList // connections with an event that needs no completion
+	highSlot uint32   // slots from here on never had a socket
+	minWait  uint32   // microseconds
+	minDone  uint32   // completions to wait for
+	stream   uint16   // sqe.ioprio of a stream's receive
+	tier     string
+	support  Support
+
+	accept   acceptor
+	wake     waker
+	stopping bool // in Shutdown: nothing is armed again
+
+	stats    *engine.Stats
+	count    engine.Stats // what stats shows, of this thread alone
+	syscalls uint64       // made outside the ring
+	opt      Options
+}
+
+var _ engine.Backend = (*Backend)(nil)
+
+// New is a backend that is not yet open.
+func New(opt Options) *Backend {
+	if opt.Entries == 0 {
+		opt.Entries = 512
+	}
+	if opt.CQFactor == 0 {
+		opt.CQFactor = 8
+	}
+	if opt.PostedSmall == 0 {
+		opt.PostedSmall = 64
+	}
+	if opt.PostedBulk == 0 {
+		opt.PostedBulk = 4
+	}
+	return &Backend{opt: opt, accept: acceptor{epfd: -1}, wake: waker{fd: -1}}
+}
+
+// Open sets the ring up on the calling thread. Its errors name the step that failed and wrap the errno.
+func (b *Backend) Open(env engine.Env) error {
+	b.conns, b.arena, b.stats = env.Conns, env.Mem, env.Stats
+	if err := b.ring.open(uint32(b.opt.Entries), uint32(b.opt.CQFactor)); err != nil {
+		return err
+	}
+	if err := b.setUp(); err != nil {
+		b.release()
+		return err
+	}
+	return nil
+}
+
+func (b *Backend) setUp() error {
+	var err error
+	if b.support, err = inspect(b.ring.fd, b.ring.features, b.ring.flags); err != nil {
+		return err
+	}
+	if err = b.chooseTier(); err != nil {
+		return err
+	}
+	if err = b.small.open(&b.ring, b.arena, mem.Small, 0, b.opt.PostedSmall, false); err != nil {
+		return err
+	}
+	if err = b.bulk.open(&b.ring, b.arena, mem.Bulk, 1, b.opt.PostedBulk, b.tier != T1); err != nil {
+		return err
+	}
+	if err = b.cells.open(b.ring.sqSize, b.arena); err != nil {
+		return err
+	}
+	if err = b.wake.open(); err != nil {
+		return err
+	}
+	if err = b.accept.open(b.wake.fd, b.tier == T3); err != nil {
+		return err
+	}
+	b.armEpoll()
+	b.wake.state.Store(wakeAwake)
+	return nil
+}
+
+func (b *Backend) chooseTier() error {
+	best := b.support.Tier()
+	b.tier = b.opt.Tier
+	switch b.tier {
+	case T1, T2, T3, "":
+	default:
+		return fmt.Errorf("open io_uring: tier %q is unknown: use T1, T2 or T3", b.tier)
+	}
+	if b.tier == "" {
+		b.tier = best
+	}
+	if best == "" || b.tier > best {
+		want := max(b.tier, T1)
+		return fmt.Errorf("open io_uring tier %s: the kernel lacks %s: %w",
+			want, strings.Join(b.support.Lacks(want), ", "), unix.EOPNOTSUPP)
+	}
+	if b.support.Multishot {
+		b.stream = recvMultishot
+	}
+	b.minDone = 1
+	if b.tier != T1 && b.opt.MinWait > 0 {
+		b.minDone, b.minWait = 16, uint32(max(b.opt.MinWait.Microseconds(), 1))
+	}
+	return nil
+}
+
+// Info names the tier and the optional features in use.
+func (b *Backend) Info() engine.Info {
+	info := engine.Info{Name: ringName, Tier: b.tier}
+	add := func(have bool, name string) {
+		if have {
+			info.Features = append(info.Features, name)
+		}
+	}
+	add(b.support.DeferTaskrun, "deferred task work")
+	add(b.support.NoSQArray, "no index array")
+	add(b.ring.registered(), "registered ring")
+	add(b.support.Multishot, "multishot receive")
+	add(b.tier != T1, "incremental buffers")
+	add(b.minWait > 0, "minimum wait")
+	add(b.tier == T3, "epoll wait")
+	return info
+}
+
+// publish makes the counters visible to other threads.
+func (b *Backend) publish(events int) {
+	c := &b.count
+	c.Polls++
+	c.Events += uint64(events)
+	c.Syscalls = b.ring.syscalls + b.syscalls
+	atomic.StoreUint64(&b.stats.Syscalls, c.Syscalls)
+	atomic.StoreUint64(&b.stats.Polls, c.Polls)
+	if events == 0 {
+		return
+	}
+	atomic.StoreUint64(&b.stats.Events, c.Events)
+	if c.NoBufs != b.stats.NoBufs {
+		atomic.StoreUint64(&b.stats.NoBufs, c.NoBufs)
+	}
+	if c.Accepts != b.stats.Accepts {
+		atomic.StoreUint64(&b.stats.Accepts, c.Accepts)
+	}
+	if c.Stale != b.stats.Stale {
+		atomic.StoreUint64(&b.stats.Stale, c.Stale)
+	}
+}
+
+// cells are what an operation points to besides its data: they live from the request to the submission, when
+// the kernel copies them (FEAT_SUBMIT_STABLE). As no more operations wait than the submission queue has entries, that many
+// cells in a circle suffice.
+type cells struct {
+	base unsafe.Pointer
+	next uint32
+	mask uint32
+	data uint64 // address of the arena
+	mem  []byte
+}
+
+// cell is what a send of several spans needs, or a connect. It fills whole cache lines.
+type cell struct {
+	msg  msghdr
+	iov  [engine.SendSpansMax]iovec
+	addr [110]byte
+	_    [26]byte
+}
+
+func (c *cells) open(n uint32, a *mem.Arena) error {
+	m, err := unix.Mmap(-1, 0, int(n)*int(unsafe.Sizeof(cell{})), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return fmt.Errorf("map io_uring operands: %w", err)
+	}
+	*c = cells{base: unsafe.Pointer(unsafe.SliceData(m)), mask: n - 1, mem: m,
+		data: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a.All()))))}
+	return nil
+}
+
+func (c *cells) take() *cell {
+	i := c.next & c.mask
+	c.next++
+	return (*cell)(unsafe.Add(c.base, uintptr(i)*unsafe.Sizeof(cell{})))
+}
+
+func (c *cells) close() {
+	if c.mem != nil {
+		_ = unix.Munmap(c.mem)
+		c.mem = nil
+	}
+}

@@ -1,0 +1,106 @@
+package uring
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/internal/invariant"
+)
+
+// Close ends c: shut, join, release.
+//
+// Shut is shutdown(2), which ends receives and sends by itself and lets the peer see the end of stream. It is not used to
+// reset, as the peer is to see nothing before the reset; nor while connecting, as the kernel would connect anew. Both
+// cancel what is in flight instead.
+func (b *Backend) Close(c *engine.Conn, reset bool) {
+	if invariant.Enabled && c.State&engine.StateClosing != 0 {
+		invariant.Fail("slot %d closed twice", c.Slot)
+	}
+	c.State |= engine.StateClosing
+	if reset {
+		c.Priv[privFlags] |= flagReset
+	}
+	switch {
+	case c.Ops == 0:
+		b.releaseSocket(c)
+		b.done.push(b.conns, c)
+	case reset || c.State&engine.StateConnect != 0:
+		b.cancel(c, sqe{fd: c.FD, opFlags: cancelFD | cancelAll})
+	default:
+		b.shutdown(c, unix.SHUT_RDWR)
+	}
+}
+
+// releaseSocket closes the descriptor; nothing may be in flight.
+func (b *Backend) releaseSocket(c *engine.Conn) {
+	c.State &^= engine.StateRecv | engine.StateCancel | engine.StateSend
+	if c.FD < 0 {
+		return
+	}
+	if c.Priv[privFlags]&flagReset != 0 {
+		linger := unix.Linger{Onoff: 1}
+		_ = unix.SetsockoptLinger(int(c.FD), unix.SOL_SOCKET, unix.SO_LINGER, &linger)
+		b.syscalls++
+	}
+	_ = unix.Close(int(c.FD))
+	b.syscalls++
+	c.FD = -1
+}
+
+// settle is called for each completion of a closing connection, after what it carried has been put away. It reports
+// whether the connection is now closed; ev then says so.
+func (b *Backend) settle(c *engine.Conn, ev *engine.Event) bool {
+	b.count.Stale++
+	if c.Ops > 0 {
+		return false
+	}
+	b.releaseSocket(c)
+	c.State &^= engine.StateConnect
+	*ev = engine.Event{Kind: engine.EvClosed, Slot: c.Slot, Gen: c.Gen}
+	return true
+}
+
+// slotList is a first-in first-out list of slots, linked through the connections themselves: the ones with
+// an event to report that comes of no completion.
+type slotList struct{ first, last uint32 } // slots plus one; 0 is none
+
+// push adds c, unless it is on the list already: what is reported of it depends on its state when it is taken.
+func (l *slotList) push(t *engine.Table, c *engine.Conn) {
+	if c.Priv[privFlags]&flagListed != 0 {
+		return
+	}
+	c.Priv[privFlags] |= flagListed
+	c.Priv[privNext] = 0
+	if l.last == 0 {
+		l.first = c.Slot + 1
+	} else {
+		t.At(l.last - 1).Priv[privNext] = c.Slot + 1
+	}
+	l.last = c.Slot + 1
+}
+
+// pop takes the first; the list must not be empty.
+func (l *slotList) pop(t *engine.Table) *engine.Conn {
+	c := t.At(l.first - 1)
+	c.Priv[privFlags] &^= flagListed
+	l.first = c.Priv[privNext]
+	if l.first == 0 {
+		l.last = 0
+	}
+	return c
+}
+
+// reportDone fills out with the events that come of no completion.
+func (b *Backend) reportDone(out []engine.Event) int {
+	n := 0
+	for b.done.first != 0 && n < len(out) {
+		c := b.done.pop(b.conns)
+		c.State &^= engine.StateConnect
+		out[n] = engine.Event{Kind: engine.EvConnected, Slot: c.Slot, Gen: c.Gen, Res: -int32(c.Priv[privRes])}
+		if c.State&engine.StateClosing != 0 {
+			out[n].Kind, out[n].Res = engine.EvClosed, 0
+		}
+		n++
+	}
+	return n
+}

@@ -1,0 +1,182 @@
+package uring
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/internal/invariant"
+)
+
+// Uses of Conn.Priv.
+const (
+	privNext  = iota // the next slot of the list it is on, plus one
+	privRes          // the result of a connect that ended without a completion
+	privFlags        // flag*
+)
+
+const (
+	flagListed = 1 << iota // on the list of slots with an event to report
+	flagEmpty              // nothing can have come yet: the socket was just connected
+	flagReset              // Close asked for a reset
+
+	flagModeShift = 8 // from here on: the engine.RecvMode of the last receive
+)
+
+// Attach makes fd, just accepted, the socket of c.
+func (b *Backend) Attach(c *engine.Conn, fd int) {
+	if invariant.Enabled && (c.FD >= 0 || c.Ops != 0) {
+		invariant.Fail("slot %d attached twice", c.Slot)
+	}
+	c.FD = int32(fd)
+	b.highSlot = max(b.highSlot, c.Slot+1)
+}
+
+// Connect opens a socket for c and connects it to to.
+func (b *Backend) Connect(c *engine.Conn, to *engine.Addr) {
+	if invariant.Enabled && (c.FD >= 0 || c.Ops != 0) {
+		invariant.Fail("slot %d connected twice", c.Slot)
+	}
+	b.highSlot = max(b.highSlot, c.Slot+1)
+	c.State |= engine.StateConnect
+	family := to.Family()
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	b.syscalls++
+	if err != nil {
+		b.report(c, err)
+		return
+	}
+	c.FD = int32(fd)
+	c.Priv[privFlags] |= flagEmpty
+	b.syscalls++
+	if family == unix.AF_UNIX {
+		// A unix socket connects at once or not at all, so there is nothing to wait for.
+		_, _, errno := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to.Raw)), uintptr(to.Len))
+		b.report(c, errno)
+		return
+	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	c.Ops++
+	s := b.ring.sqe()
+	cell := b.cells.take()
+	cell.addr = to.Raw
+	*s = sqe{
+		opcode: opConnect, fd: c.FD, addr: uint64(uintptr(unsafe.Pointer(&cell.addr))), off: uint64(to.Len),
+		userData: token(c, kindConnect),
+	}
+}
+
+// report queues an EvConnected that comes of no completion; err is nil, a zero Errno or an Errno.
+func (b *Backend) report(c *engine.Conn, err error) {
+	errno, _ := err.(unix.Errno)
+	c.Priv[privRes] = uint32(errno)
+	b.done.push(b.conns, c)
+}
+
+// Recv arms a receive.
+func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
+	if invariant.Enabled && c.State&(engine.StateRecv|engine.StateClosing) != 0 {
+		invariant.Fail("receive on slot %d in state %#x", c.Slot, c.State)
+	}
+	c.State |= engine.StateRecv
+	b.arm(c, mode)
+}
+
+// arm queues a receive.
+func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
+	var prio, group uint16
+	switch mode {
+	case engine.RecvStream:
+		prio = b.stream
+	case engine.RecvBulk:
+		group = b.bulk.group
+	}
+	flags := c.Priv[privFlags]
+	if flags&flagEmpty != 0 {
+		prio |= recvsendPollFirst
+	}
+	c.Priv[privFlags] = flags&(flagListed|flagReset) | uint32(mode)<<flagModeShift
+	c.Ops++
+	*b.ring.sqe() = sqe{
+		opcode: opRecv, flags: sqeBufferSelect, ioprio: prio, fd: c.FD, bufGroup: group,
+		userData: token(c, kindRecv),
+	}
+}
+
+// RecvCancel asks an armed receive to end.
+func (b *Backend) RecvCancel(c *engine.Conn) {
+	if c.State&(engine.StateRecv|engine.StateCancel) != engine.StateRecv {
+		return
+	}
+	c.State |= engine.StateCancel
+	b.cancel(c, sqe{addr: token(c, kindRecv)})
+}
+
+// cancel queues a cancellation of what the entry names.
+func (b *Backend) cancel(c *engine.Conn, what sqe) {
+	c.Ops++
+	what.opcode, what.userData = opAsyncCancel, token(c, kindCancel)
+	*b.ring.sqe() = what
+}
+
+// Send sends the spans' bytes.
+func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
+	if invariant.Enabled {
+		checkSend(c, spans)
+	}
+	c.State |= engine.StateSend
+	c.Ops++
+	flags := uint32(unix.MSG_NOSIGNAL)
+	if more {
+		flags |= unix.MSG_MORE
+	}
+	s := b.ring.sqe()
+	if len(spans) == 1 {
+		*s = sqe{
+			opcode: opSend, fd: c.FD, addr: b.cells.data + uint64(spans[0].Off), len: spans[0].Len,
+			opFlags: flags, userData: token(c, kindSend),
+		}
+		return
+	}
+	cell := b.cells.take()
+	for i, span := range spans {
+		cell.iov[i] = iovec{base: b.cells.data + uint64(span.Off), len: uint64(span.Len)}
+	}
+	cell.msg = msghdr{iov: uint64(uintptr(unsafe.Pointer(&cell.iov))), iovLen: uint64(len(spans))}
+	*s = sqe{
+		opcode: opSendmsg, fd: c.FD, addr: uint64(uintptr(unsafe.Pointer(&cell.msg))), len: 1,
+		opFlags: flags, userData: token(c, kindSend),
+	}
+}
+
+func checkSend(c *engine.Conn, spans []mem.Span) {
+	if c.State&(engine.StateSend|engine.StateClosing) != 0 || c.FD < 0 {
+		invariant.Fail("send on slot %d in state %#x", c.Slot, c.State)
+	}
+	if len(spans) == 0 || len(spans) > engine.SendSpansMax {
+		invariant.Fail("send of %d spans on slot %d", len(spans), c.Slot)
+	}
+	for _, s := range spans {
+		if s.Len == 0 {
+			invariant.Fail("send of an empty span on slot %d", c.Slot)
+		}
+	}
+}
+
+// CloseWrite sends the end of stream. An error means that the peer is gone, which the next receive tells.
+func (b *Backend) CloseWrite(c *engine.Conn) {
+	if invariant.Enabled && c.State&engine.StateSend != 0 {
+		invariant.Fail("half-close of slot %d with a send in flight", c.Slot)
+	}
+	b.shutdown(c, unix.SHUT_WR)
+}
+
+func (b *Backend) shutdown(c *engine.Conn, how int) {
+	_ = unix.Shutdown(int(c.FD), how)
+	b.syscalls++
+}
+
+// token names an operation of c.
+func token(c *engine.Conn, kind uint8) uint64 { return uint64(engine.MakeToken(c.Slot, c.Gen, kind)) }

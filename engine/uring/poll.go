@@ -1,0 +1,192 @@
+package uring
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/internal/invariant"
+)
+
+// Poll submits what was queued, waits, and fills out. It may return early without an event: after a signal,
+// or when what happened concerns the backend alone. What does not fit into out is reported by the next Poll, which
+// does not wait then.
+func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
+	b.accept.peers = 0
+	n := 0
+	if b.done.first != 0 {
+		n = b.reportDone(out)
+	}
+	b.small.topUp()
+	b.bulk.topUp()
+	ready := b.ring.ready()
+	if ready == 0 || b.ring.pending() > 0 {
+		if ready > 0 || n > 0 || b.accept.dirty {
+			timeout = 0
+		}
+		if err := b.enter(timeout); err != nil {
+			b.publish(n)
+			return n, err
+		}
+	}
+	n = b.reap(out, n)
+	if b.accept.dirty {
+		n = b.acceptReady(out, n)
+	}
+	b.publish(n)
+	return n, b.ring.err
+}
+
+// enter is the one system call of a turn.
+func (b *Backend) enter(timeout int64) error {
+	if timeout == 0 {
+		b.wake.consume()
+		return b.ring.enter(0, 0, 0)
+	}
+	if !b.wake.sleep() {
+		return b.ring.enter(0, 0, 0)
+	}
+	err := b.ring.enter(b.minDone, timeout, b.minWait)
+	b.wake.rise()
+	return err
+}
+
+// reap translates completions to events while there is room for them.
+func (b *Backend) reap(out []engine.Event, n int) int {
+	ready := b.ring.ready()
+	if ready == 0 {
+		return n
+	}
+	var i uint32
+	for i < ready && n < len(out) {
+		e := b.ring.cqe(i)
+		i++
+		tok := engine.Token(e.userData)
+		if tok.Kind() >= kindEpoll {
+			b.ofBackend(tok.Kind(), e)
+			continue
+		}
+		c := b.conns.At(tok.Slot())
+		if invariant.Enabled && (c.Gen != tok.Gen() || c.Ops == 0) {
+			invariant.Fail("completion %#x of slot %d, generation %d, %d operations", e.userData, c.Slot, c.Gen, c.Ops)
+		}
+		var reported bool
+		switch tok.Kind() {
+		case kindRecv:
+			reported = b.received(c, e, &out[n])
+		case kindSend:
+			reported = b.ended(c, e, engine.StateSend, engine.EvSent, &out[n])
+		case kindConnect:
+			reported = b.ended(c, e, engine.StateConnect, engine.EvConnected, &out[n])
+		default:
+			reported = b.cancelled(c, e, &out[n])
+		}
+		if reported {
+			n++
+		}
+	}
+	b.ring.advance(i)
+	return n
+}
+
+// received handles a completion of a receive. It reports whether ev was set.
+func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
+	mode := engine.RecvMode(c.Priv[privFlags] >> flagModeShift)
+	bufs := &b.small
+	if mode == engine.RecvBulk {
+		bufs = &b.bulk
+	}
+	res, buf, off := e.res, mem.NoBuf, uint32(0)
+	if e.flags&cqeBuffer != 0 {
+		buf, off = bufs.consume(e.flags>>cqeBufferShift, uint32(max(res, 0)), e.flags&cqeBufMore == 0)
+		if res <= 0 {
+			b.arena.Drop(buf)
+			buf = mem.NoBuf
+		}
+	}
+	armed := e.flags&cqeMore != 0
+	if !armed {
+		c.Ops--
+	}
+	if c.State&engine.StateClosing != 0 {
+		b.arena.Drop(buf)
+		return b.settle(c, ev)
+	}
+	if !armed {
+		if armed = b.carryOn(c, mode, bufs, res); armed && res < 0 {
+			return false
+		}
+		if !armed {
+			if res == -int32(unix.ENOBUFS) {
+				res = b.noBufs(c)
+			}
+			c.State &^= engine.StateRecv | engine.StateCancel
+		}
+	}
+	*ev = engine.Event{Kind: engine.EvRecv, Slot: c.Slot, Gen: c.Gen, Res: res, Off: off, Buf: buf}
+	if armed {
+		ev.Flags = engine.FlagMore
+	}
+	if e.flags&cqeSockNonEmpty != 0 && res > 0 {
+		ev.Flags |= engine.FlagNonEmpty
+	}
+	return true
+}
+
+// carryOn arms a receive again that the kernel has ended though the caller need not know: one that found the ring of buffers
+// empty while the arena was not, and a stream that could not stay armed (before Linux 6.0, or
+// when the completion queue overflowed).
+func (b *Backend) carryOn(c *engine.Conn, mode engine.RecvMode, bufs *bufRing, res int32) bool {
+	if c.State&engine.StateCancel != 0 {
+		return false
+	}
+	if res > 0 && mode == engine.RecvStream || res == -int32(unix.ENOBUFS) && bufs.replenish() {
+		b.arm(c, mode)
+		return true
+	}
+	return false
+}
+
+// noBufs is the result to report for a receive that found no buffer.
+func (b *Backend) noBufs(c *engine.Conn) int32 {
+	if c.State&engine.StateCancel != 0 {
+		return -int32(unix.ECANCELED)
+	}
+	b.count.NoBufs++
+	return -int32(unix.ENOBUFS)
+}
+
+// ended handles the completion of a send or connect. It reports whether ev was set.
+func (b *Backend) ended(c *engine.Conn, e *cqe, state engine.State, kind engine.Kind, ev *engine.Event) bool {
+	c.Ops--
+	c.State &^= state
+	if c.State&engine.StateClosing != 0 {
+		return b.settle(c, ev)
+	}
+	*ev = engine.Event{Kind: kind, Slot: c.Slot, Gen: c.Gen, Res: e.res}
+	return true
+}
+
+// cancelled handles the completion of a cancellation. It reports whether ev was set.
+func (b *Backend) cancelled(c *engine.Conn, e *cqe, ev *engine.Event) bool {
+	c.Ops--
+	if c.State&engine.StateClosing == 0 {
+		return false // what was cancelled reports its own end
+	}
+	if e.res < 0 && c.Ops > 0 && c.State&engine.StateConnect == 0 {
+		b.shutdown(c, unix.SHUT_RDWR) // nothing was found to cancel, yet something remains: end it this way
+	}
+	return b.settle(c, ev)
+}
+
+// ofBackend handles a completion that belongs to no connection.
+func (b *Backend) ofBackend(kind uint8, e *cqe) {
+	if kind == kindEpoll {
+		b.accept.completed(e)
+		if e.res < 0 && !b.stopping {
+			b.ring.err = stepError("wait for listening sockets", unix.Errno(-e.res))
+		} else if !b.accept.armed && !b.stopping {
+			b.armEpoll()
+		}
+	}
+}

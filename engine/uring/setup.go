@@ -1,0 +1,171 @@
+package uring
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// minEntries is the smallest submission queue that is tried when memory is short.
+const minEntries = 64
+
+// setupChoices are the sets of flags to try, best first; a kernel that lacks one answers EINVAL.
+var setupChoices = [...]uint32{
+	setupSubmitAll | setupSingleIssuer | setupDeferTaskrun | setupNoSQArray, // 6.6
+	setupSubmitAll | setupSingleIssuer | setupDeferTaskrun,                  // 6.1
+	setupSubmitAll | setupCoopTaskrun,                                       // 5.19
+}
+
+// requiredFeatures are the bits without which there is no tier at all; every kernel with buffer rings has them.
+const requiredFeatures = featSingleMmap | featNoDrop | featSubmitStable | featFastPoll | featExtArg
+
+// stepError says which step failed; errors.Is finds the errno in it.
+func stepError(step string, errno unix.Errno) error {
+	return fmt.Errorf("%s: %w%s", step, errno, advice(errno))
+}
+
+// advice is what to do about an errno of the set-up; empty when the errno says enough itself.
+func advice(errno unix.Errno) string {
+	switch errno {
+	case unix.EPERM:
+		return " (sysctl kernel.io_uring_disabled, a seccomp filter or a container's policy forbids it)"
+	case unix.ENOSYS:
+		return " (this kernel was built without io_uring, or a sandbox hides it)"
+	case unix.ENOMEM:
+		return " (memory is short, or RLIMIT_MEMLOCK is too small: see ulimit -l)"
+	case unix.EINVAL:
+		return " (this kernel is too old: Linux 5.19 is the least)"
+	}
+	return ""
+}
+
+// setupRing is io_uring_setup with the best flags that the kernel takes and, when memory is short, fewer entries.
+func setupRing(entries, cqFactor uint32) (int, params, error) {
+	for {
+		fd, p, errno := setupOnce(entries, entries*cqFactor)
+		if errno == 0 {
+			return fd, p, nil
+		}
+		if errno != unix.ENOMEM || entries/2 < minEntries {
+			return -1, p, stepError(fmt.Sprintf("set up io_uring with %d entries", entries), errno)
+		}
+		entries /= 2
+	}
+}
+
+func setupOnce(entries, cqEntries uint32) (fd int, p params, errno unix.Errno) {
+	for _, flags := range setupChoices {
+		p = params{flags: flags | setupCQSize | setupClamp, cqEntries: cqEntries}
+		n, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
+		if errno == 0 {
+			return int(n), p, 0
+		}
+		if errno != unix.EINVAL {
+			return -1, p, errno
+		}
+	}
+	return -1, p, unix.EINVAL
+}
+
+// open sets the ring up on the calling thread.
+func (r *ownRing) open(entries, cqFactor uint32) error {
+	fd, p, err := setupRing(entries, cqFactor)
+	if err != nil {
+		return err
+	}
+	*r = ownRing{fd: fd, features: p.features, flags: p.flags}
+	if lack := requiredFeatures &^ p.features; lack != 0 {
+		r.close()
+		return stepError(fmt.Sprintf("set up io_uring: features %#x are missing", lack), unix.EOPNOTSUPP)
+	}
+	if err := r.mapQueues(&p); err != nil {
+		r.close()
+		return err
+	}
+	r.enterFD = uintptr(fd)
+	if p.features&featNoIowait != 0 {
+		r.enterFlags = enterNoIowait // an idle proxy is not waiting for a disk, and should not look like it
+	}
+	r.registerFD()
+	return nil
+}
+
+func (r *ownRing) mapQueues(p *params) error {
+	ringBytes := max(p.cqOff.cqes+p.cqEntries*uint32(unsafe.Sizeof(cqe{})), p.sqOff.array+p.sqEntries*4)
+	sizes := [...]struct {
+		off   int64
+		bytes uint32
+		flags int
+		fd    int
+	}{
+		{offSQRing, ringBytes, unix.MAP_SHARED | unix.MAP_POPULATE, r.fd},
+		{offSQEs, p.sqEntries * uint32(unsafe.Sizeof(sqe{})), unix.MAP_SHARED | unix.MAP_POPULATE, r.fd},
+		{0, uint32(unsafe.Sizeof(getEventsArg{}) + unsafe.Sizeof(timespec{})), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, -1},
+	}
+	for i, s := range sizes {
+		m, err := unix.Mmap(s.fd, s.off, int(s.bytes), unix.PROT_READ|unix.PROT_WRITE, s.flags)
+		if err != nil {
+			return fmt.Errorf("map io_uring queues: %w", err)
+		}
+		r.maps[i] = m
+	}
+	base := unsafe.Pointer(unsafe.SliceData(r.maps[0]))
+	word := func(off uint32) *uint32 { return (*uint32)(unsafe.Add(base, off)) }
+	r.sqes = unsafe.Pointer(unsafe.SliceData(r.maps[1]))
+	r.sqMask, r.sqSize = p.sqEntries-1, p.sqEntries
+	r.ktail, r.khead = word(p.sqOff.tail), word(p.sqOff.head)
+	r.cqes = unsafe.Add(base, p.cqOff.cqes)
+	r.cqMask = p.cqEntries - 1
+	r.cqTail, r.cqKern = word(p.cqOff.tail), word(p.cqOff.head)
+	if p.flags&setupNoSQArray == 0 {
+		array := unsafe.Slice(word(p.sqOff.array), p.sqEntries)
+		for i := range array {
+			array[i] = uint32(i)
+		}
+	}
+	own := unsafe.Pointer(unsafe.SliceData(r.maps[2]))
+	r.arg, r.ts = (*getEventsArg)(own), (*timespec)(unsafe.Add(own, unsafe.Sizeof(getEventsArg{})))
+	return nil
+}
+
+// registerFD spares each io_uring_enter the look-up of the descriptor. It is an optimisation: a thread has 16 places
+// for it, and without one the descriptor itself is used.
+func (r *ownRing) registerFD() {
+	u := rsrcUpdate{offset: ^uint32(0), data: uint64(r.fd)}
+	if r.register(registerRingFDs, unsafe.Pointer(&u), 1) == 0 {
+		r.enterFD = uintptr(u.offset)
+		r.enterFlags |= enterRegisteredRing
+	}
+}
+
+// registered tells whether the ring's descriptor is registered with its thread.
+func (r *ownRing) registered() bool { return r.enterFlags&enterRegisteredRing != 0 }
+
+// close releases the ring. It runs on the thread that opened it, where the registered descriptor lives.
+func (r *ownRing) close() {
+	if r.registered() {
+		u := rsrcUpdate{offset: uint32(r.enterFD)}
+		r.register(unregisterRingFDs, unsafe.Pointer(&u), 1)
+	}
+	for i, m := range r.maps {
+		if m != nil {
+			_ = unix.Munmap(m)
+			r.maps[i] = nil
+		}
+	}
+	_ = unix.Close(r.fd)
+	*r = ownRing{fd: -1}
+}
+
+// supportedOps asks the kernel which operations it knows.
+func supportedOps(fd int) (probeArg, error) {
+	var p probeArg
+	if errno := register(fd, registerProbe, unsafe.Pointer(&p), uintptr(len(p.ops))); errno != 0 {
+		return p, stepError("ask io_uring for its operations", errno)
+	}
+	return p, nil
+}
+
+// has tells whether the kernel supports op.
+func (p *probeArg) has(op uint8) bool { return op <= p.lastOp && p.ops[op].flags&opSupported != 0 }
