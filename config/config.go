@@ -3,7 +3,8 @@
 //
 // Its rule is that nothing is accepted and ignored: an unknown key is a fault, and so is a value that this version
 // could not honour. A Config that was returned is complete, with defaults filled in, and consistent: every name it
-// refers to exists. What needs the outside world is not checked here (whether host names resolve, whether addresses are free).
+// refers to exists. What needs the outside world is not checked here: whether host names resolve, whether addresses are
+// free.
 //
 // It never reaches the data plane: it imports plan and routing for their types and patterns, and is imported by control
 // and the commands.

@@ -130,7 +130,8 @@ func unsupported(path string) (why string, ok bool) {
 		{"routes", "rule", "use host and path_prefix"},
 		{"routes", "middlewares", "leave the key out"},
 	} {
-		if k.under == "" && path == k.key || k.under != "" && parent(parent(path)) == k.under && path == child(parent(path), k.key) {
+		in := parent(path) // a table with a name, unless the key stands at the top
+		if parent(in) == k.under && path == child(in, k.key) && (in == "") == (k.under == "") {
 			return k.why, true
 		}
 	}

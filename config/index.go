@@ -21,6 +21,15 @@ func (x index) find(path string) (place, bool) {
 	return place{}, false
 }
 
+// Path is the path of a key as Fault.Key has it.
+func Path(parts ...string) string {
+	path := ""
+	for _, p := range parts {
+		path = child(path, p)
+	}
+	return path
+}
+
 // child is the path of key in the table at path.
 func child(path, key string) string {
 	if !bare(key) {

@@ -22,8 +22,8 @@ type scanner struct {
 	lost    bool
 }
 
-// scan indexes text. tooDeep is the offset at which it nests too deeply, or -1; complete tells whether all of the text was
-// understood.
+// scan indexes text. tooDeep is the offset at which it nests too deeply, or -1; complete tells whether all of the text
+// was understood.
 func scan(text string) (places index, tooDeep int, complete bool) {
 	s := scanner{text: text, places: index{}, arrays: map[string]int{}, tooDeep: -1}
 	table, depth := "", 0
