@@ -40,6 +40,9 @@ type Options struct {
 	// MinWait lets Poll wait so long for more than one completion, to save turns under load at the price
 	// of latency. 0 is off, and so is every value in tier T1. The resolution is a microsecond.
 	MinWait time.Duration
+
+	// single does without multishot receive and deferred task work, as before Linux 6.0; for tests.
+	single bool
 }
 
 // Kinds of completion, in the token.
@@ -155,7 +158,7 @@ func (b *Backend) chooseTier() error {
 		return fmt.Errorf("open io_uring tier %s: the kernel lacks %s: %w",
 			want, strings.Join(b.support.Lacks(want), ", "), unix.EOPNOTSUPP)
 	}
-	if b.support.Multishot {
+	if b.support.Multishot && !b.opt.single {
 		b.stream = recvMultishot
 	}
 	b.minDone = 1

@@ -1,0 +1,38 @@
+package uring
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/enginetest"
+)
+
+func TestSuite(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) { runSuite(t, Options{Tier: tier}) })
+}
+
+// TestSuiteWithoutMultishot runs the suite as on Linux 5.19, where a stream is made of single receives.
+func TestSuiteWithoutMultishot(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) {
+		if tier == T1 {
+			runSuite(t, Options{Tier: tier, single: true})
+		}
+	})
+}
+
+func TestSuiteMinWait(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) {
+		if tier != T1 {
+			runSuite(t, Options{Tier: tier, MinWait: 20 * time.Microsecond})
+		}
+	})
+}
+
+func runSuite(t *testing.T, opt Options) {
+	enginetest.Run(t, enginetest.Kernel(func() engine.Backend {
+		runtime.LockOSThread() // a ring belongs to its thread; it ends with the case's goroutine
+		return New(opt)
+	}))
+}
