@@ -51,7 +51,7 @@ version number decides: kernels are patched by their distributors, and container
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", tier, name, leastKernel(tier), adds)
 	}
 	b.WriteString(`
-A tier is forced with ` + "`--tier`" + `; without it the highest that passes its self-test is used. We recommend Linux 6.1 or
+A tier is forced with "--tier"; without it the highest that passes its self-test is used. We recommend Linux 6.1 or
 later, where tier T1 has completions in batches and multishot receives too, and best 6.12 or later.
 
 ## Features
@@ -102,8 +102,8 @@ With the engine "auto" each of these leads to epoll and one line in the log; wit
 
 | what is seen | cause | remedy |
 |---|---|---|
-| EPERM, ` + "`kernel.io_uring_disabled`" + ` is 2 | switched off for all | ` + "`sysctl -w kernel.io_uring_disabled=0`" + ` |
-| EPERM, ` + "`kernel.io_uring_disabled`" + ` is 1 | kept for CAP_SYS_ADMIN and one group | ` +
+| EPERM, kernel.io_uring_disabled is 2 | switched off for all | ` + "`sysctl -w kernel.io_uring_disabled=0`" + ` |
+| EPERM, kernel.io_uring_disabled is 1 | kept for CAP_SYS_ADMIN and one group | ` +
 	"`sysctl -w kernel.io_uring_group=GID`" + ` |
 | EPERM or ENOSYS under a seccomp filter | the default profiles of Docker and containerd ` +
 	`| a profile that allows io_uring_setup, io_uring_enter and io_uring_register |
