@@ -1,0 +1,105 @@
+# The commands of this repository. `make` alone explains them.
+#
+# Two do all their own set-up: `make run` needs Go and nothing else; `make test` installs the Debian packages its tests
+# use when it runs as root, and names them otherwise.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+ARGS ?=
+PKG ?= ./...
+RUN ?= .
+FUZZTIME ?= 60s
+BENCHTIME ?= 1s
+
+# What runs on a shard's thread, and so has invariants to check.
+DATA_PLANE := ./engine/... ./shard/... ./proxy/...
+# The race detector finds nothing in tests that only read sources or drive other programs.
+RACE_PKGS = $(shell go list ./... | grep -vE '/(internal/tidy|e2e|perf)(/|$$)')
+
+step = @printf '\n== %s\n' '$(1)'
+
+.PHONY: help
+help: ## explain the commands
+	@echo 'usage: make COMMAND [VARIABLE=VALUE ...]'
+	@echo
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo '  make run ARGS="--config my.toml"             with a configuration of your own'
+	@echo '  make fuzz PKG=./proxy/h1 FUZZTIME=10m        one package for longer'
+	@echo '  make bench PKG=./routing RUN=Match           some benchmarks'
+
+.PHONY: run
+run: build ## build, and start the proxy with its built-in demonstration
+	@exec bin/uringproxy run $(ARGS)
+
+.PHONY: build
+build: ## build bin/uringproxy
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/uringproxy ./cmd/uringproxy
+
+.PHONY: test
+test: packages check unit race invariant giouring sysctl fuzz-smoke bench-smoke ## run every test there is (some minutes)
+	@printf '\nall tests passed\n'
+
+.PHONY: check
+check: ## format, vet and the rules of internal/tidy (seconds)
+	$(call step,gofmt)
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	$(call step,go vet)
+	@go vet ./...
+	@go vet -tags invariant $(DATA_PLANE)
+	@go vet -tags sysctl ./engine/probe
+	@go vet -tags giouring ./engine/uring
+	$(call step,tidy)
+	@go test -count=1 ./internal/tidy
+
+.PHONY: unit
+unit: ## go test ./...
+	$(call step,go test)
+	@go test -count=1 $(PKG)
+
+.PHONY: race
+race: ## under the race detector, which checks pointers and invariants too
+	$(call step,go test -race)
+	@go test -count=1 -race $(RACE_PKGS)
+
+.PHONY: invariant
+invariant: ## the data plane with its invariants checked
+	$(call step,go test -tags invariant)
+	@go test -count=1 -tags invariant $(DATA_PLANE)
+
+.PHONY: giouring
+giouring: ## the ring driver on giouring, and the comparison of its constants with ours
+	$(call step,go test -tags giouring)
+	@go test -count=1 -tags giouring -ldflags=-checklinkname=0 ./engine/uring
+
+.PHONY: sysctl
+sysctl: ## the fall-back when kernel.io_uring_disabled is set (changes it for a moment)
+	$(call step,go test -tags sysctl)
+	@go test -count=1 -tags sysctl -run Sysctl ./engine/probe
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME
+	@.ci/fuzz $(FUZZTIME) $(PKG)
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## every fuzz target for some thousand inputs
+	$(call step,fuzz targets)
+	@.ci/fuzz 3000x ./...
+
+.PHONY: bench
+bench: ## run the benchmarks that match RUN
+	@go test -run '^$$' -bench '$(RUN)' -benchtime=$(BENCHTIME) -benchmem $(PKG)
+
+.PHONY: bench-smoke
+bench-smoke: ## every benchmark once, so that none rots
+	$(call step,benchmarks)
+	@go test -run '^$$' -bench . -benchtime=1x ./...
+
+.PHONY: packages
+packages: ## install what the tests use, or name it
+	@.ci/packages
