@@ -41,6 +41,9 @@ const (
 	StateLive                      // the slot is in use
 )
 
+// The state is that of the last Poll: while its batch is being worked off, an operation may have ended whose event is
+// still waiting further back in the batch.
+
 // RecvArmed reports whether a receive is armed: its last event, the one without FlagMore, is to come.
 func (c *Conn) RecvArmed() bool { return c.State&StateRecv != 0 }
 

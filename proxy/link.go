@@ -31,7 +31,7 @@ const (
 )
 
 // linkFlags are facts about a link.
-type linkFlags uint8
+type linkFlags uint16
 
 const (
 	flagTrusted  linkFlags = 1 << iota // client: its forwarding headers are believed
@@ -42,6 +42,7 @@ const (
 	flagCounted                        // client: counted in the table of connections per address
 	flagSpoiled                        // upstream: not to be used again
 	flagStreamed                       // both: the armed receive is a stream
+	flagSending                        // both: a send was started and its EvSent has not been handled yet
 )
 
 // link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same slot.

@@ -7,7 +7,7 @@ import (
 
 // pump sends what is queued for l, unless a send is in flight already or l is not connected.
 func (w *Worker) pump(l *link, c *engine.Conn) {
-	if l.out.empty() || c.SendBusy() || l.state != stateBusy {
+	if l.out.empty() || l.has(flagSending) || l.state != stateBusy {
 		return
 	}
 	n := 0
@@ -20,11 +20,13 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 	if l.txSince == 0 {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
+	l.set(flagSending)
 	w.be.Send(c, w.spans[:n], i != 0)
 }
 
 // sentEvent handles the end of a send: res bytes were taken by the socket, or it failed.
 func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
+	l.clear(flagSending)
 	if l.state != stateBusy {
 		return
 	}

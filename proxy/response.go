@@ -279,7 +279,7 @@ func (w *Worker) responseReceived(x *exchange) {
 	l := x.client - 1
 	client, cc := &w.links[l], w.conns.At(l)
 	w.pump(client, cc)
-	if client.out.empty() && !cc.SendBusy() {
+	if client.out.empty() && !client.has(flagSending) {
 		w.finish(x, client, cc)
 	}
 }

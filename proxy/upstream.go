@@ -233,7 +233,7 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	e := &w.endpoints[l.id]
 	snap := w.sh.Snapshot()
 	if !reusable || !e.live || w.draining || e.pooled.len >= w.share(snap.Limits.UpstreamPool) ||
-		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !l.out.empty() || c.SendBusy() {
+		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !l.out.empty() || l.has(flagSending) {
 		w.closeUpstream(l, c)
 		return
 	}

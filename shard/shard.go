@@ -124,6 +124,8 @@ func (s *Shard) open(attach func(*Shard) (Handler, error)) error {
 // loop is the whole life of a shard: turn after turn until Stop.
 func (s *Shard) loop() error {
 	expired := s.handler.Expired // bound once: a method value made in the loop would be an allocation a turn
+	s.adopt()
+	s.handler.TurnEnd() // whatever the handler has to start with, such as accepting
 	for !s.stopped {
 		n, err := s.Backend.Poll(s.patience(), s.events[:])
 		if err != nil {

@@ -62,6 +62,7 @@ func (p *Parser) status(b []byte) Code {
 			p.mark = p.pos
 			return OK
 		case k == statusBytes && c == '\r':
+			p.Reason.Off = statusBytes
 			p.step = stepReasonLF
 			p.pos++
 			return OK

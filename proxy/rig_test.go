@@ -1,0 +1,164 @@
+package proxy
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/epoll"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/engine/uring"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/shard"
+)
+
+// rig is one shard with a worker, on real sockets.
+type rig struct {
+	t      testing.TB
+	sh     *shard.Shard
+	w      *Worker
+	m      *metrics.Shard
+	addr   string
+	snap   *plan.Snapshot
+	memory mem.Sizes
+	fd     int
+}
+
+var backends = map[string]func() engine.Backend{
+	"epoll":    func() engine.Backend { return epoll.New() },
+	"uring-T1": func() engine.Backend { return uring.New(uring.Options{Tier: "T1"}) },
+	"uring-T2": func() engine.Backend { return uring.New(uring.Options{Tier: "T2"}) },
+	"uring-T3": func() engine.Backend { return uring.New(uring.Options{Tier: "T3"}) },
+}
+
+// onEach runs f on every backend.
+func onEach(t *testing.T, f func(t *testing.T, open func() engine.Backend)) {
+	for name, open := range backends {
+		t.Run(name, func(t *testing.T) { f(t, open) })
+	}
+}
+
+// snapshotFor is a configuration with one listener and one route to the given endpoints.
+func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.Snapshot {
+	table, err := routing.Compile([]routing.Rule{{Name: "all"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc := plan.Service{Name: "svc", ID: 0}
+	for i, e := range endpoints {
+		ep := plan.Endpoint{ID: uint32(i), Name: e}
+		if path, ok := strings.CutPrefix(e, "unix:"); ok {
+			ep.Unix = path
+		} else {
+			ep.Addr = netip.MustParseAddrPort(strings.TrimPrefix(e, "http://"))
+		}
+		svc.Endpoints = append(svc.Endpoints, ep)
+		svc.Cycle = append(svc.Cycle, uint16(i))
+	}
+	return &plan.Snapshot{
+		Generation: 1,
+		Listeners:  []plan.Listener{{Name: "web", Addr: addr, Table: table}},
+		Routes:     []plan.Route{{Name: "all", Service: 0}},
+		Services:   []plan.Service{svc},
+		Limits: plan.Limits{
+			Connections: 10000, LineBytes: 8 << 10, HeaderBytes: 32 << 10, HeaderCount: 100,
+			UpstreamPool: 1024, BodyRateBytes: 256,
+		},
+		Timeouts: plan.Timeouts{
+			Header: 10 * time.Second, Idle: time.Minute, Connect: 5 * time.Second, FirstByte: time.Minute,
+			UpstreamIdle: time.Minute, ResponseIdle: time.Minute, BodyRateWindow: 30 * time.Second, Linger: 2 * time.Second,
+		},
+		Forward: plan.Forward{XForwarded: true, RequestID: true, Via: true},
+	}
+}
+
+// start runs a shard whose configuration edit may change before it is published.
+func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig)) *rig {
+	t.Helper()
+	r := &rig{t: t, m: new(metrics.Shard), memory: mem.Sizes{Small: 2048, Bulk: 64, Head: 32, BulkBytes: 128 << 10}}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if r.fd, err = unix.Dup(int(file.Fd())); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	unix.SetNonblock(r.fd, true)
+	r.addr = ln.Addr().String()
+	r.snap = snapshotFor(t, netip.MustParseAddrPort(r.addr), endpoints...)
+	if edit != nil {
+		edit(r)
+	}
+	r.sh, err = shard.New(shard.Config{CPU: -1, Backend: be, Slots: 20000, Memory: r.memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
+		w, err := New(s, Config{Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.m, Seed: [4]uint64{1, 2, 3, 4}})
+		r.w = w
+		return w, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// stop drains, and asserts that nothing is left behind.
+func (r *rig) stop() {
+	r.t.Helper()
+	r.sh.Post(func() {
+		r.w.Drain(r.sh.Stop)
+		r.w.Abandon()
+	})
+	select {
+	case <-r.sh.Done():
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("the shard did not stop")
+	}
+	if err := r.sh.Err(); err != nil {
+		r.t.Fatal(err)
+	}
+	unix.Close(r.fd)
+	g := r.w.Gauges()
+	if g.Links != 0 || g.Exchanges != 0 || g.Chunks != 0 || g.SmallHeld != 0 || g.BulkHeld != 0 || g.HeadHeld != 0 {
+		r.t.Errorf("left behind: %+v", g)
+	}
+}
+
+// gauges asks the running shard.
+func (r *rig) gauges() Gauges {
+	ch := make(chan Gauges, 1)
+	r.sh.Post(func() { ch <- r.w.Gauges() })
+	return <-ch
+}
+
+// upstream starts a plain Go server.
+func upstream(t testing.TB, h http.HandlerFunc) string {
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// client is an HTTP client with its own connections.
+func client(t testing.TB) *http.Client {
+	tr := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 60 * time.Second}
+}
