@@ -27,11 +27,11 @@ func (h *host) explain(err error) *Obstacle {
 		o.Cause, o.Remedy = h.explainAbsence()
 	case errors.Is(err, unix.ENOMEM):
 		o.Cause = fmt.Sprintf("io_uring's rings do not fit into RLIMIT_MEMLOCK, which is %s", bytesText(h.memlock))
-		o.Remedy = `raise it: "ulimit -l unlimited", LimitMEMLOCK=infinity in a systemd unit, ` +
-			`"docker run --ulimit memlock=-1"`
+		o.Remedy = `raise the limit with "ulimit -l unlimited", LimitMEMLOCK=infinity in a systemd unit, ` +
+			`or "docker run --ulimit memlock=-1"`
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		o.Cause = "io_uring needs a descriptor and there is none left"
-		o.Remedy = `raise the limit: "ulimit -n 65536", LimitNOFILE=65536 in a systemd unit`
+		o.Remedy = `raise the limit with "ulimit -n 65536", or LimitNOFILE=65536 in a systemd unit`
 	default:
 		o.Cause = "io_uring does not work as expected"
 		o.Remedy = `run "uringproxy doctor" for the details`
@@ -43,11 +43,12 @@ func (h *host) explainRefusal() (cause, remedy string) {
 	switch {
 	case h.uringDisabled == "2":
 		return "io_uring is switched off by kernel.io_uring_disabled=2",
-			`switch it on: "sysctl -w kernel.io_uring_disabled=0"`
+			`switch it on with "sysctl -w kernel.io_uring_disabled=0"`
 	case h.uringDisabled == "1":
 		return "kernel.io_uring_disabled=1 keeps io_uring for CAP_SYS_ADMIN and the group kernel.io_uring_group=" +
 				h.uringGroup,
-			`let our group in: "sysctl -w kernel.io_uring_group=GID", or all: "sysctl -w kernel.io_uring_disabled=0"`
+			`let one of our groups in with "sysctl -w kernel.io_uring_group=GID", or all ` +
+				`with "sysctl -w kernel.io_uring_disabled=0"`
 	case h.seccomp:
 		return "a seccomp filter refuses io_uring, as the default profiles of Docker and containerd do",
 			"allow io_uring_setup, io_uring_enter and io_uring_register in the profile"

@@ -13,31 +13,42 @@ import (
 // errSilent says that the kernel took an operation and never completed it, though its outcome was certain.
 var errSilent = errors.New("the kernel did not complete the operation")
 
-// setup is io_uring_setup(2); the caller closes the descriptor.
-//
-// A closed ring gives its locked memory back only when a kernel thread gets round to it: where the limit is tight,
-// the ring before this one may still be charged. So ENOMEM is believed only when it lasts.
-func setup(entries uint32, p *params) (int, error) {
-	const tries, pause = 20, time.Millisecond
+// insist repeats a call that ends with ENOMEM until that has lasted for a tenth of a second. A closed ring gives its
+// locked memory back only when a kernel thread gets round to it, and nothing tells when: where the limit is
+// tight, the ring before this one may still be charged.
+func insist(call func() error) error {
+	const tries, pause = 20, 5 * time.Millisecond
 	for try := 1; ; try++ {
-		fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(p)), 0)
-		if errno == 0 {
-			return int(fd), nil
-		}
-		if errno != unix.ENOMEM || try == tries {
-			return -1, fmt.Errorf("io_uring_setup: %w", errno)
+		err := call()
+		if !errors.Is(err, unix.ENOMEM) || try == tries {
+			return err
 		}
 		time.Sleep(pause)
 	}
 }
 
+// setup is io_uring_setup(2); the caller closes the descriptor.
+func setup(entries uint32, p *params) (fd int, err error) {
+	err = insist(func() error {
+		n, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(p)), 0)
+		if errno != 0 {
+			return fmt.Errorf("io_uring_setup: %w", errno)
+		}
+		fd = int(n)
+		return nil
+	})
+	return fd, err
+}
+
 // register is io_uring_register(2).
 func register(fd int, op uintptr, arg unsafe.Pointer, n uintptr) error {
-	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(fd), op, uintptr(arg), n, 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("io_uring_register: %w", errno)
-	}
-	return nil
+	return insist(func() error {
+		_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(fd), op, uintptr(arg), n, 0, 0)
+		if errno != 0 {
+			return fmt.Errorf("io_uring_register: %w", errno)
+		}
+		return nil
+	})
 }
 
 // ring is the smallest ring that can run one operation at a time. It is created and used on one locked thread.

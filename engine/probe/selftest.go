@@ -26,7 +26,7 @@ func selfTest(shards int, open func() engine.Backend) error {
 		go func() {
 			// Never unlocked: the thread ends with the goroutine, and with it what the kernel tied to the thread.
 			runtime.LockOSThread()
-			errs <- runTrial(open(), &opened)
+			errs <- runTrial(open, &opened)
 		}()
 	}
 	var first error
@@ -48,27 +48,33 @@ type trial struct {
 	queued []engine.Event // reported, not yet asked for
 }
 
-func runTrial(b engine.Backend, opened *sync.WaitGroup) error {
-	t := &trial{b: b}
-	err := t.open()
+func runTrial(open func() engine.Backend, opened *sync.WaitGroup) error {
+	t := &trial{}
+	err := t.open(open)
 	opened.Done()
 	defer t.close()
 	if err != nil {
-		t.b = nil
 		return err
 	}
 	opened.Wait()
 	return t.converse()
 }
 
-func (t *trial) open() (err error) {
+func (t *trial) open(open func() engine.Backend) (err error) {
 	if t.conns, err = engine.NewTable(8); err != nil {
 		return err
 	}
 	if t.mem, err = mem.NewArena(mem.Sizes{Small: 64, Bulk: 4, Head: 1, BulkBytes: 64 << 10}); err != nil {
 		return err
 	}
-	return t.b.Open(engine.Env{Conns: t.conns, Mem: t.mem, Stats: &t.stats})
+	return insist(func() error {
+		b := open()
+		if err := b.Open(engine.Env{Conns: t.conns, Mem: t.mem, Stats: &t.stats}); err != nil {
+			return err // and nothing is left to shut down
+		}
+		t.b = b
+		return nil
+	})
 }
 
 func (t *trial) close() {
