@@ -2,10 +2,17 @@ package config
 
 import (
 	"flag"
+	"fmt"
+	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/uringproxy/uringproxy/plan"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -36,9 +43,152 @@ func TestBadFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if b.String() != string(want) {
-				t.Errorf("the faults differ from %s (run with -update after a change of wording):\n%s", golden, b.String())
+			got, lines := strings.Split(b.String(), "\n"), strings.Split(string(want), "\n")
+			for i := range max(len(got), len(lines)) {
+				if i >= len(got) || i >= len(lines) || got[i] != lines[i] {
+					t.Fatalf("line %d of %s differs (run with -update after a change of wording); all faults:\n%s",
+						i+1, golden, b.String())
+				}
 			}
 		})
+	}
+}
+
+// TestEverything reads a configuration that sets every key, and compares all of the result.
+func TestEverything(t *testing.T) {
+	c, faults := Load("testdata/everything.toml")
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if want := (Engine{Backend: "epoll", Tier: "T2", Shards: 3, Pin: true}); c.Engine != want {
+		t.Errorf("engine: %+v", c.Engine)
+	}
+	if want := (plan.Limits{
+		Connections: 11, ConnectionsPerIP: 12, LineBytes: 1000, HeaderBytes: 2048, HeaderCount: 13, BodyBytes: 10_000_000,
+		UpstreamPool: 14, UpstreamConns: 15, RequestsPerConn: 16, BodyRateBytes: 100, BuffersPerShard: 8 << 20,
+	}); c.Limits != want {
+		t.Errorf("limits: %+v", c.Limits)
+	}
+	if want := (plan.Timeouts{
+		Header: time.Second, Idle: 2 * time.Second, Connect: 3 * time.Second, FirstByte: 4 * time.Second,
+		UpstreamIdle: 5 * time.Second, BodyRateWindow: 6 * time.Second, Linger: 7 * time.Second, Drain: 90 * time.Second,
+	}); c.Timeouts != want {
+		t.Errorf("timeouts: %+v", c.Timeouts)
+	}
+	if want := (plan.Forward{Forwarded: true}); c.Forward != want {
+		t.Errorf("forward: %+v", c.Forward)
+	}
+	if want := (plan.AccessLog{Path: "/var/log/x.log", Format: plan.LogCLF}); c.AccessLog != want {
+		t.Errorf("access log: %+v", c.AccessLog)
+	}
+	if c.LogLevel != slog.LevelWarn {
+		t.Errorf("level: %v", c.LogLevel)
+	}
+	if want := []Listener{
+		{Name: "local", Unix: "/run/local.sock"},
+		{Name: "web", Addr: netip.MustParseAddrPort("[::]:8080"),
+			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+	}; !reflect.DeepEqual(c.Listeners, want) {
+		t.Errorf("listeners: %+v", c.Listeners)
+	}
+	if want := []Route{
+		{Name: "api", Listeners: []string{"web"}, Hosts: []string{"a.test", "*.b.test"},
+			Prefixes: []string{"/v1", "/v2"}, Service: "app"},
+		{Name: "rest", Service: "app"},
+	}; !reflect.DeepEqual(c.Routes, want) {
+		t.Errorf("routes: %+v", c.Routes)
+	}
+	if want := []Service{{Name: "app", Endpoints: []Endpoint{
+		{Key: "services.app.endpoints[0]", URL: "http://10.0.0.1", Host: "10.0.0.1", Port: 80, Weight: 1},
+		{Key: "services.app.endpoints[1].url", URL: "http://App:81", Host: "app", Port: 81, Weight: 3},
+		{Key: "services.app.endpoints[2]", URL: "unix:/run/app.sock", Unix: "/run/app.sock", Weight: 1},
+	}}}; !reflect.DeepEqual(c.Services, want) {
+		t.Errorf("services: %+v", c.Services)
+	}
+}
+
+func TestDefault(t *testing.T) {
+	c := Default()
+	if c.Source != DefaultSource || len(c.Listeners) != 1 || c.Listeners[0].Addr.String() != "127.0.0.1:8080" {
+		t.Errorf("%+v", c)
+	}
+	if c.Limits != defaults().Limits || c.Timeouts != defaults().Timeouts || c.Forward != defaults().Forward {
+		t.Error("the embedded configuration changes defaults")
+	}
+	if !strings.Contains(DefaultText(), c.Services[0].Endpoints[1].URL) {
+		t.Error("the text is not that of the configuration")
+	}
+}
+
+func TestUnreadableFiles(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		filepath.Join(dir, "none.toml"): "found no such file", dir: "is a directory", "/dev/zero": "more than 16MiB",
+	} {
+		c, faults := Load(path)
+		if c != nil || len(faults) != 1 || !strings.Contains(faults.Error(), want) || faults[0].File != path {
+			t.Errorf("Load(%s) = %v, %v, want a fault with %q", path, c, faults, want)
+		}
+	}
+}
+
+func TestByteOrderMark(t *testing.T) {
+	if _, faults := Parse("bom", append([]byte("\xef\xbb\xbf"), DefaultText()...)); len(faults) > 0 {
+		t.Error(faults)
+	}
+	_, faults := Parse("bom", []byte("\xef\xbb\xbfx = 1\n"+DefaultText()))
+	if len(faults) != 1 || faults[0].Line != 1 || faults[0].Column != 1 {
+		t.Error(faults)
+	}
+}
+
+// TestPlainWords: every translation is reached by the library's real message, so that an update of it shows.
+func TestPlainWords(t *testing.T) {
+	reached := map[string]bool{}
+	for _, text := range []string{
+		"a:", "a {", "a b;", "a b", "= 1", ".a = 1", "a =\n", "a =", "a = /x", "a = -x", "a = .5", "a = 2020-99-99",
+		"a = 1 x",
+		"a = \"x\ny", "a = \"x", "a = 'x", `a = """x`, "a = '''x", `a = "\q"`, "a = \"\x01\"", "a = [1 2]",
+		"a = { b = 1 c = 2 }",
+		"a = [,]", "[a", "[[a] x", "[]", "a = 1\na = 2", "a = 1\n[[a]]", "[a}",
+	} {
+		_, faults := Parse("x", []byte(text))
+		if len(faults) != 1 || strings.Contains(faults[0].Found, "invalid TOML") {
+			t.Errorf("%q: %v", text, faults)
+			continue
+		}
+		reached[faults[0].Found+faults[0].Expected] = true
+	}
+	for _, p := range translations {
+		if !reached[p.found+p.expected] {
+			t.Errorf("nothing leads to %q", p.message)
+		}
+	}
+}
+
+// TestManyFaults: the time for a file full of faults must not grow with the square of their number.
+func TestManyFaults(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(DefaultText())
+	for i := range 5_000 {
+		fmt.Fprintf(&b, "[services.service-number-%d]\nendpoints = [\"http://127.0.0.1:9000\"]\n", i)
+		fmt.Fprintf(&b, "[routes.route-number-%d]\nhost = \"h%d.test\"\nservice = \"sevrice-nubmer-%d\"\n", i, i, i)
+	}
+	_, faults := Parse("many", []byte(b.String()))
+	if len(faults) != 5_000 || faults[0].Hint == "" {
+		t.Errorf("%d faults, the first %v", len(faults), faults[0])
+	}
+}
+
+func TestExcerptIsSafeToPrint(t *testing.T) {
+	src := newSource("x", "a = \"\x1b[31m\"\t"+strings.Repeat("é", 200))
+	f := src.fault(len("a = \"\x1b[31m\"\téé"), "", "", "", "")
+	want := "    1 | a = \"?[31m\"\t" + strings.Repeat("é", 100-12-1) + "…\n      |            \t  ^\n"
+	if got := f.Excerpt(); got != want {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
+	f = src.fault(len(src.text), "", "", "", "")
+	if got := f.Excerpt(); strings.ContainsRune(got, '\x1b') || !strings.HasSuffix(got, strings.Repeat(" ", 60)+"^\n") {
+		t.Errorf("got\n%q", got)
 	}
 }

@@ -64,23 +64,28 @@ func (f Fault) Excerpt() string {
 		line[0] = '…'
 	}
 	if len(line) > excerptWidth {
-		line = slices.Clone(line[:excerptWidth])
+		line = line[:excerptWidth]
 		line[excerptWidth-1] = '…'
 	}
 	under := make([]rune, at)
-	for i, r := range line {
-		if r != '\t' && !unicode.IsPrint(r) {
-			line[i] = '?'
-		}
-		if i < at {
-			under[i] = ' '
-			if r == '\t' {
-				under[i] = '\t'
-			}
+	for i := range under {
+		under[i] = ' '
+		if i < len(line) && line[i] == '\t' {
+			under[i] = '\t'
 		}
 	}
 	number := fmt.Sprintf("%5d", f.Line)
-	return fmt.Sprintf("%s | %s\n%*s | %s^\n", number, string(line), len(number), "", string(under))
+	return fmt.Sprintf("%s | %s\n%*s | %s^\n", number, printable(string(line)), len(number), "", string(under))
+}
+
+// printable replaces what a terminal might obey, tabs apart.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // Faults are all faults of a configuration, in the order of the file.

@@ -37,12 +37,12 @@ func (d *decoder) listener(t *table) Listener {
 	return l
 }
 
-func (d *decoder) route(t *table, listeners, services []string) Route {
+func (d *decoder) route(t *table, listeners, services nameSet) Route {
 	r := Route{Name: t.name}
 	t.texts("listeners", "names of listeners", func(path, s string) {
 		switch {
-		case !slices.Contains(listeners, s):
-			d.at(path, fmt.Sprintf("%s, which is no listener", quote(s)), oneOf(listeners), d.meant(s, listeners))
+		case !listeners.has(s):
+			d.at(path, fmt.Sprintf("%s, which is no listener", quote(s)), oneOf(listeners.sorted), d.meant(s, listeners.sorted))
 		case slices.Contains(r.Listeners, s):
 			d.at(path, fmt.Sprintf("%s for the second time", quote(s)), "each listener once", "")
 		default:
@@ -68,7 +68,7 @@ func (d *decoder) route(t *table, listeners, services []string) Route {
 	return r
 }
 
-func (d *decoder) serviceRef(t *table, services []string) string {
+func (d *decoder) serviceRef(t *table, services nameSet) string {
 	name := ""
 	t.text("service", "the name of a service", &name)
 	path := t.child("service")
@@ -76,8 +76,9 @@ func (d *decoder) serviceRef(t *table, services []string) string {
 	case !present:
 		d.atKey(path, "no service", "the name of a service", "")
 	case name == "" && raw != "":
-	case !slices.Contains(services, name):
-		d.at(path, fmt.Sprintf("%s, which is no service", quote(name)), oneOf(services), d.meant(name, services))
+	case !services.has(name):
+		d.at(path, fmt.Sprintf("%s, which is no service", quote(name)), oneOf(services.sorted),
+			d.meant(name, services.sorted))
 	}
 	return name
 }

@@ -66,7 +66,7 @@ func syntaxFault(src *source, err error) Fault {
 	}
 	at := min(max(perr.Position.Start, 0), len(src.text))
 	line := strings.TrimSpace(lineAround(src.text, at))
-	f := src.fault(at, "", "invalid TOML: "+lowerFirst(perr.Message), "", "")
+	f := src.fault(at, "", "invalid TOML: "+printable(lowerFirst(perr.Message)), "", "")
 	if p, ok := inPlainWords(perr.Message, line); ok {
 		f.Found, f.Expected, f.Hint = p.found, p.expected, p.hint
 	}

@@ -15,6 +15,8 @@ type decoder struct {
 	src    *source
 	places index
 	faults Faults
+
+	compared int // words, in the search for similar ones
 }
 
 // at notes a fault at the value of path, atKey at its name.
@@ -34,13 +36,13 @@ func (d *decoder) atKey(path, found, expected, hint string) {
 	d.faults = append(d.faults, d.src.fault(p.key, path, found, expected, hint))
 }
 
-// maxHints bounds the search for similar words: in a file with thousands of faults nobody misses the suggestion, and
-// each one costs a comparison with every known name.
-const maxHints = 100
+// maxCompared bounds the search for similar words: in a file with thousands of faults and names nobody misses the last
+// suggestions, and each costs a comparison with every known name.
+const maxCompared = 500_000
 
 // meant is the hint for a word that is not among the known ones.
 func (d *decoder) meant(word string, known []string) string {
-	if len(d.faults) > maxHints {
+	if d.compared += len(known); d.compared > maxCompared {
 		return ""
 	}
 	if near := suggest.Nearest(word, known); near != "" {
@@ -102,12 +104,11 @@ func (t *table) sub(key string) *table {
 	return s
 }
 
-// named are the tables under key, one for each name: [key.NAME]. A name counts even if its table is faulty, so that
-// references to it are not faults of their own.
-func (t *table) named(key string) (all []*table, names []string) {
+// named are the tables under key, one for each name: [key.NAME].
+func (t *table) named(key string) (all []*table, names nameSet) {
 	group := t.sub(key)
-	names = keys(group.m)
-	for _, name := range names {
+	names = nameSet{keys(group.m), group.m}
+	for _, name := range names.sorted {
 		path := group.child(name)
 		t.d.name(path, name)
 		m := t.d.table(path, group.m[name], "a table with a name, ["+key+".NAME]")
@@ -116,6 +117,18 @@ func (t *table) named(key string) (all []*table, names []string) {
 		}
 	}
 	return all, names
+}
+
+// nameSet is what references can refer to. A name counts even if its table is faulty, so that references to it are not
+// faults of their own.
+type nameSet struct {
+	sorted []string
+	tables map[string]any
+}
+
+func (n nameSet) has(name string) bool {
+	_, ok := n.tables[name]
+	return ok
 }
 
 func (d *decoder) table(path string, raw any, expected string) map[string]any {
