@@ -92,7 +92,7 @@ func isIPv6(b []byte) bool {
 		groups++
 		i = end
 	}
-	return groups == 8 || gap && groups < 8
+	return groups == 8 && !gap || groups < 8 && gap
 }
 
 // isIPv4 reports whether b is four decimal numbers up to 255, without leading zeros, between dots.

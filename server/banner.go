@@ -1,0 +1,70 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// banner says what runs where: a line for the log, and on the standard output what a person wants to know first.
+func (s *Server) banner() {
+	var at []string
+	for i := range s.snap.Listeners {
+		at = append(at, s.snap.Listeners[i].Name+"="+where(&s.snap.Listeners[i]))
+	}
+	s.log.Info("ready", "listeners", strings.Join(at, " "), "engine", s.choice.Engine, "tier", s.choice.Tier,
+		"shards", len(s.shards), "routes", len(s.snap.Routes), "services", len(s.snap.Services))
+	s.log.Info("engine", "why", s.choice.Why)
+	w := s.opts.Stdout
+	fmt.Fprintf(w, "\nuringproxy %s\n\n", s.opts.Version)
+	for i := range s.snap.Listeners {
+		fmt.Fprintf(w, "  %-10s %s\n", s.snap.Listeners[i].Name, url(&s.snap.Listeners[i]))
+	}
+	fmt.Fprintf(w, "  %-10s %s %s, %d %s: %s\n", "engine", s.choice.Engine, s.choice.Tier, len(s.shards), plural(len(s.shards), "shard"), s.choice.Why)
+	fmt.Fprintf(w, "  %-10s %s (%d %s, %d %s)\n\n", "config", s.snap.Source, len(s.snap.Routes), plural(len(s.snap.Routes), "route"),
+		len(s.snap.Services), plural(len(s.snap.Services), "service"))
+	if s.opts.ConfigPath == "" {
+		s.hints(w, url(&s.snap.Listeners[0]))
+	}
+}
+
+// hints tell a newcomer what to try next.
+func (s *Server) hints(w io.Writer, base string) {
+	fmt.Fprintf(w, `Two demo upstreams answer behind it. Try
+
+  curl -i %[1]s/              the page of one upstream; ask again, and the other one answers
+  curl %[1]s/json             the request as an upstream sees it, X-Forwarded-For included
+  curl -N %[1]s/stream        a response that comes bit by bit
+
+and then your own configuration:
+
+  cp examples/two-upstreams.toml my.toml     every key: docs/configuration.md
+  uringproxy check --config my.toml
+  uringproxy run --config my.toml
+
+Ctrl-C ends it.
+
+`, base)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
+
+// url is what to type to reach l from this machine.
+func url(l *plan.Listener) string {
+	if l.Unix != "" {
+		return "unix:" + l.Unix
+	}
+	addr := l.Addr
+	if addr.Addr().IsUnspecified() {
+		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port())
+	}
+	return "http://" + addr.String()
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// signals are what the process is told from outside.
+type signals struct{ c chan os.Signal }
+
+func catchSignals() signals {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	return signals{c}
+}
+
+func (s signals) stop() { signal.Stop(s.c) }
+
+// serve waits until the end is asked for, or a shard fails.
+func (s *Server) serve(ctx context.Context, sig signals) error {
+	s.banner()
+	failed := s.anyDone()
+	for {
+		select {
+		case <-ctx.Done():
+			return s.drain("context ended", sig)
+		case <-failed:
+			return s.failed()
+		case got := <-sig.c:
+			switch got {
+			case unix.SIGHUP:
+				s.reload(ctx)
+			case unix.SIGUSR1:
+				s.reopenLog()
+			default:
+				return s.drain(got.String(), sig)
+			}
+		}
+	}
+}
+
+func (s *Server) reload(ctx context.Context) {
+	s.metrics.Reloads.Add(1)
+	if err := s.control.Reload(ctx); err != nil {
+		s.metrics.ReloadsFailed.Add(1)
+	}
+}
+
+func (s *Server) reopenLog() {
+	if s.sink == nil {
+		s.log.Info("access log is off, nothing to reopen")
+		return
+	}
+	if err := s.sink.Reopen(); err != nil {
+		s.log.Error("access log not reopened, the old file stays in use", "error", err)
+		return
+	}
+	s.log.Info("access log reopened")
+}
+
+// drain stops accepting, lets running requests finish until the deadline, and ends the shards. A second signal ends at once.
+func (s *Server) drain(why string, sig signals) error {
+	limit := s.snap.Timeouts.Drain
+	s.log.Info("draining", "reason", why, "deadline", limit)
+	for _, r := range s.shards {
+		r.shard.Post(func() { r.worker.Drain(r.shard.Stop) })
+	}
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	ended := make(chan struct{})
+	go func() { s.wait(); close(ended) }()
+	for {
+		select {
+		case <-ended:
+			return s.firstError()
+		case <-deadline.C:
+			cut := s.abandon()
+			<-ended
+			if cut > 0 {
+				s.log.Warn("drain deadline passed, requests cut off", "requests", cut)
+			}
+			return s.firstError()
+		case got := <-sig.c:
+			if got == unix.SIGHUP || got == unix.SIGUSR1 {
+				continue
+			}
+			s.log.Warn("second signal, ending at once", "signal", got.String())
+			s.abandon()
+			<-ended
+			return ErrForced
+		}
+	}
+}
+
+// abandon ends whatever the shards are still doing and returns how many exchanges that cut off.
+func (s *Server) abandon() (cut int) {
+	counts := make(chan int, len(s.shards))
+	for _, r := range s.shards {
+		r.shard.Post(func() {
+			r.worker.Drain(r.shard.Stop)
+			counts <- r.worker.Abandon()
+		})
+	}
+	for _, r := range s.shards {
+		select {
+		case n := <-counts:
+			cut += n
+		case <-r.shard.Done():
+		}
+	}
+	return cut
+}
+
+func (s *Server) wait() {
+	for _, r := range s.shards {
+		<-r.shard.Done()
+	}
+}
+
+// anyDone is closed when the first shard has ended, which nobody asked for.
+func (s *Server) anyDone() <-chan struct{} {
+	c := make(chan struct{}, len(s.shards))
+	for _, r := range s.shards {
+		go func() { <-r.shard.Done(); c <- struct{}{} }()
+	}
+	return c
+}
+
+func (s *Server) firstError() error {
+	for _, r := range s.shards {
+		if err := r.shard.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed ends the process when a shard's backend became unusable: half a proxy would be worse than a restart.
+func (s *Server) failed() error {
+	err := s.firstError()
+	s.abandon()
+	s.wait()
+	return fmt.Errorf("a shard failed: %w", err)
+}

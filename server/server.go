@@ -1,0 +1,183 @@
+// Package server is the one place where everything is wired: it reads the configuration, chooses the engine, opens the
+// listeners, starts the shards with their workers, and turns signals into drains and reloads.
+//
+// It owns the process's descriptors limit, its listening sockets and its life: start, ready, reload, drain, end. It may
+// import everything but the commands, and only cmd/uringproxy imports it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/uringproxy/uringproxy/accesslog"
+	"github.com/uringproxy/uringproxy/accesslog/sink"
+	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/control"
+	"github.com/uringproxy/uringproxy/demo"
+	"github.com/uringproxy/uringproxy/engine/probe"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// Options are what the command line says. Empty values leave the configuration's in force.
+type Options struct {
+	ConfigPath string // none: the embedded default, with demo upstreams
+	Engine     string
+	Tier       string
+	Shards     int
+	Stdout     io.Writer // the banner
+	Stderr     io.Writer // the log
+	Version    string
+}
+
+// Server is a running uringproxy.
+type Server struct {
+	opts    Options
+	log     *slog.Logger
+	cfg     *config.Config
+	snap    *plan.Snapshot
+	choice  probe.Choice
+	control *control.Manager
+	metrics *metrics.Set
+	sockets *sockets
+	shards  []*running
+	rings   *accesslog.Rings
+	sink    *sink.Writer
+	started time.Time
+}
+
+// Run serves until a signal or the context ends it. It returns nil after a drain, config.Faults for a faulty configuration.
+func Run(ctx context.Context, opts Options) error {
+	var level slog.LevelVar
+	s := &Server{
+		opts:    opts,
+		log:     slog.New(slog.NewTextHandler(opts.Stderr, &slog.HandlerOptions{Level: &level})),
+		started: time.Now(),
+	}
+	signals := catchSignals()
+	defer signals.stop()
+	if err := s.start(ctx, &level); err != nil {
+		s.stop()
+		return err
+	}
+	defer s.stop()
+	go s.control.Watch(ctx)
+	return s.serve(ctx, signals)
+}
+
+// start brings everything up, in the order in which it needs one another.
+func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
+	if s.opts.ConfigPath == "" {
+		stop, err := startDemo()
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, stop)
+	}
+	s.control = control.New(control.Options{Path: s.opts.ConfigPath, Publisher: s, Log: s.log, Level: level})
+	var err error
+	if s.cfg, s.snap, err = s.control.Start(ctx); err != nil {
+		return err
+	}
+	s.override()
+	if s.choice, err = probe.Choose(probe.Want{Engine: s.cfg.Engine.Backend, Tier: s.cfg.Engine.Tier, Shards: s.shardCount()}); err != nil {
+		return err
+	}
+	runtime.GOMAXPROCS(s.shardCount() + 2) // a shard waits in a system call without giving its P away; see RATIONALE.md
+	s.raiseDescriptors()
+	if err := s.openAccessLog(); err != nil {
+		return err
+	}
+	if s.sockets, err = listen(s.snap.Listeners, s.shardCount()); err != nil {
+		return err
+	}
+	s.metrics = metrics.NewSet(s.shardCount())
+	return s.startShards()
+}
+
+// override lets the command line have the last word.
+func (s *Server) override() {
+	e := &s.cfg.Engine
+	if s.opts.Engine != "" {
+		e.Backend = s.opts.Engine
+	}
+	if s.opts.Tier != "" {
+		e.Tier = s.opts.Tier
+	}
+	if s.opts.Shards > 0 {
+		e.Shards = s.opts.Shards
+	}
+}
+
+func (s *Server) shardCount() int {
+	if s.cfg.Engine.Shards > 0 {
+		return s.cfg.Engine.Shards
+	}
+	return probe.CPUs()
+}
+
+// startDemo starts the upstreams that the embedded configuration names.
+func startDemo() (func(), error) {
+	var addrs []string
+	for _, svc := range config.Default().Services {
+		for _, e := range svc.Endpoints {
+			addrs = append(addrs, fmt.Sprintf("%s:%d", e.Host, e.Port))
+		}
+	}
+	_, stop, err := demo.Start(addrs...)
+	if err != nil {
+		return nil, fmt.Errorf("start the demo upstreams: %w; free the port, or run your own configuration with --config FILE", err)
+	}
+	return stop, nil
+}
+
+func (s *Server) openAccessLog() error {
+	al := s.snap.AccessLog
+	if al.Path == "" {
+		return nil
+	}
+	format := accesslog.JSON
+	if al.Format == plan.LogCLF {
+		format = accesslog.Combined
+	}
+	const ringBytes = 1 << 20
+	var err error
+	if s.rings, err = accesslog.NewRings(s.shardCount(), ringBytes, format); err != nil {
+		return err
+	}
+	s.sink, err = sink.Open(s.rings, sink.Options{Path: al.Path, Stdout: s.opts.Stdout, Stderr: s.opts.Stderr, Log: s.log})
+	return err
+}
+
+// Publish hands a new snapshot to every shard.
+func (s *Server) Publish(snap *plan.Snapshot) {
+	for _, r := range s.shards {
+		r.shard.Publish(snap)
+	}
+}
+
+// stop releases what is still held, in the reverse order of start. The shards have ended, or never began.
+func (s *Server) stop() {
+	if s.sink != nil {
+		if err := s.sink.Close(); err != nil {
+			s.log.Error("access log not completely written", "error", err)
+		}
+	}
+	if s.rings != nil {
+		_ = s.rings.Close() // an eventfd: nothing can be lost with it
+	}
+	if s.sockets != nil {
+		s.sockets.close()
+	}
+	if s.metrics != nil {
+		s.log.Info("stopped", "after", time.Since(s.started).Round(time.Millisecond), "summary", s.metrics.Snapshot().String())
+	}
+}
+
+// ErrForced is what Run returns when a second signal or the drain's deadline cut off running requests.
+var ErrForced = errors.New("stopped before all requests were finished")

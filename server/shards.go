@@ -1,0 +1,149 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/epoll"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/engine/probe"
+	"github.com/uringproxy/uringproxy/engine/uring"
+	"github.com/uringproxy/uringproxy/proxy"
+	"github.com/uringproxy/uringproxy/shard"
+)
+
+// running is a shard and the worker that it runs.
+type running struct {
+	shard  *shard.Shard
+	worker *proxy.Worker
+}
+
+// startShards starts all shards; when one cannot start, those before it are stopped again.
+func (s *Server) startShards() error {
+	n := s.shardCount()
+	cpus := []int(nil)
+	if s.cfg.Engine.Pin {
+		var err error
+		if cpus, err = usableCores(); err != nil {
+			return err
+		}
+	}
+	shared := proxy.NewShared()
+	for i := range n {
+		cpu := -1
+		if len(cpus) > 0 {
+			cpu = cpus[i%len(cpus)]
+		}
+		r, err := s.startShard(i, cpu, shared)
+		if err != nil {
+			s.abandon()
+			s.wait()
+			return err
+		}
+		s.shards = append(s.shards, r)
+	}
+	return nil
+}
+
+func (s *Server) startShard(id, cpu int, shared *proxy.Shared) (*running, error) {
+	sh, err := shard.New(shard.Config{
+		ID: id, CPU: cpu, Backend: s.backend(), Slots: s.slots(), Memory: divide(s.snap.Limits.BuffersPerShard),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("shard %d: %w", id, err)
+	}
+	cfg := proxy.Config{
+		Shared: shared, Shards: s.shardCount(), Listeners: s.sockets.fds[id], Metrics: s.metrics.Shard(id), Seed: seed(),
+	}
+	if s.rings != nil {
+		cfg.Log = s.rings.Ring(id)
+	}
+	r := &running{shard: sh}
+	err = sh.Start(s.snap, func(sh *shard.Shard) (shard.Handler, error) {
+		w, err := proxy.New(sh, cfg)
+		r.worker = w
+		return w, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start shard %d: %w", id, err)
+	}
+	return r, nil
+}
+
+func (s *Server) backend() engine.Backend {
+	if s.choice.Engine == probe.Uring {
+		return uring.New(uring.Options{Tier: s.choice.Tier})
+	}
+	return epoll.New()
+}
+
+// slots is how many connections of both sides a shard has room for: as many as there can be descriptors, at most those that
+// the limits allow.
+func (s *Server) slots() int {
+	const spare = 1024 // upstream connections that linger beside those in use
+	n := 2*s.snap.Limits.Connections + spare
+	if files := descriptors(); files < n {
+		n = files
+	}
+	return min(n, 1<<24)
+}
+
+// divide splits a shard's buffer memory among the classes: most of it for heads and small bodies, which every connection
+// needs; a third for large bodies, which fall back to small buffers when it is spent; the rest for large heads.
+func divide(bytes int64) mem.Sizes {
+	const bulkBytes = 128 << 10
+	small := bytes * 6 / 10 / (mem.Headroom + mem.SmallBytes)
+	bulk := bytes * 3 / 10 / bulkBytes
+	head := bytes / 10 / (mem.Headroom + mem.HeadBytes)
+	return mem.Sizes{Small: int(max(small, 64)), Bulk: int(max(bulk, 4)), Head: int(max(head, 4)), BulkBytes: bulkBytes}
+}
+
+func seed() (s [4]uint64) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // it never fails; see crypto/rand
+	for i := range s {
+		s[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return s
+}
+
+// usableCores are the cores that this process may run on.
+func usableCores() ([]int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return nil, fmt.Errorf("read the cores this process may use: %w", err)
+	}
+	var cores []int
+	for i := 0; len(cores) < set.Count(); i++ {
+		if set.IsSet(i) {
+			cores = append(cores, i)
+		}
+	}
+	return cores, nil
+}
+
+// descriptors is the number of files that this process may have open.
+func descriptors() int {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return 1024
+	}
+	return int(min(lim.Cur, 1<<24))
+}
+
+// raiseDescriptors raises the soft limit of open files to the hard one, and says when that is less than the limits promise.
+func (s *Server) raiseDescriptors() {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err == nil && lim.Cur < lim.Max {
+		lim.Cur = lim.Max
+		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim) // the warning below covers failure
+	}
+	if have, want := descriptors(), s.snap.Limits.Connections; have < want {
+		s.log.Warn("fewer file descriptors than limits.connections allows clients; further ones wait until others leave",
+			"descriptors", have, "connections", want, "advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
+	}
+}
