@@ -23,6 +23,7 @@ const obstacleVar = "URINGPROXY_PROBE_OBSTACLE"
 var obstacles = map[string]func() (undo func(), err error){
 	"seccomp EPERM":  func() (func(), error) { return nop, refuseUring(unix.EPERM) },
 	"seccomp ENOSYS": func() (func(), error) { return nop, refuseUring(unix.ENOSYS) },
+	"no epoll":       func() (func(), error) { return nop, refuseEpoll() },
 	"memlock":        func() (func(), error) { return nop, unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{}) },
 }
 
@@ -142,6 +143,35 @@ func TestFallBackWithoutLockedMemory(t *testing.T) {
 	out.expectDoctor(t)
 }
 
+func TestDoctorWithoutEpoll(t *testing.T) {
+	out := runChild(t, "no epoll", false)
+	if out.DoctorRC != 1 || !strings.Contains(out.DoctorOut, "not even epoll") {
+		t.Errorf("exit code %d, want 1 and the reason\n%s", out.DoctorRC, out.DoctorOut)
+	}
+}
+
+func TestDoctorShowsTheTables(t *testing.T) {
+	var b bytes.Buffer
+	if rc := Doctor(&b); rc != 0 {
+		t.Errorf("exit code %d", rc)
+	}
+	out := b.String()
+	for _, f := range features {
+		if !strings.Contains(out, f.Name) || !strings.Contains(out, f.Use) {
+			t.Errorf("%s is missing", f.Name)
+		}
+	}
+	for _, s := range settings {
+		_, good, err := s.read()
+		if !strings.Contains(out, s.Name) || strings.Contains(out, s.Do) != (!good && err == nil) {
+			t.Errorf("%s or its advice is missing, or is given in vain", s.Name)
+		}
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+}
+
 // expectDoctor checks that doctor calls a host usable that has epoll alone, and says the same as the choice.
 func (out outcome) expectDoctor(t *testing.T) {
 	t.Helper()
@@ -153,19 +183,18 @@ func (out outcome) expectDoctor(t *testing.T) {
 	}
 }
 
-// refuseUring installs a seccomp filter on all threads of this process that answers io_uring's system calls with errno.
-func refuseUring(errno unix.Errno) error {
+// refuse installs a seccomp filter on all threads of this process that answers the system calls with errno.
+func refuse(errno unix.Errno, calls ...uint32) error {
 	const loadNumber = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 	const jumpIfEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 	const answer = unix.BPF_RET | unix.BPF_K
-	program := []unix.SockFilter{
-		{Code: loadNumber, K: 0}, // seccomp_data.nr
-		{Code: jumpIfEqual, K: unix.SYS_IO_URING_SETUP, Jt: 3},
-		{Code: jumpIfEqual, K: unix.SYS_IO_URING_ENTER, Jt: 2},
-		{Code: jumpIfEqual, K: unix.SYS_IO_URING_REGISTER, Jt: 1},
-		{Code: answer, K: unix.SECCOMP_RET_ALLOW},
-		{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
+	program := []unix.SockFilter{{Code: loadNumber, K: 0}} // seccomp_data.nr
+	for i, nr := range calls {
+		program = append(program, unix.SockFilter{Code: jumpIfEqual, K: nr, Jt: uint8(len(calls) - i)})
 	}
+	program = append(program,
+		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ALLOW},
+		unix.SockFilter{Code: answer, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
@@ -179,4 +208,19 @@ func refuseUring(errno unix.Errno) error {
 		return e
 	}
 	return nil
+}
+
+func refuseUring(errno unix.Errno) error {
+	return refuse(errno, unix.SYS_IO_URING_SETUP, unix.SYS_IO_URING_ENTER, unix.SYS_IO_URING_REGISTER)
+}
+
+func refuseEpoll() error {
+	// Go's own poller needs an epoll set too, and panics without: let it have one first.
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	r.Close()
+	w.Close()
+	return refuse(unix.ENOSYS, unix.SYS_EPOLL_CREATE1)
 }
