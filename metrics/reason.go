@@ -58,6 +58,9 @@ const (
 	waiting          = "waiting for upstream"
 	sendingResponse  = "sending response"
 	accepting        = "accepting connection"
+	takingBuffer     = "taking a buffer"
+	draining         = "draining connections"
+	handling         = "handling request"
 )
 
 // reasonTable has a line for each Reason: its label for machines, what happened, and while doing what.
@@ -92,10 +95,10 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	LimitConns:          {"limit_connections", "limit of connections", accepting},
 	LimitConnsPerIP:     {"limit_connections_per_ip", "limit of connections per address", accepting},
 	LimitUpstreamConns:  {"limit_upstream_connections", "limit of upstream connections", choosingUpstream},
-	LimitBuffers:        {"limit_buffers", "limit of buffer memory", requestHead},
+	LimitBuffers:        {"limit_buffers", "limit of buffer memory", takingBuffer},
 	LimitDescriptors:    {"limit_descriptors", "limit of file descriptors", accepting},
-	ShuttingDown:        {"shutting_down", "shutting down", requestHead},
-	InternalError:       {"internal_error", "internal error", choosingRoute},
+	ShuttingDown:        {"shutting_down", "shutting down", draining},
+	InternalError:       {"internal_error", "internal error", handling},
 }
 
 // Label is a name in lower case and underscores; empty for None.
