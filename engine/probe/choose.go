@@ -38,7 +38,7 @@ type Choice struct {
 
 // Choose picks the engine. With Auto it always succeeds: whatever keeps io_uring from working leads to epoll, and
 // Why says what it was and what to change. Asking for io_uring, or for one of its tiers, on a host that cannot is
-// an error, which is an *Obstacle or wraps one where the host is the cause.
+// an error, which wraps an *Obstacle where the host is the cause.
 func Choose(want Want) (Choice, error) {
 	engine, tier, err := want.parse()
 	if err != nil {

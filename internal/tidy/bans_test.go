@@ -116,6 +116,36 @@ func localName(f *file, imported string) string {
 	return ""
 }
 
+// pure are the packages that compute and do nothing else: the same input gives the same output, at any time, anywhere.
+var pure = []string{"proxy/h1", "routing", "plan"}
+
+// effects are the imports by which a package would touch the world.
+var effects = []string{
+	"os", "os/exec", "io", "io/fs", "bufio", "net", "net/http", "sync", "syscall", "math/rand", "math/rand/v2",
+	"golang.org/x/sys/unix", "runtime",
+}
+
+// checkPurity finds imports of a pure package that have effects. plan may name a time.Duration.
+func checkPurity(f *file) []fault {
+	if f.test || !slices.Contains(pure, f.pkg) {
+		return nil
+	}
+	var faults []fault
+	for i, imported := range f.imports() {
+		if slices.Contains(effects, imported) || imported == "time" && f.pkg != "plan" {
+			text := fmt.Sprintf("import of %s: package %s is pure, let its caller do that", imported, f.pkg)
+			faults = append(faults, f.fault(f.tree.Imports[i].Pos(), text))
+		}
+	}
+	return faults
+}
+
+func TestPurePackages(t *testing.T) {
+	for _, f := range goFiles(t) {
+		report(t, checkPurity(f))
+	}
+}
+
 func TestDataPlaneBans(t *testing.T) {
 	for _, f := range goFiles(t) {
 		report(t, checkBans(f))
@@ -145,5 +175,6 @@ func f() {
 }
 `)
 	expect(t, checkBans, "shard/mailbox.go", "package shard\n\nimport \"sync\"\n\nfunc f() { go f() }\n")
+	expect(t, checkPurity, "routing/x.go", "package routing\n\nimport (\n\t\"fmt\"\n\t\"os\" // bad\n)\n")
 	expect(t, checkBans, "control/x.go", "package control\n\nimport \"net/http\"\n")
 }
