@@ -84,7 +84,8 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 	if len(faults) > 0 {
 		return nil, nil, faults
 	}
-	m.boot = cfg
+	boot := *cfg // the caller may change the one it is given, to what the command line says
+	m.boot = &boot
 	snap, err := m.compile(cfg, found)
 	if err != nil {
 		return nil, nil, err
