@@ -105,7 +105,7 @@ func TestConnect(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		h := newHarness(t, Options{Tier: tier}, smallSizes, 8)
 		l, at := listenTCP(t)
-		to := engine.IPAddr(netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)))
+		to := loopback(at)
 		c := h.conns.Alloc()
 		h.b.Connect(c, &to)
 		if ev := h.await(engine.EvConnected, c.Slot, nil); ev.Res != 0 {
@@ -156,7 +156,7 @@ func TestCloseWhileConnecting(t *testing.T) {
 		if err := unix.Listen(l, 0); err != nil {
 			t.Fatal(err)
 		}
-		to := engine.IPAddr(netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)))
+		to := loopback(at)
 		var waiting []*engine.Conn
 		for range 8 { // more than the queue holds, so some stay in SYN-SENT
 			c := h.conns.Alloc()

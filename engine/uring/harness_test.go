@@ -2,6 +2,7 @@ package uring
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -34,7 +35,12 @@ func newHarness(t testing.TB, opt Options, sizes mem.Sizes, conns int) *harness 
 	if err := h.b.Open(engine.Env{Conns: h.conns, Mem: h.mem, Stats: &h.stats}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.b.Shutdown)
+	t.Cleanup(func() {
+		if n := workers(t); n != 0 {
+			t.Errorf("the kernel runs %d worker threads for the ring", n)
+		}
+		h.b.Shutdown()
+	})
 	return h
 }
 
@@ -202,6 +208,10 @@ func dialTCP(t testing.TB, to unix.Sockaddr) int {
 		t.Fatal(err)
 	}
 	return fd
+}
+
+func loopback(at *unix.SockaddrInet4) engine.Addr {
+	return engine.IPAddr(netip.AddrPortFrom(netip.AddrFrom4(at.Addr), uint16(at.Port)))
 }
 
 // tcpPair is a connection over loopback; the first end is blocking, the second is not.

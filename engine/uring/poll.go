@@ -1,6 +1,8 @@
 package uring
 
 import (
+	"fmt"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine"
@@ -184,7 +186,7 @@ func (b *Backend) ofBackend(kind uint8, e *cqe) {
 	if kind == kindEpoll {
 		b.accept.completed(e)
 		if e.res < 0 && !b.stopping {
-			b.ring.err = stepError("wait for listening sockets", unix.Errno(-e.res))
+			b.ring.err = fmt.Errorf("wait for listening sockets: %w", unix.Errno(-e.res))
 		} else if !b.accept.armed && !b.stopping {
 			b.armEpoll()
 		}

@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"fmt"
 	"sync/atomic"
 	"unsafe"
 
@@ -64,11 +65,11 @@ func (r *ownRing) flush() bool {
 			return true
 		}
 		if errno != 0 && errno != unix.EAGAIN && errno != unix.EBUSY && errno != unix.EINTR {
-			r.err = stepError("submit to io_uring", errno)
+			r.err = fmt.Errorf("submit to io_uring: %w", errno)
 			return false
 		}
 	}
-	r.err = stepError("submit to a full io_uring", unix.EBUSY)
+	r.err = fmt.Errorf("submit to a full io_uring: %w", unix.EBUSY)
 	return false
 }
 
@@ -98,7 +99,7 @@ func (r *ownRing) enter(min uint32, timeout int64, minWait uint32) error {
 	case 0, unix.ETIME, unix.EINTR, unix.EAGAIN, unix.EBUSY:
 		return r.err
 	}
-	r.err = stepError("enter io_uring", errno)
+	r.err = fmt.Errorf("enter io_uring: %w", errno)
 	return r.err
 }
 

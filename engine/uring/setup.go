@@ -20,7 +20,7 @@ var setupChoices = [...]uint32{
 // requiredFeatures are the bits without which there is no tier at all; every kernel with buffer rings has them.
 const requiredFeatures = featSingleMmap | featNoDrop | featSubmitStable | featFastPoll | featExtArg
 
-// stepError says which step failed; errors.Is finds the errno in it.
+// stepError says which step of the set-up failed; errors.Is finds the errno in it.
 func stepError(step string, errno unix.Errno) error {
 	return fmt.Errorf("%s: %w%s", step, errno, advice(errno))
 }
