@@ -240,7 +240,7 @@ func testCancelRace(t *testing.T, h Harness) {
 		if l.ended() {
 			t.Fatalf("the stream ended with %d", l.last())
 		}
-		if len(rest) == 0 {
+		if len(rest) == 0 || i%5 == 0 {
 			r.poll(pause)
 		}
 	}

@@ -56,6 +56,9 @@ type Peer interface {
 	Addr() netip.AddrPort
 }
 
+// socketRoom is how many bytes a case may write to a connection that nobody reads.
+const socketRoom = 256 << 10
+
 var (
 	// ErrWait says that nothing can be read or written just now.
 	ErrWait = errors.New("not now")

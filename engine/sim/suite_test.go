@@ -1,0 +1,28 @@
+package sim_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/uringproxy/uringproxy/engine/enginetest"
+	"github.com/uringproxy/uringproxy/engine/sim"
+)
+
+func TestSuite(t *testing.T) {
+	t.Run("faultless", func(t *testing.T) {
+		enginetest.Run(t, enginetest.Virtual(1, sim.Faults{}))
+	})
+	for seed := range uint64(5) {
+		t.Run(fmt.Sprint("late and short/", seed), func(t *testing.T) {
+			enginetest.Run(t, enginetest.Virtual(seed, sim.Faults{Delay: 0.3, ShortSend: 0.3, CancelData: 0.5, ShareBulk: 0.8}))
+		})
+		t.Run(fmt.Sprint("hostile/", seed), func(t *testing.T) {
+			enginetest.Run(t, enginetest.Virtual(seed, hostile))
+		})
+	}
+}
+
+var hostile = sim.Faults{
+	ShortRead: 0.3, ShortSend: 0.3, Delay: 0.3, NoBufs: 0.1, CancelData: 0.5, EndEarly: 0.2,
+	Reset: 0.002, Refuse: 0.1, NoFiles: 0.1, ShareBulk: 0.5,
+}
