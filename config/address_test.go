@@ -21,7 +21,8 @@ func TestListenAddresses(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{
-		"8080": `write ":8080"`, "10.0.0.1": `write "10.0.0.1:8080"`, "::1": `write "[::1]:8080"`, "*:80": `write ":80"`,
+		"8080": `write ":8080"`, "10.0.0.1": `write "10.0.0.1:8080"`, "::1": `write "[::1]:8080"`,
+		"*:80":         `write ":80"`,
 		"localhost:80": `write "127.0.0.1:80"`, "/run/x.sock": `write "unix:/run/x.sock"`,
 		"http://1.2.3.4:80/": `write "1.2.3.4:80"`,
 		"unix:x.sock":        "begins with a slash", "unix:/" + strings.Repeat("a", 107): "at most 107 bytes",
@@ -56,7 +57,8 @@ func TestEndpoints(t *testing.T) {
 		"http://a/x": "path or query",
 		"http://a?x": "path or query", "http://a:0": "port", "http://a:99999": "port",
 		"http://0.0.0.0:80":          "no address to connect to",
-		"http://[fe80::1%25eth0]:80": "zone", "http://a..b": "neither", "http://1.2.3.256": "neither", "http://": "neither",
+		"http://[fe80::1%25eth0]:80": "zone", "http://a..b": "neither", "http://1.2.3.256": "neither",
+		"http://":  "neither",
 		"unix:app": "slash", "http://[::1": "no URL",
 	} {
 		if got, hint := parseEndpoint(s); !strings.Contains(hint, want) || hint == "" {

@@ -64,14 +64,16 @@ func TestEverything(t *testing.T) {
 		t.Errorf("engine: %+v", c.Engine)
 	}
 	if want := (plan.Limits{
-		Connections: 11, ConnectionsPerIP: 12, LineBytes: 1000, HeaderBytes: 2048, HeaderCount: 13, BodyBytes: 10_000_000,
+		Connections: 11, ConnectionsPerIP: 12, LineBytes: 1000, HeaderBytes: 2048, HeaderCount: 13,
+		BodyBytes:    10_000_000,
 		UpstreamPool: 14, UpstreamConns: 15, RequestsPerConn: 16, BodyRateBytes: 100, BuffersPerShard: 8 << 20,
 	}); c.Limits != want {
 		t.Errorf("limits: %+v", c.Limits)
 	}
 	if want := (plan.Timeouts{
 		Header: time.Second, Idle: 2 * time.Second, Connect: 3 * time.Second, FirstByte: 4 * time.Second,
-		UpstreamIdle: 5 * time.Second, BodyRateWindow: 6 * time.Second, Linger: 7 * time.Second, Drain: 90 * time.Second,
+		UpstreamIdle: 5 * time.Second, BodyRateWindow: 6 * time.Second, Linger: 7 * time.Second,
+		Drain: 90 * time.Second,
 	}); c.Timeouts != want {
 		t.Errorf("timeouts: %+v", c.Timeouts)
 	}

@@ -42,7 +42,8 @@ func (d *decoder) route(t *table, listeners, services nameSet) Route {
 	t.texts("listeners", "names of listeners", func(path, s string) {
 		switch {
 		case !listeners.has(s):
-			d.at(path, fmt.Sprintf("%s, which is no listener", quote(s)), oneOf(listeners.sorted), d.meant(s, listeners.sorted))
+			d.at(path, fmt.Sprintf("%s, which is no listener", quote(s)), oneOf(listeners.sorted),
+				d.meant(s, listeners.sorted))
 		case slices.Contains(r.Listeners, s):
 			d.at(path, fmt.Sprintf("%s for the second time", quote(s)), "each listener once", "")
 		default:

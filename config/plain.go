@@ -52,7 +52,7 @@ var translations = []plain{
 	{`unexpected EOF; expected "'"`, "", unclosed, sameLine, ""},
 	{`unexpected EOF; expected '"""'`, "", unclosed, `""" after the text`, ""},
 	{`unexpected EOF; expected "'''"`, "", unclosed, "''' after the text", ""},
-	{"invalid escape", "", "a backslash that begins no escape", `"\\" for a backslash, or a string in single quotes`, ""},
+	{"invalid escape", "", "a backslash that begins no escape", `"\\" for a backslash, or single quotes`, ""},
 	{"control characters", "", "a control character", "printable text", "is there something invisible in the line?"},
 
 	{"array terminator", "", "a list that goes on without a comma", `"," before the next item, or "]" at the end`, ""},

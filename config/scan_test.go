@@ -50,10 +50,12 @@ func TestPositions(t *testing.T) {
 	}
 	src := newSource("mixed.toml", mixed)
 	for path, want := range map[string]string{
-		"title": "2:1 2:9", `dotted`: "3:1 3:1", `dotted."key with ]"`: "3:10 3:10", `dotted."key with ]".x`: "3:25 3:29",
-		"table": "30:2 30:2", "table.sub": "5:8 5:8", "table.sub.list": "6:1 6:8", "table.sub.list[0]": "7:3 7:3",
+		"title": "2:1 2:9", `dotted`: "3:1 3:1", `dotted."key with ]"`: "3:10 3:10",
+		`dotted."key with ]".x`: "3:25 3:29",
+		"table":                 "30:2 30:2", "table.sub": "5:8 5:8", "table.sub.list": "6:1 6:8", "table.sub.list[0]": "7:3 7:3",
 		"table.sub.list[1]": "7:10 7:10", "table.sub.list[2]": "8:3 8:3", "table.sub.list[3][1]": "10:7 10:7",
-		"table.sub.list[4].a": "11:5 11:9", `table.sub.list[4]."b c".d[0].e`: "11:26 11:30", "table.sub.date": "13:1 13:8",
+		"table.sub.list[4].a": "11:5 11:9", `table.sub.list[4]."b c".d[0].e`: "11:26 11:30",
+		"table.sub.date":    "13:1 13:8",
 		"table.sub.escaped": "14:1 14:18", `table.sub."lit\\eral"`: "15:1 15:14", "table.sub.inline.b": "18:3 18:7",
 	} {
 		p, ok := places[path]
@@ -63,8 +65,9 @@ func TestPositions(t *testing.T) {
 		}
 	}
 	for path, line := range map[string]int{
-		"servers[0]": 21, "servers[0].name": 22, "servers[0].meta.x": 24, "servers[1].name": 26, "servers[1].nested[0].y": 28,
-		"servers[1].nested[1]": 29,
+		"servers[0]": 21, "servers[0].name": 22, "servers[0].meta.x": 24, "servers[1].name": 26,
+		"servers[1].nested[0].y": 28,
+		"servers[1].nested[1]":   29,
 	} {
 		if got := src.fault(places[path].key, "", "", "", "").Line; got != line {
 			t.Errorf("%s is on line %d, want %d", path, got, line)
@@ -74,7 +77,8 @@ func TestPositions(t *testing.T) {
 
 func TestParentPaths(t *testing.T) {
 	for path, want := range map[string]string{
-		"": "", "a": "", "a.b": "a", "a.b[3]": "a.b", `a."x.y[2]"`: "a", `a."q\"."`: "a", `"a.b"`: "", `a."x\\".b`: `a."x\\"`,
+		"": "", "a": "", "a.b": "a", "a.b[3]": "a.b", `a."x.y[2]"`: "a", `a."q\"."`: "a", `"a.b"`: "",
+		`a."x\\".b`: `a."x\\"`,
 	} {
 		if got := parent(path); got != want {
 			t.Errorf("parent(%s) = %s, want %s", path, got, want)

@@ -27,7 +27,8 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{
-		"1048576": `write "1MiB"`, "10m": `write "10MiB"`, "8K": `write "8KiB"`, "240": `write "240B"`, "lots": "", "": "",
+		"1048576": `write "1MiB"`, "10m": `write "10MiB"`, "8K": `write "8KiB"`, "240": `write "240B"`, "lots": "",
+		"": "",
 	} {
 		if got := sizeHint(s); got != want {
 			t.Errorf("sizeHint(%q) = %s, want %s", s, got, want)

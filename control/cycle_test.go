@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -43,7 +44,8 @@ func TestCycleIsExactAndSmooth(t *testing.T) {
 		for n, i := range order {
 			turns[i]++
 			for j, w := range reduced {
-				if ideal := float64(w*(n+1)) / float64(total); float64(turns[j])-ideal > 1.5 || ideal-float64(turns[j]) > 1.5 {
+				ideal := float64(w*(n+1)) / float64(total)
+				if math.Abs(ideal-float64(turns[j])) > 1.5 {
 					t.Errorf("%v: endpoint %d has %d turns after %d, ideal is %.2f", weights, j, turns[j], n+1, ideal)
 				}
 			}

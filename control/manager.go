@@ -142,14 +142,15 @@ func (m *Manager) load(ctx context.Context) (*config.Config, names, config.Fault
 		addresses := 0
 		for _, e := range s.Endpoints {
 			if err := failed[e.Host]; err != nil && len(found[e.Host]) == 0 {
-				faults = append(faults, cfg.Fault(e.Key, fmt.Sprintf("the host name %q, which does not resolve", e.Host),
-					"a name with an address", err.Error()))
+				what := fmt.Sprintf("the host name %q, which does not resolve", e.Host)
+				faults = append(faults, cfg.Fault(e.Key, what, "a name with an address", err.Error()))
 			}
 			addresses += max(1, len(found[e.Host]))
 		}
 		if addresses > maxEndpoints {
-			faults = append(faults, cfg.Fault(config.Path("services", s.Name), fmt.Sprintf("%d endpoint addresses", addresses),
-				fmt.Sprintf("at most %d in one service", maxEndpoints), "divide the service"))
+			faults = append(faults, cfg.Fault(config.Path("services", s.Name),
+				fmt.Sprintf("%d endpoint addresses", addresses), fmt.Sprintf("at most %d in one service", maxEndpoints),
+				"divide the service"))
 		}
 	}
 	return cfg, found, faults

@@ -264,7 +264,8 @@ func TestMovedListenerServesOnItsOldAddress(t *testing.T) {
 	before := r.start(base)
 	after := r.reload(strings.Replace(base, "127.0.0.1:8080", "127.0.0.1:9090", 1))
 	r.logged("key=listeners.web.address")
-	if l := after.Listeners[1]; l.Addr != before.Listeners[1].Addr || l.Table.Match([]byte("api.test"), []byte("/")) < 0 {
+	l := after.Listeners[1]
+	if l.Addr != before.Listeners[1].Addr || l.Table.Match([]byte("api.test"), []byte("/")) < 0 {
 		t.Errorf("%+v", l)
 	}
 }

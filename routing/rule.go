@@ -159,7 +159,7 @@ func ParsePrefix(prefix string) (string, error) {
 		case c == '?' || c == '#':
 			return "", fmt.Errorf("%q ends a path; only the path is compared", c)
 		case c <= ' ' || c >= 0x7f:
-			return "", fmt.Errorf("%q cannot be part of a path; write it percent-encoded: %q", c, fmt.Sprintf("%%%02X", c))
+			return "", fmt.Errorf(`%q cannot be part of a path; write it percent-encoded: "%%%02X"`, c, c)
 		}
 	}
 	return strings.TrimRight(prefix, "/"), nil

@@ -22,8 +22,10 @@ func TestParseHost(t *testing.T) {
 	for in, want := range map[string]string{
 		"": "empty", "*": "bare wildcard", "**": "bare wildcard", "a.*.b": "whole labels", "*a.b": "whole labels",
 		"*.":   "empty",
-		"a..b": "label", ".a": "label", "a:80": "port", "http://a": "scheme", "a/b": "path_prefix", "bücher.example": "xn--",
-		"a b": "cannot be part", "*.1.2.3.4": "IP address", "*.::1": "IP address", "[::1": "port", "a,b": "cannot be part",
+		"a..b": "label", ".a": "label", "a:80": "port", "http://a": "scheme", "a/b": "path_prefix",
+		"bücher.example": "xn--",
+		"a b":            "cannot be part", "*.1.2.3.4": "IP address", "*.::1": "IP address", "[::1": "port",
+		"a,b":                           "cannot be part",
 		strings.Repeat("a.", 127) + "b": "at most",
 	} {
 		if h, err := ParseHost(in); err == nil || !strings.Contains(err.Error(), want) {

@@ -6,7 +6,8 @@ func TestNearest(t *testing.T) {
 	words := []string{"listeners", "routes", "services", "limits", "timeouts", "log", "run", "check", "T1"}
 	for word, want := range map[string]string{
 		"listener": "listeners", "Routes": "routes", "rotues": "routes", "service": "services", "limit": "limits",
-		"time-outs": "timeouts", "lgo": "log", "rnu": "run", "chekc": "check", "database": "", "": "", "x": "", "T4": "",
+		"time-outs": "timeouts", "lgo": "log", "rnu": "run", "chekc": "check", "database": "", "": "", "x": "",
+		"T4": "",
 	} {
 		if got := Nearest(word, words); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// overview is what "uringproxy help" prints.
+func overview() string {
+	var b strings.Builder
+	b.WriteString(`uringproxy, a reverse proxy for Linux
+
+  uringproxy run                         try it: a demo on http://127.0.0.1:8080
+  uringproxy check --config my.toml      find every fault of a configuration
+  uringproxy run --config my.toml        run your own
+
+Commands:
+`)
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.summary)
+	}
+	b.WriteString(`
+"uringproxy help COMMAND" tells more. Errors go to the standard error.
+Exit codes: 0 all well, 1 faults or failure, 2 a call that makes no sense.
+`)
+	return b.String()
+}
+
+const helpRun = `uringproxy run: start the proxy
+
+  uringproxy run                                 a demo, with its own upstreams
+  uringproxy run --config my.toml
+  uringproxy run --config my.toml --engine epoll --shards 2
+
+Flags, which go before what the configuration says:
+  --config FILE    the configuration; without it, the built-in demo
+  --engine NAME    auto (the best that works here), uring or epoll
+  --tier NAME      auto, T1, T2 or T3: hold io_uring to the features of a
+                   kernel from 6.1, 6.12 or 6.15 on; for tests
+  --shards N       threads that serve; without it, one for each usable core
+
+Signals:
+  SIGTERM, SIGINT  stop accepting, finish running requests, end; a second
+                   one ends at once
+  SIGHUP           read the configuration again; if it is faulty, say why
+                   and keep the old one
+  SIGUSR1          open the access log again, after it was rotated
+
+Exit codes: 0 ended as asked, 1 could not start or had to cut requests off,
+2 a call that makes no sense.
+`
+
+const helpCheck = `uringproxy check: check a configuration and show every fault
+
+  uringproxy check --config my.toml && kill -HUP "$(pidof uringproxy)"
+
+Every key, value and reference is checked as at the start, and all faults are
+shown at once, with the line and what was probably meant. Nothing is started,
+and host names are not looked up. docs/configuration.md describes every key.
+
+Flags:
+  --config FILE    the configuration
+
+Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
+`
+
+const helpDoctor = `uringproxy doctor: say what this machine offers, and test it
+
+  uringproxy doctor
+
+Names every kernel feature that uringproxy can use, whether it is there, what
+it is used for, and which kernel brings it; the engine that "run" would choose
+and why; limits and settings, with advice; and the result of a self-test of
+each engine on real sockets. It changes nothing.
+
+Exit codes: 0 uringproxy can run here, 1 it cannot, 2 a call that makes no
+sense.
+`
+
+const helpVersion = `uringproxy version: print the version
+
+  uringproxy version
+
+Exit code: 0.
+`
+
+const helpHelp = `uringproxy help: explain a command
+
+  uringproxy help
+  uringproxy help run
+
+Exit codes: 0, or 2 for a command that does not exist.
+`
+
+func runHelp(env *environment, args []string) int {
+	if len(args) > 1 {
+		return env.usage("help takes one command; see: uringproxy help")
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		fmt.Fprint(env.stdout, overview())
+		return exitOK
+	}
+	c, ok := find(args[0])
+	if !ok {
+		return env.unknown("command", args[0], names())
+	}
+	fmt.Fprint(env.stdout, c.help)
+	return exitOK
+}
