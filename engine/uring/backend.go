@@ -116,7 +116,7 @@ func (b *Backend) Open(env engine.Env) error {
 
 func (b *Backend) setUp() error {
 	var err error
-	if b.support, err = inspect(b.ring.fd, b.ring.features, b.ring.flags); err != nil {
+	if b.support, err = b.ring.support(); err != nil {
 		return err
 	}
 	if err = b.chooseTier(); err != nil {

@@ -89,14 +89,13 @@ func (b *bufRing) register(r *ring, size int, inc bool) error {
 		if inc {
 			reg.flags = pbufRingInc
 		}
-		errno := r.register(registerPbufRing, unsafe.Pointer(&reg), 1)
-		if errno == 0 {
+		if err = r.registerBuffers(&reg); err == nil {
 			b.mem, b.entries = m, unsafe.Slice((*bufEntry)(base), size)
 			return nil
 		}
 		_ = unix.Munmap(m)
-		if errno != unix.ENOMEM || size/2 < minEntries {
-			return stepError(fmt.Sprintf("register buffer ring of %d entries", size), errno)
+		if err != unix.ENOMEM || size/2 < minEntries {
+			return stepError(fmt.Sprintf("register buffer ring of %d entries", size), err)
 		}
 		size /= 2
 	}
@@ -107,8 +106,7 @@ func (b *bufRing) close(r *ring) {
 	if b.mem == nil {
 		return
 	}
-	reg := bufReg{bgid: b.group}
-	r.register(unregisterPbufRing, unsafe.Pointer(&reg), 1)
+	r.unregisterBuffers(b.group)
 	mask := uint16(len(b.entries) - 1)
 	for i := range uint16(b.posted) {
 		b.arena.Drop(mem.Make(b.class, uint32(b.entries[(b.tail-1-i)&mask].bid)))

@@ -124,11 +124,21 @@ func (r *ownRing) advance(n uint32) {
 	atomic.StoreUint32(r.cqKern, r.cqHead)
 }
 
-// register is io_uring_register on the ring.
-func (r *ownRing) register(op uintptr, arg unsafe.Pointer, n uintptr) unix.Errno {
-	return register(r.fd, op, arg, n)
+// registerBuffers hands a ring of buffers to the kernel.
+func (r *ownRing) registerBuffers(reg *bufReg) error {
+	if errno := register(r.fd, registerPbufRing, unsafe.Pointer(reg), 1); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
+// unregisterBuffers takes it back.
+func (r *ownRing) unregisterBuffers(group uint16) {
+	reg := bufReg{bgid: group}
+	register(r.fd, unregisterPbufRing, unsafe.Pointer(&reg), 1)
+}
+
+// register is io_uring_register(2).
 func register(fd int, op uintptr, arg unsafe.Pointer, n uintptr) unix.Errno {
 	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(fd), op, uintptr(arg), n, 0, 0)
 	return errno

@@ -20,14 +20,14 @@ var setupChoices = [...]uint32{
 // requiredFeatures are the bits without which there is no tier at all; every kernel with buffer rings has them.
 const requiredFeatures = featSingleMmap | featNoDrop | featSubmitStable | featFastPoll | featExtArg
 
-// stepError says which step of the set-up failed; errors.Is finds the errno in it.
-func stepError(step string, errno unix.Errno) error {
-	return fmt.Errorf("%s: %w%s", step, errno, advice(errno))
+// stepError says which step of the set-up failed and what to do about it; errors.Is finds the errno in it.
+func stepError(step string, err error) error {
+	return fmt.Errorf("%s: %w%s", step, err, advice(err))
 }
 
 // advice is what to do about an errno of the set-up; empty when the errno says enough itself.
-func advice(errno unix.Errno) string {
-	switch errno {
+func advice(err error) string {
+	switch err {
 	case unix.EPERM:
 		return " (sysctl kernel.io_uring_disabled, a seccomp filter or a container's policy forbids it)"
 	case unix.ENOSYS:
@@ -133,11 +133,14 @@ func (r *ownRing) mapQueues(p *params) error {
 // for it, and without one the descriptor itself is used.
 func (r *ownRing) registerFD() {
 	u := rsrcUpdate{offset: ^uint32(0), data: uint64(r.fd)}
-	if r.register(registerRingFDs, unsafe.Pointer(&u), 1) == 0 {
+	if register(r.fd, registerRingFDs, unsafe.Pointer(&u), 1) == 0 {
 		r.enterFD = uintptr(u.offset)
 		r.enterFlags |= enterRegisteredRing
 	}
 }
+
+// support is what this ring's kernel offers.
+func (r *ownRing) support() (Support, error) { return inspect(r.fd, r.features, r.flags) }
 
 // registered tells whether the ring's descriptor is registered with its thread.
 func (r *ownRing) registered() bool { return r.enterFlags&enterRegisteredRing != 0 }
@@ -146,7 +149,7 @@ func (r *ownRing) registered() bool { return r.enterFlags&enterRegisteredRing !=
 func (r *ownRing) close() {
 	if r.registered() {
 		u := rsrcUpdate{offset: uint32(r.enterFD)}
-		r.register(unregisterRingFDs, unsafe.Pointer(&u), 1)
+		register(r.fd, unregisterRingFDs, unsafe.Pointer(&u), 1)
 	}
 	for i, m := range r.maps {
 		if m != nil {
