@@ -51,14 +51,16 @@ func TestJSON(t *testing.T) {
 		rec  Record
 		want string
 	}{
-		{served(), `{"time":"2026-03-09T14:05:06.078Z","client":"203.0.113.7:51234","method":"GET","scheme":"http",` +
-			`"host":"shop.example.com","path":"/cart?item=7","protocol":"HTTP/1.1","status":200,"bytes_in":0,` +
+		{served(), `{"time":"2026-03-09T14:05:06.078Z","client":"203.0.113.7:51234","method":"GET",` +
+			`"scheme":"http","host":"shop.example.com","path":"/cart?item=7",` +
+			`"protocol":"HTTP/1.1","status":200,"bytes_in":0,` +
 			`"bytes_out":5120,"duration":0.012345678,"upstream_duration":0.012300100,"first_byte":0.009876543,` +
 			`"overhead":0.000023456,"route":"shop","service":"carts","endpoint":"http://10.0.0.5:9000",` +
 			`"request_id":"01jb3k6q9w","user_agent":"Mozilla/5.0 (X11)","referer":"https://shop.example.com/",` +
 			`"client_reused":true,"upstream_reused":true}`},
-		{failed(), `{"time":"2026-03-09T14:05:07.000Z","client":"[2001:db8::1]:40000","method":"POST","scheme":"http",` +
-			`"host":"shop.example.com","path":"/orders","protocol":"HTTP/1.1","status":504,"bytes_in":42,` +
+		{failed(), `{"time":"2026-03-09T14:05:07.000Z","client":"[2001:db8::1]:40000","method":"POST",` +
+			`"scheme":"http","host":"shop.example.com","path":"/orders",` +
+			`"protocol":"HTTP/1.1","status":504,"bytes_in":42,` +
 			`"bytes_out":118,"duration":1.002000000,"upstream_duration":1.001950000,"overhead":0.000050000,` +
 			`"route":"shop","service":"orders","endpoint":"http://10.0.0.6:9000","request_id":"01jb3k6r2m",` +
 			`"user_agent":"curl/8.5.0","retries":1,"error":"timeout","while":"connecting to upstream",` +
@@ -133,7 +135,8 @@ func FuzzJSON(f *testing.F) {
 	f.Add([]byte("\xff\""), []byte("/\u2028\\\x00"), []byte("\xed\xa0\x80"), "\x7f", int64(-1), uint16(0), uint8(200))
 	f.Fuzz(func(t *testing.T, method, target, agent []byte, route string, ns int64, status uint16, reason uint8) {
 		rec := Record{Time: ns, Duration: ns, Upstream: ns, FirstByte: ns, Overhead: ns, Method: method, Target: target,
-			UserAgent: agent, Route: route, Status: status, Reason: metrics.Reason(reason % uint8(metrics.InternalError+1))}
+			UserAgent: agent, Route: route, Status: status,
+			Reason: metrics.Reason(reason % uint8(metrics.InternalError+1))}
 		line := encode(JSON, rec)
 		if strings.ContainsFunc(line[:len(line)-1], func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }) {
 			t.Fatalf("control character in %q", line)

@@ -66,7 +66,7 @@ func serve(name, addr string) (*server, error) {
 	}
 	s := &server{
 		listener: l,
-		http:     &http.Server{Handler: Handler(name), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute},
+		http:     &http.Server{Handler: Handler(name), ReadHeaderTimeout: 10 * time.Second},
 		ended:    make(chan struct{}),
 	}
 	go func() {

@@ -58,7 +58,8 @@ func TestBothAnswerByName(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Upstream != names[i] || got.Method != "POST" || got.Target != "/json?a=b" || got.Header[0].Name != "Host" {
+		if got.Upstream != names[i] || got.Method != "POST" || got.Target != "/json?a=b" ||
+			got.Header[0].Name != "Host" {
 			t.Errorf("got %+v", got)
 		}
 	}
@@ -86,7 +87,8 @@ func TestAnswers(t *testing.T) {
 		{"PUT", "/echo", strings.Repeat("x", 1<<20), 200, strings.Repeat("x", 1<<20)},
 		{"GET", "/slow?for=1ns", "", 200, "upstream one took its time: 1ns\n"},
 		{"GET", "/slow?for=1h", "", 400, "/slow?for=2s: at most 30s\n"},
-		{"GET", "/stream?n=2&every=1ns", "", 200, "data: 1 of 2 from upstream one\n\ndata: 2 of 2 from upstream one\n\n"},
+		{"GET", "/stream?n=2&every=1ns", "", 200,
+			"data: 1 of 2 from upstream one\n\ndata: 2 of 2 from upstream one\n\n"},
 		{"GET", "/stream?n=1000", "", 400, "/stream?n=10&every=300ms: n is at most 100, every at most 5s\n"},
 		{"GET", "/nothing", "", 404, "404 page not found\n"},
 	}

@@ -47,7 +47,8 @@ var curlCases = []curlCase{
 		method: "OPTIONS", target: "*"},
 	{name: "unknown method", args: []string{"-X", "PURGE", "{URL}/purge"}, method: "PURGE", target: "/purge"},
 	{name: "GET in HTTP 1.0", args: []string{"-0", "{URL}/old"}, method: "GET", target: "/old"},
-	{name: "POST in HTTP 1.0", args: []string{"-0", "-d", form, "{URL}/old"}, method: "POST", target: "/old", body: form},
+	{name: "POST in HTTP 1.0", args: []string{"-0", "-d", form, "{URL}/old"},
+		method: "POST", target: "/old", body: form},
 	{name: "chunked response for HTTP 1.0", args: []string{"-0", "{URL}/old?chunked=1&n=100000"},
 		method: "GET", target: "/old?chunked=1&n=100000", n: 100_000, check: lacks("Transfer-Encoding")},
 	{name: "chunked response", args: []string{"{URL}/c?chunked=1&n=100000"},
@@ -68,7 +69,8 @@ var curlCases = []curlCase{
 		method: "GET", target: "/e?status=503"},
 	{name: "cookies and agents", args: []string{"-A", "agent", "-b", "a=b", "-e", "http://x.test/", "{URL}/h"},
 		method: "GET", target: "/h", check: contains("X-Got-Cookie: a=b\r\n")},
-	{name: "dots in the path", args: []string{"--path-as-is", "{URL}/a/../b/./c"}, method: "GET", target: "/a/../b/./c"},
+	{name: "dots in the path", args: []string{"--path-as-is", "{URL}/a/../b/./c"},
+		method: "GET", target: "/a/../b/./c"},
 }
 
 func TestCurl(t *testing.T) {
@@ -186,8 +188,7 @@ func curlProxyForm(t *testing.T, f front) {
 
 // curlReuse asks several times and expects one connection: after each kind of body, after HEAD, and after an upload.
 func curlReuse(t *testing.T, f front) {
-	args := []string{f.url + "/1", f.url + "/2?chunked=1&n=70000", f.url + "/3?n=1", f.url + "/4?status=304", f.url + "/5"}
-	run := curl(t, nil, args...)
+	run := curl(t, nil, f.url+"/1", f.url+"/2?chunked=1&n=70000", f.url+"/3?n=1", f.url+"/4?status=304", f.url+"/5")
 	if want := "200 1.1 1\n200 1.1 0\n200 1.1 0\n304 1.1 0\n200 1.1 0\n"; run.info != want {
 		t.Errorf("status, version and new connections:\n%swant\n%s", run.info, want)
 	}
