@@ -62,10 +62,11 @@ func listenHint(s string) string {
 	return ""
 }
 
-// parseUnix checks a socket's path. Relative ones would mean another file after a change of directory.
+// parseUnix checks a socket's path, or its name in the abstract namespace, which begins with "@". A relative path would
+// mean another file after a change of directory.
 func parseUnix(path string) (unix, hint string) {
 	switch {
-	case !strings.HasPrefix(path, "/"):
+	case !strings.HasPrefix(path, "/") && (!strings.HasPrefix(path, "@") || path == "@"):
 		return "", "the path of a unix socket begins with a slash"
 	case strings.HasSuffix(path, "/"):
 		return "", "the path of a unix socket names a file"

@@ -9,7 +9,7 @@ func TestListenAddresses(t *testing.T) {
 	for s, want := range map[string]string{
 		"127.0.0.1:8080": "127.0.0.1:8080", ":8080": "[::]:8080", "[::1]:80": "[::1]:80",
 		"[::ffff:10.0.0.1]:80": "10.0.0.1:80",
-		"unix:/run/x.sock":     "/run/x.sock", "0.0.0.0:65535": "0.0.0.0:65535",
+		"unix:/run/x.sock":     "/run/x.sock", "unix:@x": "@x", "0.0.0.0:65535": "0.0.0.0:65535",
 	} {
 		addr, unix, hint := parseListen(s)
 		got := unix
@@ -25,9 +25,10 @@ func TestListenAddresses(t *testing.T) {
 		"*:80":         `write ":80"`,
 		"localhost:80": `write "127.0.0.1:80"`, "/run/x.sock": `write "unix:/run/x.sock"`,
 		"http://1.2.3.4:80/": `write "1.2.3.4:80"`,
-		"unix:x.sock":        "begins with a slash", "unix:/" + strings.Repeat("a", 107): "at most 107 bytes",
-		"unix:/run/":  "names a file",
-		"127.0.0.1:0": "between 1 and 65535", ":70000": "between 1 and 65535", "web:80": "not a name",
+		"unix:x.sock":        "begins with a slash", "unix:@": "begins with a slash",
+		"unix:/" + strings.Repeat("a", 107): "at most 107 bytes",
+		"unix:/run/":                        "names a file",
+		"127.0.0.1:0":                       "between 1 and 65535", ":70000": "between 1 and 65535", "web:80": "not a name",
 		"[fe80::1%eth0]:80": "zone",
 	} {
 		if addr, unix, hint := parseListen(s); addr.IsValid() || unix != "" || !strings.Contains(hint, want) {

@@ -89,6 +89,7 @@ func (d *decoder) timeouts(t *table, o *plan.Timeouts) {
 	t.duration("connect", &o.Connect, least, maxWait)
 	t.duration("first_byte", &o.FirstByte, least, maxWait)
 	t.duration("upstream_idle", &o.UpstreamIdle, least, maxWait)
+	t.duration("response_idle", &o.ResponseIdle, 0, maxWait)
 	t.duration("body_rate_window", &o.BodyRateWindow, time.Second, maxWait)
 	t.duration("linger", &o.Linger, 0, maxWait)
 	t.duration("drain", &o.Drain, 0, maxWait)

@@ -39,6 +39,9 @@ func (d *decoder) listener(t *table) Listener {
 
 func (d *decoder) route(t *table, listeners, services nameSet) Route {
 	r := Route{Name: t.name}
+	t.some("listeners", "the name of a listener, or no such key for all of them")
+	t.some("host", "a host name, or no such key for any host")
+	t.some("path_prefix", "a path, or no such key for any path")
 	t.texts("listeners", "names of listeners", func(path, s string) {
 		switch {
 		case !listeners.has(s):
@@ -88,7 +91,8 @@ func (d *decoder) service(t *table) Service {
 	s := Service{Name: t.name}
 	seen := map[Endpoint]string{}
 	const expected = `endpoints such as "http://10.0.0.1:8080" or { url = "http://10.0.0.2:8080", weight = 3 }`
-	if !t.list("endpoints", expected, func(path string, item any) {
+	t.some("endpoints", expected)
+	if !t.list("endpoints", func(path string, item any) {
 		e, ok := d.endpoint(path, item, expected)
 		if !ok {
 			return

@@ -52,7 +52,8 @@ func TestPositions(t *testing.T) {
 	for path, want := range map[string]string{
 		"title": "2:1 2:9", `dotted`: "3:1 3:1", `dotted."key with ]"`: "3:10 3:10",
 		`dotted."key with ]".x`: "3:25 3:29",
-		"table":                 "30:2 30:2", "table.sub": "5:8 5:8", "table.sub.list": "6:1 6:8", "table.sub.list[0]": "7:3 7:3",
+		"table":                 "30:2 30:2", "table.sub": "5:8 5:8", "table.sub.list": "6:1 6:8",
+		"table.sub.list[0]": "7:3 7:3",
 		"table.sub.list[1]": "7:10 7:10", "table.sub.list[2]": "8:3 8:3", "table.sub.list[3][1]": "10:7 10:7",
 		"table.sub.list[4].a": "11:5 11:9", `table.sub.list[4]."b c".d[0].e`: "11:26 11:30",
 		"table.sub.date":    "13:1 13:8",

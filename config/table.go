@@ -269,7 +269,7 @@ func (t *table) duration(key string, to *time.Duration, lo, hi time.Duration) {
 
 // list hands each item of key to read, with its path. A single value counts as a list of one. It tells whether the key
 // is there.
-func (t *table) list(key, expected string, read func(path string, item any)) bool {
+func (t *table) list(key string, read func(path string, item any)) bool {
 	raw, ok := t.get(key)
 	if !ok {
 		return false
@@ -287,18 +287,22 @@ func (t *table) list(key, expected string, read func(path string, item any)) boo
 		read(path, raw)
 		return true
 	}
-	if len(items) == 0 {
-		t.d.at(path, "an empty list", expected, "")
-	}
 	for i, item := range items {
 		read(path+"["+strconv.Itoa(i)+"]", item)
 	}
 	return true
 }
 
+// some notes a list at key that is empty, where that could only be a mistake.
+func (t *table) some(key, expected string) {
+	if items, isList := t.m[key].([]any); isList && len(items) == 0 {
+		t.d.at(t.child(key), "an empty list", expected, "")
+	}
+}
+
 // texts is list for strings.
-func (t *table) texts(key, expected string, read func(path, s string)) bool {
-	return t.list(key, expected, func(path string, item any) {
+func (t *table) texts(key, expected string, read func(path, s string)) {
+	t.list(key, func(path string, item any) {
 		if s, ok := item.(string); ok {
 			read(path, s)
 		} else {
