@@ -28,7 +28,8 @@ func TestListenAddresses(t *testing.T) {
 		"unix:x.sock":        "begins with a slash", "unix:@": "begins with a slash",
 		"unix:/" + strings.Repeat("a", 107): "at most 107 bytes",
 		"unix:/run/":                        "names a file",
-		"127.0.0.1:0":                       "between 1 and 65535", ":70000": "between 1 and 65535", "web:80": "not a name",
+		"127.0.0.1:0":                       "between 1 and 65535", ":70000": "between 1 and 65535",
+		"web:80":            "not a name",
 		"[fe80::1%eth0]:80": "zone",
 	} {
 		if addr, unix, hint := parseListen(s); addr.IsValid() || unix != "" || !strings.Contains(hint, want) {

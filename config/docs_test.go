@@ -26,9 +26,13 @@ func readDoc(t *testing.T) string {
 // TestDocsHaveEveryKey asks each table for a key that does not exist: the fault lists those that do.
 func TestDocsHaveEveryKey(t *testing.T) {
 	const none = "no_such_key = 1\n"
-	text := "[engine]\n" + none + "[limits]\n" + none + "[timeouts]\n" + none + "[forward]\n" + none + "[log]\n" + none +
-		"[log.access]\n" + none + "[listeners.NAME]\n" + none + "[routes.NAME]\n" + none + "[services.NAME]\n" + none +
-		"endpoints = [{ no_such_key = 1 }]\n"
+	text := ""
+	for _, table := range []string{
+		"engine", "limits", "timeouts", "forward", "log", "log.access", "listeners.NAME", "routes.NAME", "services.NAME",
+	} {
+		text += "[" + table + "]\n" + none
+	}
+	text += "endpoints = [{ no_such_key = 1 }]\n"
 	_, faults := Parse("x", []byte(text))
 	known := map[string]bool{}
 	for _, f := range faults {
@@ -121,7 +125,7 @@ func TestDocsShowRealFaults(t *testing.T) {
 	}
 }
 
-// TestExamples: each loads, says how to run it, and is mentioned nowhere under another name.
+// TestExamples: each loads, says how to run it, and fits a terminal.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../examples/*.toml")
 	if err != nil || len(files) < 7 {
@@ -135,7 +139,8 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if command := "#   uringproxy run --config examples/" + filepath.Base(file); !strings.Contains(string(text), command) {
+		command := "#   uringproxy run --config examples/" + filepath.Base(file)
+		if !strings.Contains(string(text), command) {
 			t.Errorf("%s does not say %q", file, command)
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
