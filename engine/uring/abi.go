@@ -68,7 +68,6 @@ const (
 	pollAddMulti = 1 << 0 // sqe.len of opPollAdd
 
 	cancelAll = 1 << 0 // sqe.opFlags of opAsyncCancel
-	cancelFD  = 1 << 1
 	cancelAny = 1 << 2
 
 	cqeBuffer       = 1 << 0 // cqe.flags

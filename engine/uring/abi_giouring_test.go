@@ -46,7 +46,6 @@ func TestConstants(t *testing.T) {
 		{"RECV_MULTISHOT", recvMultishot, uint64(giouring.RecvMultishot)},
 		{"POLL_ADD_MULTI", pollAddMulti, uint64(giouring.PollAddMulti)},
 		{"ASYNC_CANCEL_ALL", cancelAll, uint64(giouring.AsyncCancelAll)},
-		{"ASYNC_CANCEL_FD", cancelFD, uint64(giouring.AsyncCancelFd)},
 		{"ASYNC_CANCEL_ANY", cancelAny, uint64(giouring.AsyncCancelAny)},
 		{"CQE_F_BUFFER", cqeBuffer, uint64(giouring.CQEFBuffer)},
 		{"CQE_F_MORE", cqeMore, uint64(giouring.CQEFMore)},

@@ -41,8 +41,8 @@ type Options struct {
 	// of latency. 0 is off, and so is every value in tier T1. The resolution is a microsecond.
 	MinWait time.Duration
 
-	// single does without multishot receive and deferred task work, as before Linux 6.0; for tests.
-	single bool
+	// oldest does without multishot receive, deferred task work and the like, as on Linux 5.19; for tests.
+	oldest bool
 }
 
 // Kinds of completion, in the token.
@@ -50,7 +50,9 @@ const (
 	kindRecv = iota
 	kindSend
 	kindConnect
-	kindCancel
+	kindCancel // and the two after it: the cancellation of kindRecv, kindSend and kindConnect
+	_
+	_
 	kindEpoll     // the epoll set has something; of the backend, not of a connection
 	kindCancelAll // of Shutdown
 )
@@ -104,7 +106,7 @@ func New(opt Options) *Backend {
 // Open sets the ring up on the calling thread. Its errors name the step that failed and wrap the errno.
 func (b *Backend) Open(env engine.Env) error {
 	b.conns, b.arena, b.stats = env.Conns, env.Mem, env.Stats
-	if err := b.ring.open(uint32(b.opt.Entries), uint32(b.opt.CQFactor)); err != nil {
+	if err := b.ring.open(uint32(b.opt.Entries), uint32(b.opt.CQFactor), b.opt.oldest); err != nil {
 		return err
 	}
 	if err := b.setUp(); err != nil {
@@ -158,7 +160,7 @@ func (b *Backend) chooseTier() error {
 		return fmt.Errorf("open io_uring tier %s: the kernel lacks %s: %w",
 			want, strings.Join(b.support.Lacks(want), ", "), unix.EOPNOTSUPP)
 	}
-	if b.support.Multishot && !b.opt.single {
+	if b.support.Multishot && !b.opt.oldest {
 		b.stream = recvMultishot
 	}
 	b.minDone = 1

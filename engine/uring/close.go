@@ -25,15 +25,27 @@ func (b *Backend) Close(c *engine.Conn, reset bool) {
 		b.releaseSocket(c)
 		b.done.push(b.conns, c)
 	case reset || c.State&engine.StateConnect != 0:
-		b.cancel(c, sqe{fd: c.FD, opFlags: cancelFD | cancelAll})
+		b.cancelOps(c)
 	default:
 		b.shutdown(c, unix.SHUT_RDWR)
 	}
 }
 
+// cancelOps cancels whatever is in flight.
+func (b *Backend) cancelOps(c *engine.Conn) {
+	if c.State&(engine.StateRecv|engine.StateCancel) == engine.StateRecv {
+		b.cancel(c, kindRecv)
+	}
+	if c.State&engine.StateSend != 0 {
+		b.cancel(c, kindSend)
+	}
+	if c.State&engine.StateConnect != 0 {
+		b.cancel(c, kindConnect)
+	}
+}
+
 // releaseSocket closes the descriptor; nothing may be in flight.
 func (b *Backend) releaseSocket(c *engine.Conn) {
-	c.State &^= engine.StateRecv | engine.StateCancel | engine.StateSend
 	if c.FD < 0 {
 		return
 	}
@@ -55,7 +67,6 @@ func (b *Backend) settle(c *engine.Conn, ev *engine.Event) bool {
 		return false
 	}
 	b.releaseSocket(c)
-	c.State &^= engine.StateConnect
 	*ev = engine.Event{Kind: engine.EvClosed, Slot: c.Slot, Gen: c.Gen}
 	return true
 }

@@ -111,14 +111,14 @@ func (b *Backend) RecvCancel(c *engine.Conn) {
 		return
 	}
 	c.State |= engine.StateCancel
-	b.cancel(c, sqe{addr: token(c, kindRecv)})
+	b.cancel(c, kindRecv)
 }
 
-// cancel queues a cancellation of what the entry names.
-func (b *Backend) cancel(c *engine.Conn, what sqe) {
+// cancel queues a cancellation of c's operation of a kind. It is named by its token, by which the kernel finds it at once:
+// to cancel by descriptor it searches all that it holds.
+func (b *Backend) cancel(c *engine.Conn, kind uint8) {
 	c.Ops++
-	what.opcode, what.userData = opAsyncCancel, token(c, kindCancel)
-	*b.ring.sqe() = what
+	*b.ring.sqe() = sqe{opcode: opAsyncCancel, addr: token(c, kind), userData: token(c, kindCancel+kind)}
 }
 
 // Send sends the spans' bytes.

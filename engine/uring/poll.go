@@ -81,7 +81,7 @@ func (b *Backend) reap(out []engine.Event, n int) int {
 		case kindConnect:
 			reported = b.ended(c, e, engine.StateConnect, engine.EvConnected, &out[n])
 		default:
-			reported = b.cancelled(c, e, &out[n])
+			reported = b.cancelled(c, e, tok.Kind()-kindCancel, &out[n])
 		}
 		if reported {
 			n++
@@ -111,6 +111,9 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 		c.Ops--
 	}
 	if c.State&engine.StateClosing != 0 {
+		if !armed {
+			c.State &^= engine.StateRecv | engine.StateCancel
+		}
 		b.arena.Drop(buf)
 		return b.settle(c, ev)
 	}
@@ -169,14 +172,18 @@ func (b *Backend) ended(c *engine.Conn, e *cqe, state engine.State, kind engine.
 	return true
 }
 
-// cancelled handles the completion of a cancellation. It reports whether ev was set.
-func (b *Backend) cancelled(c *engine.Conn, e *cqe, ev *engine.Event) bool {
+// stateOf is the state of an operation in flight, by its kind.
+var stateOf = [...]engine.State{kindRecv: engine.StateRecv, kindSend: engine.StateSend, kindConnect: engine.StateConnect}
+
+// cancelled handles the completion of the cancellation of an operation of a kind, which reports its own end. It reports
+// whether ev was set.
+func (b *Backend) cancelled(c *engine.Conn, e *cqe, kind uint8, ev *engine.Event) bool {
 	c.Ops--
 	if c.State&engine.StateClosing == 0 {
-		return false // what was cancelled reports its own end
+		return false
 	}
-	if e.res < 0 && c.Ops > 0 && c.State&engine.StateConnect == 0 {
-		b.shutdown(c, unix.SHUT_RDWR) // nothing was found to cancel, yet something remains: end it this way
+	if e.res < 0 && c.State&stateOf[kind] != 0 && kind != kindConnect {
+		b.shutdown(c, unix.SHUT_RDWR) // the kernel did not find it, yet it has not ended: end it this way
 	}
 	return b.settle(c, ev)
 }

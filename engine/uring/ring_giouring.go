@@ -36,9 +36,13 @@ var foreignChoices = [...]uint32{
 	giouring.SetupSubmitAll | giouring.SetupCoopTaskrun,
 }
 
-func (r *foreignRing) open(entries, _ uint32) error {
+func (r *foreignRing) open(entries, _ uint32, oldest bool) error {
+	choices := foreignChoices[:]
+	if oldest {
+		choices = choices[len(choices)-1:]
+	}
 	for {
-		err := r.init(entries)
+		err := r.init(entries, choices)
 		if err == nil {
 			return nil
 		}
@@ -49,8 +53,8 @@ func (r *foreignRing) open(entries, _ uint32) error {
 	}
 }
 
-func (r *foreignRing) init(entries uint32) (err error) {
-	for _, flags := range foreignChoices {
+func (r *foreignRing) init(entries uint32, choices []uint32) (err error) {
+	for _, flags := range choices {
 		queues := giouring.NewRing()
 		if err = queues.QueueInit(entries, flags); err == nil {
 			*r = foreignRing{ring: queues, sqSize: queues.SQSpaceLeft()}

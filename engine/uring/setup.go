@@ -40,10 +40,10 @@ func advice(err error) string {
 	return ""
 }
 
-// setupRing is io_uring_setup with the best flags that the kernel takes and, when memory is short, fewer entries.
-func setupRing(entries, cqFactor uint32) (int, params, error) {
+// setupRing is io_uring_setup with the first choice of flags that the kernel takes and, when memory is short, fewer entries.
+func setupRing(entries, cqFactor uint32, choices []uint32) (int, params, error) {
 	for {
-		fd, p, errno := setupOnce(entries, entries*cqFactor)
+		fd, p, errno := setupOnce(entries, entries*cqFactor, choices)
 		if errno == 0 {
 			return fd, p, nil
 		}
@@ -54,8 +54,8 @@ func setupRing(entries, cqFactor uint32) (int, params, error) {
 	}
 }
 
-func setupOnce(entries, cqEntries uint32) (fd int, p params, errno unix.Errno) {
-	for _, flags := range setupChoices {
+func setupOnce(entries, cqEntries uint32, choices []uint32) (fd int, p params, errno unix.Errno) {
+	for _, flags := range choices {
 		p = params{flags: flags | setupCQSize | setupClamp, cqEntries: cqEntries}
 		n, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, uintptr(entries), uintptr(unsafe.Pointer(&p)), 0)
 		if errno == 0 {
@@ -68,9 +68,13 @@ func setupOnce(entries, cqEntries uint32) (fd int, p params, errno unix.Errno) {
 	return -1, p, unix.EINVAL
 }
 
-// open sets the ring up on the calling thread.
-func (r *ownRing) open(entries, cqFactor uint32) error {
-	fd, p, err := setupRing(entries, cqFactor)
+// open sets the ring up on the calling thread; with oldest as a kernel would that knows the least.
+func (r *ownRing) open(entries, cqFactor uint32, oldest bool) error {
+	choices := setupChoices[:]
+	if oldest {
+		choices = choices[len(choices)-1:]
+	}
+	fd, p, err := setupRing(entries, cqFactor, choices)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type Support struct {
 // Probe finds out what the kernel supports by setting up a small ring on the calling thread, which is released before
 // Probe returns. The error wraps the errno and names the step: no io_uring can be had at all.
 func Probe() (Support, error) {
-	fd, p, err := setupRing(minEntries, 2)
+	fd, p, err := setupRing(minEntries, 2, setupChoices[:])
 	if err != nil {
 		return Support{}, err
 	}

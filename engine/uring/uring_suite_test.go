@@ -13,11 +13,11 @@ func TestSuite(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) { runSuite(t, Options{Tier: tier}) })
 }
 
-// TestSuiteWithoutMultishot runs the suite as on Linux 5.19, where a stream is made of single receives.
-func TestSuiteWithoutMultishot(t *testing.T) {
+// TestSuiteOldest runs the suite as on Linux 5.19, where a stream is made of single receives and task work is not deferred.
+func TestSuiteOldest(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		if tier == T1 {
-			runSuite(t, Options{Tier: tier, single: true})
+			runSuite(t, Options{Tier: tier, oldest: true})
 		}
 	})
 }
