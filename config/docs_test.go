@@ -28,7 +28,8 @@ func TestDocsHaveEveryKey(t *testing.T) {
 	const none = "no_such_key = 1\n"
 	text := ""
 	for _, table := range []string{
-		"engine", "limits", "timeouts", "forward", "log", "log.access", "listeners.NAME", "routes.NAME", "services.NAME",
+		"engine", "limits", "timeouts", "forward", "log", "log.access",
+		"listeners.NAME", "routes.NAME", "services.NAME",
 	} {
 		text += "[" + table + "]\n" + none
 	}
