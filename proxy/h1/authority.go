@@ -19,12 +19,7 @@ func splitAuthority(a []byte) (host []byte, port int, ok bool) {
 		}
 		end++
 	} else {
-		for end < len(a) && a[end] != ':' {
-			if c := a[end]; class[c]&isHost == 0 || c == '[' || c == ']' {
-				return nil, 0, false
-			}
-			end++
-		}
+		end = scan(a, 0, isName)
 	}
 	if end == 0 || end > hostMax {
 		return nil, 0, false

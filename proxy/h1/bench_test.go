@@ -9,7 +9,8 @@ import (
 const (
 	headWrk = "GET /plaintext HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n"
 
-	headShort = "GET /api/v1/items?page=2 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/8.14.1\r\nAccept: */*\r\n" +
+	headShort = "GET /api/v1/items?page=2 HTTP/1.1\r\nHost: www.example.com\r\n" +
+		"User-Agent: curl/8.14.1\r\nAccept: */*\r\n" +
 		"X-Request-Id: 4f1d2c3b\r\n\r\n"
 
 	headBrowser = "GET /articles/2025/11/a-rather-long-title-of-an-article?utm_source=newsletter&id=8417 HTTP/1.1\r\n" +
@@ -20,7 +21,8 @@ const (
 		"sec-ch-ua-mobile: ?0\r\n" +
 		"sec-ch-ua-platform: \"Linux\"\r\n" +
 		"Upgrade-Insecure-Requests: 1\r\n" +
-		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36\r\n" +
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) " +
+		"Chrome/142.0.0.0 Safari/537.36\r\n" +
 		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n" +
 		"Sec-Fetch-Site: none\r\n" +
 		"Sec-Fetch-Mode: navigate\r\n" +
@@ -74,7 +76,8 @@ func BenchmarkResponse(b *testing.B) {
 // BenchmarkDrip gives a head one byte more at a time: the cost must stay in proportion to its length.
 func BenchmarkDrip(b *testing.B) {
 	var p Parser
-	in := []byte("GET /" + strings.Repeat("a", 7000) + " HTTP/1.1\r\nHost: h\r\nCookie: " + strings.Repeat("a", 20000) + "\r\n\r\n")
+	in := []byte("GET /" + strings.Repeat("a", 7000) + " HTTP/1.1\r\nHost: h\r\n" +
+		"Cookie: " + strings.Repeat("a", 20000) + "\r\n\r\n")
 	b.SetBytes(int64(len(in)))
 	for b.Loop() {
 		p.ResetRequest(&benchLimits)

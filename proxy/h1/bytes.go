@@ -12,6 +12,7 @@ const (
 	isPath                    // bytes of a path that need no second look: not %, ? and what ends or spoils it
 	isQuery                   // bytes of a query: visible ASCII but #
 	isHost                    // bytes of host and port: unreserved, colon and brackets
+	isName                    // bytes of a host that is no IPv6 literal
 	isDigit
 )
 
@@ -30,6 +31,7 @@ func classes() (t [256]uint8) {
 		set(isDigit, digit)
 		set(isHex, hex)
 		set(isToken, alpha || digit || has("!#$%&'*+-.^_`|~", c))
+		set(isName, alpha || digit || has("-._~", c))
 		set(isHost, alpha || digit || has("-._~:[]", c))
 		visible := c > ' ' && c < 0x7f
 		set(isQuery, visible && c != '#')
@@ -47,8 +49,16 @@ func has(set string, c int) bool {
 	return false
 }
 
-// scan is the index of the first byte of b from i on that is not of the class, or len(b).
+// scan is the index of the first byte of b from i on that is not of the class, or len(b). Four look-ups at a time
+// do not wait for one another.
 func scan(b []byte, i int, in uint8) int {
+	for i+4 <= len(b) {
+		s := b[i : i+4]
+		if class[s[0]]&class[s[1]]&class[s[2]]&class[s[3]]&in == 0 {
+			break
+		}
+		i += 4
+	}
 	for i < len(b) && class[b[i]]&in != 0 {
 		i++
 	}
@@ -56,8 +66,9 @@ func scan(b []byte, i int, in uint8) int {
 }
 
 const (
-	ones  = 0x0101010101010101
-	highs = 0x80 * ones
+	ones   = 0x0101010101010101
+	highs  = 0x80 * ones
+	spaces = ' ' * ones
 )
 
 // scanText is the index of the first byte of b from i on that is neither HTAB, SP, visible nor obs-text, or
@@ -79,7 +90,7 @@ func skipText(b []byte, i int) int {
 	for ; i+8 <= len(b); i += 8 {
 		x := binary.LittleEndian.Uint64(b[i : i+8])
 		del := x ^ 0x7f*ones
-		if m := ((x-0x20*ones)&^x | (del-ones)&^del) & highs; m != 0 {
+		if m := ((x-spaces)&^x | (del-ones)&^del) & highs; m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 	}

@@ -9,7 +9,7 @@ type Chunked struct {
 	fields uint8  // in the trailer section
 	digits uint8  // of the chunk size
 	step   chunkStep
-	code   Code // the final answer, or OK while there is none
+	code   Code // the fault, or OK while there is none
 }
 
 // Piece is a range of the bytes given to Chunked.Next.
@@ -75,7 +75,7 @@ func (c *Chunked) Feed(b []byte) (n int, code Code) {
 // that piece, empty when there is none, n the number of bytes consumed. NeedMore: go on with b[n:] or, when
 // that is empty, with what comes next. OK and faults are as for Feed.
 func (c *Chunked) Next(b []byte) (data Piece, n int, code Code) {
-	if c.code != OK {
+	if c.code != OK || c.step == chunkDone {
 		return Piece{}, 0, c.code
 	}
 	for i := 0; i < len(b); i++ {
@@ -93,9 +93,6 @@ func (c *Chunked) Next(b []byte) (data Piece, n int, code Code) {
 		if c.step == chunkDone {
 			return Piece{}, i + 1, OK
 		}
-	}
-	if c.step == chunkDone {
-		return Piece{}, 0, OK
 	}
 	return Piece{}, len(b), NeedMore
 }
@@ -161,8 +158,8 @@ func (c *Chunked) size(b byte) Code {
 	return orBareLF(b, BadChunkSize)
 }
 
-// extension reads a byte of ";name", ";name=token" or ";name=\"text\"" (RFC 9112, section 7.1.1). White space is accepted where the
-// grammar has BWS, except right behind the size.
+// extension reads a byte of ";name", ";name=token" or ";name=\"text\"" (RFC 9112, section 7.1.1). White
+// space is accepted where the grammar has BWS, except right behind the size.
 func (c *Chunked) extension(b byte) Code {
 	token, space := class[b]&isToken != 0, isSpace(b)
 	switch c.step {

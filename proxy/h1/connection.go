@@ -55,7 +55,7 @@ func (p *Parser) nominate(b, option []byte) Code {
 		return BadConnection
 	}
 	id, code := lookup(option)
-	if code != OK || fields[id].is&core != 0 {
+	if code != OK || is[id]&core != 0 {
 		return ConnectionNamesField
 	}
 	for i := range p.N {

@@ -11,12 +11,13 @@ import (
 	"testing"
 )
 
-// A file of the corpus is a list of "key: value", a line "--", and the message. Lines of the message are joined without anything
-// between them; its bytes are written with Go's escapes. In a message that is refused the mark \| stands behind the byte
-// that makes the fault; without it that is the last byte. \* stands for what the key "repeat" describes ("N times TEXT").
+// A file of the corpus is a list of "key: value", a line "--", and the message. Lines of the message are
+// joined without anything between them; its bytes are written with Go's escapes. In a message that is
+// refused the mark \| stands behind the byte that makes the fault; without it that is the last byte. \*
+// stands for what the key "repeat" describes ("N times TEXT").
 //
-// The keys "accepted" and "refused" say what is to happen; "why" is for readers; "limits" holds line, header and
-// fields; every other key is a fact about the result.
+// The keys "accepted" and "refused" say what is to happen; "why" is for readers; "limits" holds line,
+// header and fields; every other key is a fact about the result.
 type corpusCase struct {
 	name    string
 	refused string
@@ -67,7 +68,8 @@ func parseCase(text string) (c corpusCase, err error) {
 		case "limits":
 			for word := range strings.FieldsSeq(value) {
 				name, n, _ := strings.Cut(word, "=")
-				limit := map[string]*int{"line": &c.limits.LineBytes, "header": &c.limits.HeaderBytes, "fields": &c.limits.Fields}[name]
+				l := &c.limits
+				limit := map[string]*int{"line": &l.LineBytes, "header": &l.HeaderBytes, "fields": &l.Fields}[name]
 				if *limit, err = strconv.Atoi(n); err != nil {
 					return c, err
 				}
@@ -191,6 +193,13 @@ func checkSplits(t *testing.T, kind string, c *corpusCase, want string) {
 	}
 }
 
+var (
+	formNames = [...]string{
+		FormOrigin: "origin", FormAbsolute: "absolute", FormAsterisk: "asterisk", FormAuthority: "authority",
+	}
+	bodyNames = [...]string{BodyNone: "none", BodyLength: "length", BodyChunked: "chunked", BodyClose: "close"}
+)
+
 func checkFacts(t *testing.T, p *Parser, c *corpusCase) {
 	t.Helper()
 	text := func(r Ref) string { return string(r.In(c.msg)) }
@@ -201,13 +210,11 @@ func checkFacts(t *testing.T, p *Parser, c *corpusCase) {
 			gone = append(gone, text(f.Name))
 		}
 	}
-	forms := map[Form]string{FormOrigin: "origin", FormAbsolute: "absolute", FormAsterisk: "asterisk", FormAuthority: "authority"}
-	bodies := map[Body]string{BodyNone: "none", BodyLength: "length", BodyChunked: "chunked", BodyClose: "close"}
 	got := map[string]string{
-		"method": text(p.MethodRef), "form": forms[p.Form], "target": text(p.Target), "authority": text(p.Authority),
+		"method": text(p.MethodRef), "form": formNames[p.Form], "target": text(p.Target), "authority": text(p.Authority),
 		"path": text(p.Path), "query": text(p.Query), "minor": fmt.Sprint(p.Minor), "length": fmt.Sprint(p.ContentLength),
 		"chunked": fmt.Sprint(p.Chunked), "keepalive": fmt.Sprint(p.KeepAlive), "expect": fmt.Sprint(p.ExpectContinue),
-		"status": fmt.Sprint(p.Status), "reason": text(p.Reason), "body": bodies[p.Body(GET)],
+		"status": fmt.Sprint(p.Status), "reason": text(p.Reason), "body": bodyNames[p.Body(GET)],
 		"gone": strings.Join(gone, ","), "rest": string(c.msg[p.Len:]),
 	}
 	var wantFields []string

@@ -6,33 +6,35 @@ import (
 	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
-// A received head lies in a buffer with spare bytes before it. It is forwarded by editing it there, its end staying
-// where it is, so that head and body behind it go out in one piece:
+// A received head lies in a buffer with spare bytes before it. It is forwarded by editing it there, its end
+// staying where it is, so that head and body behind it go out in one piece:
 //
 //	floor    start                          start+Len
 //	|........|GET http://h/p HTTP/1.0|A|B|C|CRLF|body
 //	|...|GET /p HTTP/1.1|added|A|C|CRLF|body
 //
-// The order of work makes it safe in overlapping memory. Kept fields move right, from the last to the first, each run of
-// adjacent lines in one copy; what is still needed of the old start line is not touched by that. Then the
-// start line's parts move to their new places, and only then are the additions written, over what
-// has been moved away.
+// The order of work makes it safe in overlapping memory. Kept fields move right, from the last to the
+// first, each run of adjacent lines in one copy; what is still needed of the old start line is not touched
+// by that. Then the start line's parts move to their new places, and only then are the additions written,
+// over what has been moved away.
 
 const removed = FieldHop | FieldDrop
 
-// RewriteRequest turns the parsed request head at mem[start:start+p.Len] into the one that is forwarded: the
-// line "METHOD target HTTP/1.1", then add (complete field lines, each with its CRLF), then the fields without FieldHop or FieldDrop in
-// their order, then the empty line. It may use mem[floor:start], and returns where the new head begins; its end is where it was. When there is no
-// room, or the result would exceed MaxHead, it returns false and has changed nothing.
+// RewriteRequest turns the parsed request head at mem[start:start+p.Len] into the one that is forwarded:
+// the line "METHOD target HTTP/1.1", then add (complete field lines, each with its CRLF), then the fields
+// without FieldHop or FieldDrop in their order, then the empty line. It may use mem[floor:start], and
+// returns where the new head begins; its end is where it was. When there is no room, or the result would
+// exceed MaxHead, it returns false and has changed nothing.
 //
-// With a nil target the one received is used, in origin-form: "/" stands for an empty path, "*" for OPTIONS without path and
-// query. Otherwise target, which must be valid as a request target, is written; it may be part of the old request
-// line but of nothing else in mem. add must lie outside mem. With a target in absolute-form its authority
-// is written as the Host field before add, instead of the one received (RFC 9112, section 3.2.2). A request of
-// HTTP/1.0 without Host gets none here: the caller adds it.
+// With a nil target the one received is used, in origin-form: "/" stands for an empty path, "*" for OPTIONS
+// without path and query. Otherwise target, which must be valid as a request target, is written; it may be
+// part of the old request line but of nothing else in mem. add must lie outside mem. With a target in
+// absolute-form its authority is written as the Host field before add, instead of the one received (RFC
+// 9112, section 3.2.2). A request of HTTP/1.0 without Host gets none here: the caller adds it.
 //
 // Afterwards p.Len is the new length and all Refs are relative to the new start and name the same bytes as
-// before, with a new target its parts. A removed field's Refs are empty and Get does not find it. A head is rewritten once.
+// before, with a new target its parts. A removed field's Refs are empty and Get does not find it. A head is
+// rewritten once.
 func (p *Parser) RewriteRequest(mem []byte, floor, start int, target, add []byte) (newStart int, ok bool) {
 	if p.Form != FormAbsolute {
 		return p.rewriteRequest(mem, floor, start, target, nil, add)
@@ -131,7 +133,8 @@ func (p *Parser) retarget(b []byte, from, end int) {
 	}
 }
 
-// RewriteResponse does for a response head what RewriteRequest does for a request's. Its first line becomes "HTTP/1.1 SSS reason".
+// RewriteResponse does for a response head what RewriteRequest does for a request's. Its first line becomes
+// "HTTP/1.1 SSS reason".
 func (p *Parser) RewriteResponse(mem []byte, floor, start int, add []byte) (newStart int, ok bool) {
 	at, ok := p.newStart(floor, start, p.RewrittenResponseLen(len(add)))
 	if !ok {
@@ -182,8 +185,8 @@ func (p *Parser) keptLen() int {
 	return n + len("\r\n")
 }
 
-// moveFields moves the kept field lines to the end of the head, and makes the Refs relative to the new start, at. It sets
-// p.Len.
+// moveFields moves the kept field lines to the end of the head, and makes the Refs relative to the new
+// start, at. It sets p.Len.
 func (p *Parser) moveFields(mem []byte, start, at int) {
 	head := mem[start : start+p.Len]
 	end := p.Len - len("\r\n") // of the line under consideration, where it was received

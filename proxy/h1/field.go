@@ -49,10 +49,10 @@ const (
 type FieldFlags uint8
 
 const (
-	// FieldHop marks a field that ends here (RFC 9110, section 7.6.1): Connection, Keep-Alive, Proxy-Connection, TE, Upgrade,
-	// HTTP2-Settings and every field that Connection names. It is not forwarded. The caller may clear
-	// the flag, for an upgrade that it means to pass on. Transfer-Encoding and Trailer are not
-	// marked: a chunked body is forwarded with its framing.
+	// FieldHop marks a field that ends here (RFC 9110, section 7.6.1): Connection, Keep-Alive,
+	// Proxy-Connection, TE, Upgrade, HTTP2-Settings and every field that Connection names. It is not
+	// forwarded. The caller may clear the flag, for an upgrade that it means to pass on. Transfer-Encoding
+	// and Trailer are not marked: a chunked body is forwarded with its framing.
 	FieldHop FieldFlags = 1 << iota
 	// FieldDrop is set by the caller on a field that it does not want forwarded. The parser sets it on a
 	// Content-Length of 0 in a 1xx or 204 response and on the Host beside a target in absolute-form.
@@ -70,8 +70,8 @@ type Field struct {
 type traits uint8
 
 const (
-	// hop: never forwarded.
-	hop traits = 1 << iota
+	// hop: never forwarded. The same bit as FieldHop.
+	hop = traits(FieldHop) << iota
 	// core: decides framing, addressing, identity or what is known of the client. Connection must not name it,
 	// since dropping it would change what the next recipient sees, and no other name may imitate it.
 	core
@@ -122,12 +122,19 @@ var fields = [fieldIDs]known{
 	FieldContentRange:       {"content-range", early},
 }
 
+// is holds the traits once more, where reading them costs one line of the cache.
+var is = pickTraits()
+
+func pickTraits() (t [fieldIDs]traits) {
+	for id := range fields {
+		t[id] = fields[id].is
+	}
+	return t
+}
+
 // Known names are found by a perfect hash of length, first and last but one byte, so that a name costs one comparison
 // at most. None of them has a hyphen in these two places, so its imitations fall into the same slot.
-const (
-	slotBits   = 7
-	nameLenMax = 19
-)
+const slotBits = 7
 
 var slots = fillSlots()
 
@@ -135,8 +142,8 @@ func fillSlots() (t [1 << slotBits]FieldID) {
 	for id := FieldOther + 1; id < fieldIDs; id++ {
 		name := fields[id].name
 		s := slot(name[0], name[len(name)-2], len(name))
-		if invariant.Enabled && (t[s] != FieldOther || len(name) > nameLenMax) {
-			invariant.Fail("field name %s collides with %s or is too long", name, fields[t[s]].name)
+		if invariant.Enabled && t[s] != FieldOther {
+			invariant.Fail("field name %s collides with %s", name, fields[t[s]].name)
 		}
 		t[s] = id
 	}
@@ -147,21 +154,22 @@ func slot(first, late byte, n int) int {
 	return (n + 5*int(fold(first)) + 8*int(fold(late))) & (1<<slotBits - 1)
 }
 
-// lookup is the ID of name, which is a token. UnderscoreName is the answer to a name that a recipient which turns hyphens into underscores, as CGI does, would take for a core field.
+// lookup is the ID of name, which is a token. UnderscoreName is the answer to a name that a recipient which turns
+// hyphens into underscores, as CGI does, would take for a core field.
 func lookup(name []byte) (FieldID, Code) {
 	n := len(name)
-	if n < 2 || n > nameLenMax {
+	if n < 2 {
 		return FieldOther, OK
 	}
 	id := slots[slot(name[0], name[n-2], n)]
 	if id == FieldOther {
 		return FieldOther, OK
 	}
-	k := &fields[id]
-	if sameToken(name, k.name) {
+	known := fields[id].name
+	if sameToken(name, known) {
 		return id, OK
 	}
-	if k.is&core != 0 && imitates(name, k.name) {
+	if is[id]&core != 0 && imitates(name, known) {
 		return FieldOther, UnderscoreName
 	}
 	return FieldOther, OK

@@ -2,112 +2,106 @@ package h1
 
 // fieldLines reads the header section up to its empty line (RFC 9112, section 5).
 func (p *Parser) fieldLines(b []byte) Code {
-	i := p.pos
+	i, mark, step := p.pos, p.mark, p.step
 	for {
-		switch p.step {
+		switch step {
 		case stepField:
 			if i == len(b) {
-				return p.wait(i)
+				return p.wait(i, mark, stepField)
 			}
 			if class[b[i]]&isToken == 0 {
 				if b[i] != '\r' {
-					return p.nameFault(b[i])
+					return p.lineFault(b[i])
 				}
 				i++
-				p.step = stepEndLF
+				step = stepEndLF
 				continue
 			}
 			if p.N == p.fieldMax {
 				return TooManyFields
 			}
-			p.mark = i
-			p.step = stepName
+			mark = i
 			fallthrough
 		case stepName:
 			i = scan(b, i, isToken)
 			if i == len(b) {
-				return p.wait(i)
+				return p.wait(i, mark, stepName)
 			}
 			if b[i] != ':' {
-				return p.nameFault(b[i])
+				return nameFault(b[i])
 			}
-			if code := p.name(b, i); code != OK {
+			if code := p.name(b, mark, i); code != OK {
 				return code
 			}
 			i++
-			p.step = stepSpace
 			fallthrough
 		case stepSpace:
 			for i < len(b) && isSpace(b[i]) {
 				i++
 			}
 			if i == len(b) {
-				return p.wait(i)
+				return p.wait(i, mark, stepSpace)
 			}
-			p.mark = i
-			p.step = stepValue
+			mark = i
 			fallthrough
 		case stepValue:
 			i = scanText(b, i)
 			if i == len(b) {
-				return p.wait(i)
+				return p.wait(i, mark, stepValue)
 			}
 			if b[i] != '\r' {
 				return orBareLF(b[i], ControlByte)
 			}
 			i++
-			p.step = stepValueLF
 			fallthrough
 		case stepValueLF:
 			if i == len(b) {
-				return p.wait(i)
+				return p.wait(i, mark, stepValueLF)
 			}
-			if code := p.value(b, i); code != OK {
+			if code := p.value(b, mark, i); code != OK {
 				return code
 			}
 			i++
-			p.step = stepField
+			step = stepField
 		default:
 			return p.end(b, i)
 		}
 	}
 }
 
-func (p *Parser) wait(i int) Code {
-	p.pos = i
+// wait notes where to go on.
+func (p *Parser) wait(pos, mark int, step step) Code {
+	p.pos, p.mark, p.step = pos, mark, step
 	return NeedMore
 }
 
-// name takes note of the field name that ends at the colon at i.
-func (p *Parser) name(b []byte, i int) Code {
-	id, code := lookup(b[p.mark:i])
+// name takes note of the field name from mark to the colon at i.
+func (p *Parser) name(b []byte, mark, i int) Code {
+	id, code := lookup(b[mark:i])
 	if code != OK {
 		return code
 	}
 	f := &p.Fields[p.N]
-	f.Name = span(p.mark, i)
+	f.Name = span(mark, i)
 	f.ID = id
-	f.Flags = 0
-	if fields[id].is&hop != 0 {
-		f.Flags = FieldHop
-	}
+	f.Flags = FieldFlags(is[id] & hop) // hop is FieldHop
 	return OK
 }
 
-// value takes note of the field value whose line ends with the byte at i.
-func (p *Parser) value(b []byte, i int) Code {
+// value takes note of the field value from mark to the CR before i. The byte at i ends the line.
+func (p *Parser) value(b []byte, mark, i int) Code {
 	if b[i] != '\n' {
 		return BareCR
 	}
 	end := i - 1
-	for end > p.mark && isSpace(b[end-1]) {
+	for end > mark && isSpace(b[end-1]) {
 		end--
 	}
 	f := &p.Fields[p.N]
-	f.Value = span(p.mark, end)
+	f.Value = span(mark, end)
 	if f.ID != FieldOther {
-		if fields[f.ID].is&meaning != 0 {
-			if code := p.meaning(b[p.mark:end], f.ID); code != OK {
+		if is[f.ID]&meaning != 0 {
+			if code := p.meaning(b[mark:end], f.ID); code != OK {
 				return code
 			}
 		}
@@ -119,30 +113,34 @@ func (p *Parser) value(b []byte, i int) Code {
 	return OK
 }
 
-// nameFault is the fault of a byte that a field name cannot hold.
-func (p *Parser) nameFault(c byte) Code {
-	first := p.step == stepField
+// lineFault is the fault of a byte that no line can begin with.
+func (p *Parser) lineFault(c byte) Code {
 	switch {
-	case c == '\n':
-		return BareLF
-	case isSpace(c) && first && p.N == 0:
+	case isSpace(c) && p.N == 0:
 		return LeadingWhitespace
-	case isSpace(c) && first:
-		return ObsFold
 	case isSpace(c):
-		return SpaceBeforeColon
+		return ObsFold
 	case c == ':':
 		return EmptyName
+	}
+	return orBareLF(c, BadName)
+}
+
+// nameFault is the fault of a byte behind a field name that is no colon.
+func nameFault(c byte) Code {
+	switch {
+	case isSpace(c):
+		return SpaceBeforeColon
 	case c == '\r':
 		return MissingColon
 	}
-	return BadName
+	return orBareLF(c, BadName)
 }
 
 // end reads the last byte of the empty line.
 func (p *Parser) end(b []byte, i int) Code {
 	if i == len(b) {
-		return p.wait(i)
+		return p.wait(i, i, stepEndLF)
 	}
 	if b[i] != '\n' {
 		return BareCR

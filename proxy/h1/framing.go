@@ -36,8 +36,8 @@ func (p *Parser) meaning(v []byte, id FieldID) Code {
 	return OK
 }
 
-// contentLength reads a length (RFC 9110, section 8.6): decimal digits only. A list of equal lengths, which a recipient may accept, and leading
-// zeros, which some read as octal, are refused.
+// contentLength reads a length (RFC 9110, section 8.6): decimal digits only. A list of equal lengths, which
+// a recipient may accept, and leading zeros, which some read as octal, are refused.
 func (p *Parser) contentLength(v []byte) Code {
 	if p.Chunked {
 		return LengthAndEncoding

@@ -168,7 +168,8 @@ func FuzzChunked(f *testing.F) {
 		n, data, code := feedChunked(t, body)
 		i, j := int(a)%(len(body)+1), int(b)%(len(body)+1)
 		i, j = min(i, j), max(i, j)
-		if m, again, got := feedChunked(t, body[:i:i], body[i:j:j], body[j:]); m != n || !bytes.Equal(again, data) || got != code {
+		m, again, got := feedChunked(t, body[:i:i], body[i:j:j], body[j:])
+		if m != n || !bytes.Equal(again, data) || got != code {
 			t.Fatalf("split at %d and %d: %d bytes, data %q, %v; want %d, %q, %v", i, j, m, again, got, n, data, code)
 		}
 		if code != OK {
@@ -195,7 +196,10 @@ func FuzzChunked(f *testing.F) {
 }
 
 func FuzzIPv6(f *testing.F) {
-	for _, s := range []string{"::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "::ffff:1.2.3.4", "1:2:3:4:5:6:1.2.3.4", "fe80::1%lo", ":::", "1:", ":1", "::1.2.3", "::01.2.3.4", "12345::"} {
+	for _, s := range []string{
+		"::", "::1", "1::", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "0::0:0:0:0:0:0:0", "::ffff:1.2.3.4",
+		"1:2:3:4:5:6:1.2.3.4", "fe80::1%lo", ":::", "1:", ":1", "::1.2.3", "::01.2.3.4", "12345::",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

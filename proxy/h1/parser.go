@@ -54,7 +54,7 @@ type Head struct {
 	ExpectContinue bool // the client waits for 100 (Continue); never in HTTP/1.0
 	MethodRef      Ref
 	Target         Ref
-	Authority      Ref // host and port asked for: from the target where it has them, else from Host; empty in HTTP/1.0 without Host
+	Authority      Ref // host and port asked for: the target's, else Host's; empty in HTTP/1.0 without Host
 	Path           Ref // up to '?'. Empty without one: in asterisk- and authority-form; in absolute-form it means "/"
 	Query          Ref // behind '?'; Off is 0 when there is no '?'
 
@@ -112,15 +112,15 @@ func (p *Parser) ResetRequest(l *Limits) { p.reset(l, false) }
 func (p *Parser) ResetResponse(l *Limits) { p.reset(l, true) }
 
 func (p *Parser) reset(l *Limits, response bool) {
-	p.Head = Head{ContentLength: -1}
-	p.state = state{
-		code:     NeedMore,
-		response: response,
-		headMax:  bound(l.HeaderBytes, MaxHead),
-		lineMax:  bound(l.LineBytes, MaxHead),
-		fieldMax: bound(l.Fields, MaxFields),
-	}
+	p.Head = Head{}
+	p.state = state{}
+	p.ContentLength = -1
+	p.code = NeedMore
+	p.headMax = bound(l.HeaderBytes, MaxHead)
+	p.lineMax = bound(l.LineBytes, MaxHead)
+	p.fieldMax = bound(l.Fields, MaxFields)
 	if response {
+		p.response = true
 		p.step = stepStatus
 	}
 }

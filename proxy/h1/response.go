@@ -76,8 +76,9 @@ func (p *Parser) status(b []byte) Code {
 	return NeedMore
 }
 
-// checkResponse judges the framing against the status: 1xx and 204 have no body, whatever the fields say (RFC 9110, section 8.6;
-// RFC 9112, section 6.1). A Content-Length of 0 there is common and harmless, but is not passed on.
+// checkResponse judges the framing against the status: 1xx and 204 have no body, whatever the fields say
+// (RFC 9110, section 8.6; RFC 9112, section 6.1). A Content-Length of 0 there is common and harmless, but
+// is not passed on.
 func (p *Parser) checkResponse() Code {
 	if p.Status >= 200 && p.Status != 204 {
 		return OK

@@ -1,8 +1,8 @@
 package h1
 
-// The name of a trailer field may arrive in any number of pieces, and Chunked has no room to keep them. It keeps a hash, and
-// refuses every name whose hash is that of a field which has no place in a trailer section. A collision can only
-// refuse too much.
+// The name of a trailer field may arrive in any number of pieces, and Chunked has no room to keep them. It
+// keeps a hash, and refuses every name whose hash is that of a field which has no place in a trailer
+// section. A collision can only refuse too much.
 
 // FNV-1a, 64 bits.
 const (
