@@ -23,14 +23,14 @@ import (
 
 // rig is one shard with a worker, on real sockets.
 type rig struct {
-	t      testing.TB
-	sh     *shard.Shard
-	w      *Worker
-	m      *metrics.Shard
-	addr   string
-	snap   *plan.Snapshot
-	memory mem.Sizes
-	fd     int
+	t       testing.TB
+	sh      *shard.Shard
+	w       *Worker
+	metrics *metrics.Set
+	addr    string
+	snap    *plan.Snapshot
+	memory  mem.Sizes
+	fd      int
 }
 
 var backends = map[string]func() engine.Backend{
@@ -84,7 +84,7 @@ func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.S
 // start runs a shard whose configuration edit may change before it is published.
 func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig)) *rig {
 	t.Helper()
-	r := &rig{t: t, m: new(metrics.Shard), memory: mem.Sizes{Small: 2048, Bulk: 64, Head: 32, BulkBytes: 128 << 10}}
+	r := &rig{t: t, metrics: metrics.NewSet(1), memory: mem.Sizes{Small: 2048, Bulk: 64, Head: 32, BulkBytes: 128 << 10}}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 		t.Fatal(err)
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
-		w, err := New(s, Config{Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.m, Seed: [4]uint64{1, 2, 3, 4}})
+		w, err := New(s, Config{Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.metrics.Shard(0), Seed: [4]uint64{1, 2, 3, 4}})
 		r.w = w
 		return w, err
 	})
@@ -162,3 +162,23 @@ func client(t testing.TB) *http.Client {
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 60 * time.Second}
 }
+
+type timeouts = plan.Timeouts
+
+// setTimeout publishes the snapshot with other timeouts.
+func (r *rig) setTimeout(edit func(*timeouts)) {
+	next := *r.snap
+	edit(&next.Timeouts)
+	next.Generation++
+	r.snap = &next
+	r.sh.Publish(r.snap)
+	r.gauges() // a turn later it is adopted
+}
+
+// errors is how often an exchange ended for that reason, what the shard has just done included.
+func (r *rig) errors(why metrics.Reason) uint64 {
+	r.gauges()
+	return r.metrics.Snapshot().Errors(why)
+}
+
+func (r *rig) summary() string { return r.metrics.Snapshot().String() }

@@ -14,6 +14,7 @@ const (
 	isHost                    // bytes of host and port: unreserved, colon and brackets
 	isName                    // bytes of a host that is no IPv6 literal
 	isDigit
+	isAlnum
 )
 
 var class = classes()
@@ -29,6 +30,7 @@ func classes() (t [256]uint8) {
 			}
 		}
 		set(isDigit, digit)
+		set(isAlnum, alpha || digit)
 		set(isHex, hex)
 		set(isToken, alpha || digit || has("!#$%&'*+-.^_`|~", c))
 		set(isName, alpha || digit || has("-._~", c))

@@ -32,7 +32,7 @@ const (
 	BadName
 	MissingColon
 	SpaceBeforeColon
-	UnderscoreName
+	ImitatedName
 	ControlByte
 	TooManyFields
 	HeaderTooLarge
@@ -101,7 +101,7 @@ var verdicts = [codes]verdict{
 	BadName:           {400, "invalid byte in a field name"},
 	MissingColon:      {400, "field line without a colon"},
 	SpaceBeforeColon:  {400, "white space in a field name or before its colon"},
-	UnderscoreName:    {400, "field name that passes for another one by its underscores"},
+	ImitatedName:      {400, "field name that passes for another one"},
 	ControlByte:       {400, "control byte in a field value or reason phrase"},
 	TooManyFields:     {431, "too many fields"},
 	HeaderTooLarge:    {431, "header section too large"},

@@ -17,6 +17,7 @@ const (
 	FieldTransferEncoding
 	FieldUpgrade
 	FieldHTTP2Settings
+	FieldProxy
 	FieldContentLength
 	FieldExpect
 	FieldXForwardedFor
@@ -50,9 +51,10 @@ type FieldFlags uint8
 
 const (
 	// FieldHop marks a field that ends here (RFC 9110, section 7.6.1): Connection, Keep-Alive,
-	// Proxy-Connection, TE, Upgrade, HTTP2-Settings and every field that Connection names. It is not
-	// forwarded. The caller may clear the flag, for an upgrade that it means to pass on. Transfer-Encoding
-	// and Trailer are not marked: a chunked body is forwarded with its framing.
+	// Proxy-Connection, TE, Upgrade, HTTP2-Settings and every field that Connection names; and Proxy, which
+	// is none but becomes HTTP_PROXY in CGI. It is not forwarded. The caller may clear the flag, for an
+	// upgrade that it means to pass on. Transfer-Encoding and Trailer are not marked: a chunked body is
+	// forwarded with its framing.
 	FieldHop FieldFlags = 1 << iota
 	// FieldDrop is set by the caller on a field that it does not want forwarded. The parser sets it on a
 	// Content-Length of 0 in a 1xx or 204 response and on the Host beside a target in absolute-form.
@@ -96,6 +98,7 @@ var fields = [fieldIDs]known{
 	FieldTransferEncoding:   {"transfer-encoding", core | early | meaning},
 	FieldUpgrade:            {"upgrade", hop | early},
 	FieldHTTP2Settings:      {"http2-settings", hop | early},
+	FieldProxy:              {"proxy", hop | early},
 	FieldContentLength:      {"content-length", core | early | meaning},
 	FieldExpect:             {"expect", core | early | meaning},
 	FieldXForwardedFor:      {"x-forwarded-for", core | early},
@@ -154,8 +157,8 @@ func slot(first, late byte, n int) int {
 	return (n + 5*int(fold(first)) + 8*int(fold(late))) & (1<<slotBits - 1)
 }
 
-// lookup is the ID of name, which is a token. UnderscoreName is the answer to a name that a recipient which turns
-// hyphens into underscores, as CGI does, would take for a core field.
+// lookup is the ID of name, which is a token. ImitatedName is the answer to a name that a recipient which makes
+// variables of names, as CGI does, would take for a core field.
 func lookup(name []byte) (FieldID, Code) {
 	n := len(name)
 	if n < 2 {
@@ -170,18 +173,19 @@ func lookup(name []byte) (FieldID, Code) {
 		return id, OK
 	}
 	if is[id]&core != 0 && imitates(name, known) {
-		return FieldOther, UnderscoreName
+		return FieldOther, ImitatedName
 	}
 	return FieldOther, OK
 }
 
-// imitates reports whether b is name with underscores for some hyphens.
+// imitates reports whether b is name with other punctuation for some hyphens: all of it becomes an underscore
+// in a variable's name.
 func imitates(b []byte, name string) bool {
 	if len(b) != len(name) {
 		return false
 	}
 	for i, c := range b {
-		if fold(c) != name[i] && (c != '_' || name[i] != '-') {
+		if fold(c) != name[i] && (name[i] != '-' || class[c]&isAlnum != 0) {
 			return false
 		}
 	}

@@ -59,13 +59,15 @@ func TestNames(t *testing.T) {
 				t.Errorf("%q is taken for %s", other, name)
 			}
 		}
-		twin := strings.ReplaceAll(name, "-", "_")
-		want := OK
-		if twin != name && is[id]&core != 0 {
-			want = UnderscoreName
-		}
-		if got, code := lookup([]byte(twin)); code != want || twin != name && got != FieldOther {
-			t.Errorf("%s is field %d, %v, want %v", twin, got, code, want)
+		for _, mark := range []string{"_", ".", "!", "~"} {
+			twin := strings.ReplaceAll(name, "-", mark)
+			want := OK
+			if twin != name && is[id]&core != 0 {
+				want = ImitatedName
+			}
+			if got, code := lookup([]byte(twin)); code != want || twin != name && got != FieldOther {
+				t.Errorf("%s is field %d, %v, want %v", twin, got, code, want)
+			}
 		}
 	}
 }

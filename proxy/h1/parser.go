@@ -42,7 +42,7 @@ const (
 type Head struct {
 	N             int   // number of fields
 	Len           int   // bytes of the head, from the first byte given to Feed to the empty line's CRLF
-	ContentLength int64 // -1: there is none
+	ContentLength int64 // -1: there is none, and a request has no body unless Chunked
 	Minor         uint8 // of the version: 0 or 1; a higher one counts as 1 (RFC 9110, section 2.5)
 	Chunked       bool  // the body is chunked
 	KeepAlive     bool  // version and Connection allow another message on this connection

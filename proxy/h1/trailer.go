@@ -10,9 +10,9 @@ const (
 	hashPrime = 1099511628211
 )
 
-// hashByte adds a byte of a name, without regard to case, and taking underscores for hyphens.
+// hashByte adds a byte of a name, without regard to case, and taking all punctuation for hyphens.
 func hashByte(h uint64, c byte) uint64 {
-	if c == '_' {
+	if class[c]&isAlnum == 0 {
 		c = '-'
 	}
 	return (h ^ uint64(fold(c))) * hashPrime
