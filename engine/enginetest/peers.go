@@ -81,14 +81,13 @@ func (r *rig) pullAll(p Peer) ([]byte, error) {
 	r.t.Helper()
 	var got []byte
 	var end error
-	chunk := make([]byte, 64<<10)
 	r.until("the peer to see the end", func() bool {
 		for end == nil {
-			n, err := p.Read(chunk)
+			n, err := p.Read(r.chunk)
 			if err == ErrWait {
 				return false
 			}
-			got, end = append(got, chunk[:n]...), err
+			got, end = append(got, r.chunk[:n]...), err
 		}
 		return true
 	})

@@ -41,7 +41,8 @@ type rig struct {
 	refused  []int32 // results of failed accepts
 	batch    int     // counts Polls
 	held     []mem.Buf
-	files    int // descriptors open before
+	chunk    []byte // for peers to read into
+	files    int    // descriptors open before
 	quit     bool
 }
 
@@ -70,6 +71,7 @@ func newRig(t testing.TB, h Harness, with budget) *rig {
 		env:   engine.Env{Conns: table, Mem: arena, Stats: new(engine.Stats)},
 		out:   make([]engine.Event, with.out),
 		links: make([]*link, with.conns),
+		chunk: make([]byte, 64<<10),
 	}
 	if err := b.Open(r.env); err != nil {
 		t.Fatalf("open %T: %v", b, err)

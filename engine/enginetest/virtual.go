@@ -11,7 +11,7 @@ import (
 
 // Virtual is the harness of engine/sim. With faults that break connections only the cases that live with them are run.
 func Virtual(seed uint64, faults sim.Faults) Harness {
-	faults.Window = socketRoom
+	faults.Window, faults.ConnectTimeout = socketRoom, 20*pause
 	return Harness{
 		Faulty: faults.Reset+faults.Refuse+faults.NoFiles+faults.NoBufs+faults.EndEarly+faults.ShortRead > 0,
 		New: func(testing.TB) (engine.Backend, World) {

@@ -172,7 +172,7 @@ func (b *Backend) finishClose(so *socket, ev *engine.Event) {
 func (b *Backend) connect(so *socket, next *int64, report func(int, func(*socket, *engine.Event))) {
 	s := b.w.services[so.to]
 	if so.lost || s != nil && s.silent {
-		if at := so.since + ConnectTimeout; at > b.w.now {
+		if at := so.since + b.w.faults.ConnectTimeout; at > b.w.now {
 			*next = at
 			return
 		}

@@ -30,18 +30,18 @@ type Faults struct {
 	CancelData float64 // a cancelled receive delivers data that is there before it ends
 	EndEarly   float64 // a stream receive ends by itself, with data
 	Reset      float64 // a connection that does something breaks instead
-	Refuse     float64 // a connect is refused, or times out after ConnectTimeout
+	Refuse     float64 // a connect is refused, or nobody answers
 	NoFiles    float64 // an accept finds no descriptor (-EMFILE)
 	ShareBulk  float64 // a bulk receive continues in the buffer of the last one, as an incremental buffer ring does
 
 	DelayMax int64
 
+	// ConnectTimeout is after how many nanoseconds a connect that nobody answers ends with -ETIMEDOUT; 0: 127 s.
+	ConnectTimeout int64
+
 	// Window is how many bytes a new connection holds in each direction before the writer has to wait; 0: 64 KiB.
 	Window int
 }
-
-// ConnectTimeout is after how many nanoseconds a connect that nobody answers ends with -ETIMEDOUT.
-const ConnectTimeout = 127e9
 
 // World is everything behind the sockets of one Backend.
 type World struct {
@@ -82,6 +82,9 @@ type service struct {
 func NewWorld(seed uint64, faults Faults) *World {
 	if faults.DelayMax == 0 {
 		faults.DelayMax = 1e6
+	}
+	if faults.ConnectTimeout == 0 {
+		faults.ConnectTimeout = 127e9
 	}
 	if faults.Window == 0 {
 		faults.Window = 64 << 10
