@@ -9,9 +9,10 @@ import "math/bits"
 // moves a slot at once.
 type Wheel struct {
 	entries  []timer
-	buckets  [wheelBuckets + 1]uint32 // first slot + 1 of each bucket's list; 0: empty. The last one: being worked off
-	occupied [wheelBuckets / 64]uint64
-	tick     int64 // the last tick whose bucket was worked off
+	buckets  [wheelBuckets + 1]uint32  // first slot + 1 of each bucket's list; 0: empty. The last one: being worked off
+	occupied [wheelBuckets / 64]uint64 // a bit for each bucket that holds anything
+	words    uint64                    // a bit for each word of occupied that is not zero
+	tick     int64                     // the last tick whose bucket was worked off
 	linked   int
 }
 
@@ -63,6 +64,7 @@ func (w *Wheel) link(i uint32, due int64) {
 	}
 	w.buckets[b] = i
 	w.occupied[b/64] |= 1 << (b % 64)
+	w.words |= 1 << (b / 64)
 	w.linked++
 }
 
@@ -74,7 +76,7 @@ func (w *Wheel) unlink(i uint32) {
 	} else {
 		w.buckets[b] = t.next
 		if t.next == 0 && b < working {
-			w.occupied[b/64] &^= 1 << (b % 64)
+			w.vacate(b)
 		}
 	}
 	if t.next != 0 {
@@ -84,11 +86,19 @@ func (w *Wheel) unlink(i uint32) {
 	w.linked--
 }
 
+// vacate notes that bucket b is empty.
+func (w *Wheel) vacate(b uint32) {
+	w.occupied[b/64] &^= 1 << (b % 64)
+	if w.occupied[b/64] == 0 {
+		w.words &^= 1 << (b / 64)
+	}
+}
+
 // detach moves the list of bucket b to the working list, so that entries linked from now on are not seen again.
 func (w *Wheel) detach(b uint32) {
 	w.buckets[working] = w.buckets[b]
 	w.buckets[b] = 0
-	w.occupied[b/64] &^= 1 << (b % 64)
+	w.vacate(b)
 	for i := w.buckets[working]; i != 0; i = w.entries[i].next {
 		w.entries[i].bucket = working
 	}
@@ -100,20 +110,24 @@ func (w *Wheel) Next() int64 {
 	if w.linked == 0 {
 		return -1
 	}
-	start := (w.tick + 1) % wheelBuckets
-	for i := int64(0); i <= wheelBuckets/64; i++ {
-		word := (start/64 + i) % (wheelBuckets / 64)
-		m := w.occupied[word]
-		if i == 0 {
-			m &= ^uint64(0) << (start % 64)
-		}
-		if m != 0 {
-			b := word*64 + int64(bits.TrailingZeros64(m))
-			ahead := (b - start + wheelBuckets) % wheelBuckets
-			return (w.tick + 1 + ahead) << tickShift
-		}
+	start := uint32((w.tick + 1) % wheelBuckets)
+	word, low := start/64, ^uint64(0)<<(start%64)
+	if m := w.occupied[word] & low; m != 0 {
+		return w.due(start, word*64+uint32(bits.TrailingZeros64(m)))
 	}
-	return -1
+	// The words behind this one come first, then those before it, then what is left of this one itself.
+	turned := bits.RotateLeft64(w.words, -int(word+1))
+	word = (word + 1 + uint32(bits.TrailingZeros64(turned))) % 64
+	m := w.occupied[word]
+	if word == start/64 {
+		m &^= low
+	}
+	return w.due(start, word*64+uint32(bits.TrailingZeros64(m)))
+}
+
+// due is the time at which bucket b comes up, start being the next one.
+func (w *Wheel) due(start, b uint32) int64 {
+	return (w.tick + 1 + int64((b-start)%wheelBuckets)) << tickShift
 }
 
 // Advance moves the wheel to now and calls expired for each slot whose deadline has passed. The slot's deadline is cleared
