@@ -19,6 +19,7 @@ import (
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/control"
 	"github.com/uringproxy/uringproxy/demo"
+	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/probe"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
@@ -175,8 +176,23 @@ func (s *Server) stop() {
 		s.sockets.close()
 	}
 	if s.metrics != nil {
-		s.log.Info("stopped", "after", time.Since(s.started).Round(time.Millisecond), "summary", s.metrics.Snapshot().String())
+		s.log.Info("stopped", "after", time.Since(s.started).Round(time.Millisecond), "summary", s.metrics.Snapshot().String(),
+			s.held())
+		s.logEngine()
 	}
+}
+
+// logEngine says how hard the engine had to work.
+func (s *Server) logEngine() {
+	var sum engine.Stats
+	for _, r := range s.shards {
+		st := &r.shard.Stats
+		sum.Polls += st.Polls
+		sum.Syscalls += st.Syscalls
+		sum.Events += st.Events
+		sum.NoBufs += st.NoBufs
+	}
+	s.log.Info("engine", "turns", sum.Polls, "syscalls", sum.Syscalls, "events", sum.Events, "empty_buffer_classes", sum.NoBufs)
 }
 
 // ErrForced is what Run returns when a second signal or the drain's deadline cut off running requests.

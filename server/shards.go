@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 
 	"golang.org/x/sys/unix"
 
@@ -72,6 +73,19 @@ func (s *Server) startShard(id, cpu int, shared *proxy.Shared) (*running, error)
 		return nil, fmt.Errorf("start shard %d: %w", id, err)
 	}
 	return r, nil
+}
+
+// held is what the shards have not given back when they have ended: zeros, unless something leaks or was cut off.
+func (s *Server) held() slog.Attr {
+	var connections, exchanges, chunks, buffers int
+	for _, r := range s.shards {
+		g := r.worker.Gauges()
+		connections += g.Links
+		exchanges += g.Exchanges
+		chunks += g.Chunks
+		buffers += g.SmallHeld + g.BulkHeld + g.HeadHeld
+	}
+	return slog.Group("held", "connections", connections, "exchanges", exchanges, "chunks", chunks, "buffers", buffers)
 }
 
 func (s *Server) backend() engine.Backend {
