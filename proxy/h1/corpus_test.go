@@ -211,8 +211,9 @@ func checkFacts(t *testing.T, p *Parser, c *corpusCase) {
 		}
 	}
 	got := map[string]string{
-		"method": text(p.MethodRef), "form": formNames[p.Form], "target": text(p.Target), "authority": text(p.Authority),
-		"path": text(p.Path), "query": text(p.Query), "minor": fmt.Sprint(p.Minor), "length": fmt.Sprint(p.ContentLength),
+		"method": text(p.MethodRef), "form": formNames[p.Form], "target": text(p.Target),
+		"authority": text(p.Authority), "path": text(p.Path), "query": text(p.Query),
+		"minor": fmt.Sprint(p.Minor), "length": fmt.Sprint(p.ContentLength),
 		"chunked": fmt.Sprint(p.Chunked), "keepalive": fmt.Sprint(p.KeepAlive), "expect": fmt.Sprint(p.ExpectContinue),
 		"status": fmt.Sprint(p.Status), "reason": text(p.Reason), "body": bodyNames[p.Body(GET)],
 		"gone": strings.Join(gone, ","), "rest": string(c.msg[p.Len:]),
@@ -291,7 +292,8 @@ func TestChunkedCorpus(t *testing.T) {
 				t.Fatalf("byte by byte: %d bytes, data %q, %v; want %d, %q, %v", m, again, got, n, data, code)
 			}
 			for at := range min(len(c.msg), 1000) {
-				if m, again, got := feedChunked(t, c.msg[:at], c.msg[at:]); m != n || !bytes.Equal(again, data) || got != code {
+				m, again, got := feedChunked(t, c.msg[:at], c.msg[at:])
+				if m != n || !bytes.Equal(again, data) || got != code {
 					t.Fatalf("split at %d: %d bytes, data %q, %v; want %d, %q, %v", at, m, again, got, n, data, code)
 				}
 			}

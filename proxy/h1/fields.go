@@ -13,9 +13,7 @@ func (p *Parser) fieldLines(b []byte) Code {
 				if b[i] != '\r' {
 					return p.lineFault(b[i])
 				}
-				i++
-				step = stepEndLF
-				continue
+				return p.end(b, i+1)
 			}
 			if p.N == p.fieldMax {
 				return TooManyFields
@@ -26,9 +24,6 @@ func (p *Parser) fieldLines(b []byte) Code {
 			i = scan(b, i, isToken)
 			if i == len(b) {
 				return p.wait(i, mark, stepName)
-			}
-			if b[i] != ':' {
-				return nameFault(b[i])
 			}
 			if code := p.name(b, mark, i); code != OK {
 				return code
@@ -55,9 +50,6 @@ func (p *Parser) fieldLines(b []byte) Code {
 			i++
 			fallthrough
 		case stepValueLF:
-			if i == len(b) {
-				return p.wait(i, mark, stepValueLF)
-			}
 			if code := p.value(b, mark, i); code != OK {
 				return code
 			}
@@ -75,8 +67,11 @@ func (p *Parser) wait(pos, mark int, step step) Code {
 	return NeedMore
 }
 
-// name takes note of the field name from mark to the colon at i.
+// name takes note of the field name from mark to i, where a colon is due.
 func (p *Parser) name(b []byte, mark, i int) Code {
+	if b[i] != ':' {
+		return nameFault(b[i])
+	}
 	id, code := lookup(b[mark:i])
 	if code != OK {
 		return code
@@ -88,8 +83,11 @@ func (p *Parser) name(b []byte, mark, i int) Code {
 	return OK
 }
 
-// value takes note of the field value from mark to the CR before i. The byte at i ends the line.
+// value takes note of the field value from mark to the CR before i, where LF is due.
 func (p *Parser) value(b []byte, mark, i int) Code {
+	if i == len(b) {
+		return p.wait(i, mark, stepValueLF)
+	}
 	if b[i] != '\n' {
 		return BareCR
 	}
@@ -137,7 +135,7 @@ func nameFault(c byte) Code {
 	return orBareLF(c, BadName)
 }
 
-// end reads the last byte of the empty line.
+// end reads the empty line's LF, which is due at i.
 func (p *Parser) end(b []byte, i int) Code {
 	if i == len(b) {
 		return p.wait(i, i, stepEndLF)

@@ -143,7 +143,7 @@ func TestLimitsMax(t *testing.T) {
 			var p Parser
 			p.ResetRequest(&l)
 			if got := p.Feed([]byte(head)); got != c.want || got == OK && (p.Len != len(head) || p.N != c.fields+1) {
-				t.Errorf("limits %v, %d fields, %d bytes: %v, length %d, %d fields", l, c.fields, len(head), got, p.Len, p.N)
+				t.Errorf("limits %v, %d bytes: %v, want %v; length %d, N %d", l, len(head), got, c.want, p.Len, p.N)
 			}
 		}
 	}

@@ -71,7 +71,8 @@ const (
 // version reads the version, which begins at p.mark, and the line's end.
 func (p *Parser) version(b []byte) Code {
 	at := p.mark
-	if v := b[at:]; len(v) >= 10 && binary.LittleEndian.Uint64(v) == http11 && binary.LittleEndian.Uint16(v[8:]) == crlf {
+	le := binary.LittleEndian
+	if v := b[at:]; len(v) >= 10 && le.Uint64(v) == http11 && le.Uint16(v[8:]) == crlf {
 		p.Minor = 1
 		p.pos = at + 10
 		p.step = stepField
