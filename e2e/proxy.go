@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -29,8 +31,22 @@ func Start(t testing.TB, config string, args ...string) *Proxy {
 	return p
 }
 
+// StartWithFiles is Start for a proxy that may have only so many files open.
+func StartWithFiles(t testing.TB, files int, config string, args ...string) *Proxy {
+	t.Helper()
+	p := launchProxy(t, files, config, args)
+	p.WaitOutput(ready, 1)
+	return p
+}
+
 // Launch is Start for a proxy that need not come up.
 func Launch(t testing.TB, config string, args ...string) *Proxy {
+	t.Helper()
+	return launchProxy(t, 0, config, args)
+}
+
+// launchProxy starts a proxy, which may have only so many files open; 0: as many as the test.
+func launchProxy(t testing.TB, files int, config string, args []string) *Proxy {
 	t.Helper()
 	p := &Proxy{Dir: t.TempDir()}
 	p.Config = filepath.Join(p.Dir, "uringproxy.toml")
@@ -38,17 +54,27 @@ func Launch(t testing.TB, config string, args ...string) *Proxy {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(Build(t), append([]string{"run", "--config", p.Config}, args...)...)
+	if files > 0 {
+		limit := fmt.Sprintf("ulimit -n %d; exec \"$@\"", files)
+		cmd = exec.Command("sh", append([]string{"-c", limit, "sh"}, cmd.Args...)...)
+	}
 	cmd.Dir = p.Dir
 	p.process = launch(t, cmd)
 	return p
 }
 
-// Stop asks the proxy to end and checks that it drains and exits with code 0.
+// nothingHeld is what the log says at the end of a proxy that has given everything back.
+const nothingHeld = "held.connections=0 held.exchanges=0 held.chunks=0 held.buffers=0"
+
+// Stop asks the proxy to end and checks that it drains, cuts nothing off, gives everything back and exits with code 0.
 func (p *Proxy) Stop() {
 	p.t.Helper()
 	p.Signal(syscall.SIGTERM)
 	if code := p.Wait(); code != 0 {
 		p.t.Errorf("uringproxy exited with code %d after SIGTERM, want 0", code)
+	}
+	if out := p.Output(); !strings.Contains(out, nothingHeld) || strings.Contains(out, "requests cut off") {
+		p.t.Errorf("uringproxy has not finished what it had begun, or kept something:\n%s", out)
 	}
 }
 
