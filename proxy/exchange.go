@@ -102,10 +102,15 @@ type exchange struct {
 	frames  mem.Buf  // exEnchunk: where chunk headers are written
 	framed  uint32   // how many
 
-	started   int64 // first byte of the request
-	forwarded int64 // handed to an upstream connection for the last time
-	sent      int64 // request completely sent; 0: not yet
-	firstByte int64 // first byte of the response; 0: not yet
+	started    int64 // first byte of the request
+	understood int64 // its head was complete; 0: not yet
+	forwarded  int64 // handed to an upstream connection for the last time
+	sent       int64 // request completely sent; 0: not yet
+	firstByte  int64 // first byte of the response; 0: not yet
+	received   int64 // last byte of the response, or the end of our hopes for it; 0: not yet
+
+	code  h1.Code // what was wrong with a message that we refused
+	errno int32   // what the kernel said of a connection that failed
 
 	pending  queue // the request while it has no connection
 	interims uint8 // 1xx responses passed on

@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/netip"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
@@ -54,21 +56,12 @@ func (w *Worker) abort(x *exchange, why metrics.Reason) {
 
 // end records an exchange and gives back what it holds.
 func (w *Worker) end(x *exchange, l *link) {
-	now := w.sh.Now()
-	firstByte := int64(-1)
-	if x.firstByte != 0 && x.sent != 0 {
-		firstByte = x.firstByte - x.sent
-	}
-	duration := now - x.started
-	own := duration
-	if firstByte > 0 {
-		own -= firstByte
-	}
-	w.m.Served(int(x.status), duration, firstByte, max(0, own))
+	t := w.timesOf(x)
+	w.m.Served(int(x.status), t.total, t.firstByte, t.own)
 	w.m.Error(x.reason)
 	w.m.Down(metrics.ExchangesActive)
 	if w.log != nil {
-		w.logExchange(x, l, duration, firstByte, own)
+		w.logExchange(x, l, &t)
 	}
 	w.dropHead(&x.head)
 	w.dropHead(&x.resHead)
@@ -79,15 +72,38 @@ func (w *Worker) end(x *exchange, l *link) {
 	l.ex = 0
 }
 
+// times are the parts of an exchange's duration, in nanoseconds; negative: there was no such part.
+type times struct{ total, upstream, firstByte, own int64 }
+
+// timesOf reckons when an exchange ends. Our own part is what lies between understanding the request and handing it on,
+// and between the upstream's last byte and the end, in which the client's reading is included.
+func (w *Worker) timesOf(x *exchange) times {
+	now := w.sh.Now()
+	t := times{total: now - x.started, upstream: -1, firstByte: -1}
+	if x.understood == 0 {
+		return t
+	}
+	t.own = now - x.understood
+	if x.forwarded != 0 {
+		last := x.received
+		if last == 0 {
+			last = now
+		}
+		t.upstream = last - x.forwarded
+		t.own = max(0, t.own-t.upstream)
+	}
+	if x.firstByte != 0 && x.sent != 0 {
+		t.firstByte = max(0, x.firstByte-x.sent)
+	}
+	return t
+}
+
 // logExchange describes x for the access log.
-func (w *Worker) logExchange(x *exchange, l *link, duration, firstByte, own int64) {
+func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 	r := &w.record
 	snap := w.snapshot(x)
-	r.Time = w.sh.Wall() - duration
-	r.Duration, r.FirstByte, r.Overhead, r.Upstream = duration, firstByte, own, -1
-	if x.forwarded != 0 {
-		r.Upstream = w.sh.Now() - x.forwarded
-	}
+	r.Time = w.sh.Wall() - t.total
+	r.Duration, r.FirstByte, r.Overhead, r.Upstream = t.total, t.firstByte, t.own, t.upstream
 	r.BytesIn, r.BytesOut = x.up.total, x.down.total
 	r.Client = clientAddr(l)
 	r.Scheme = "http"
@@ -98,7 +114,7 @@ func (w *Worker) logExchange(x *exchange, l *link, duration, firstByte, own int6
 	}
 	r.ClientReused, r.UpstreamReused = l.id > 1, x.has(exReused)
 	r.RequestID = x.requestID[:x.requestIDLen]
-	r.Route, r.Service, r.Endpoint, r.Detail = "", "", "", ""
+	r.Route, r.Service, r.Endpoint, r.Detail = "", "", "", detail(x)
 	if x.route >= 0 {
 		svc := &snap.Services[x.service]
 		r.Route, r.Service = snap.Routes[x.route].Name, svc.Name
@@ -107,7 +123,22 @@ func (w *Worker) logExchange(x *exchange, l *link, duration, firstByte, own int6
 		}
 	}
 	w.logHead(x)
-	w.log.Append(r)
+	if !w.log.Append(r) {
+		w.m.Inc(metrics.LogDropped)
+	}
+}
+
+// detail says more about why an exchange failed.
+func detail(x *exchange) string {
+	switch {
+	case x.reason == metrics.None:
+		return ""
+	case x.code != h1.OK:
+		return x.code.String()
+	case x.errno != 0:
+		return unix.ErrnoName(unix.Errno(x.errno))
+	}
+	return ""
 }
 
 // logHead takes what the log wants from the request's head, as far as it was understood.

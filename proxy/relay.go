@@ -31,6 +31,7 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 		return
 	}
 	if res < 0 {
+		w.exs.At(l.ex).errno = -res
 		w.sendFailed(l, c)
 		return
 	}

@@ -61,6 +61,7 @@ func (w *Worker) responseBytes(u *link, x *exchange) bool {
 		return true
 	case h1.OK:
 	default:
+		x.code = code
 		why := metrics.BadResponseHead
 		if s := code.Status(); s == 431 || s == 414 {
 			why = metrics.LimitResponseHead
@@ -182,6 +183,7 @@ func (w *Worker) responseBody(u *link, x *exchange) bool {
 		default:
 			n, code := x.down.follow(w.mem.Bytes(w.chunks.At(u.in.head).span))
 			if code != h1.OK {
+				x.code = code
 				w.abort(x, metrics.BadResponseBody)
 				return false
 			}
@@ -274,6 +276,7 @@ func (w *Worker) responseReceived(x *exchange) {
 		x.set(exBroken) // the upstream does not want the rest of the request
 	}
 	reusable := x.res.KeepAlive && x.down.framing != framingClose && x.up.done
+	x.received = w.sh.Now()
 	u, c := w.part(x)
 	w.release(u, c, reusable)
 	l := x.client - 1

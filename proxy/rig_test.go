@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -175,9 +176,11 @@ func (r *rig) setTimeout(edit func(*timeouts)) {
 	r.gauges() // a turn later it is adopted
 }
 
-// errors is how often an exchange ended for that reason, what the shard has just done included.
+// errors is how often an exchange ended for that reason, when all that were begun have ended.
 func (r *rig) errors(why metrics.Reason) uint64 {
-	r.gauges()
+	for r.gauges().Exchanges > 0 {
+		runtime.Gosched()
+	}
 	return r.metrics.Snapshot().Errors(why)
 }
 

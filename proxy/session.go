@@ -60,7 +60,8 @@ func (w *Worker) resetExchange(x *exchange) {
 	x.down.begin(framingNone, 0)
 	x.head, x.resHead, x.frames, x.framed = noHead, noHead, noBuf, 0
 	x.pending, x.interims, x.requestIDLen = queue{}, 0, 0
-	x.forwarded, x.sent, x.firstByte = 0, 0, 0
+	x.understood, x.forwarded, x.sent, x.firstByte, x.received = 0, 0, 0, 0, 0
+	x.code, x.errno = h1.OK, 0
 }
 
 // requestBytes feeds the head of the request with what is in the queue.
@@ -80,10 +81,11 @@ func (w *Worker) requestBytes(l *link, c *engine.Conn) {
 			w.refuse(x, 503, metrics.LimitBuffers)
 			return
 		}
-		l.state = stateBusy
-		w.wheel.Set(c.Slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.BodyRateWindow))
+		l.state, x.understood = stateBusy, w.sh.Now()
+		w.wheel.Set(c.Slot, x.understood+int64(w.snapshot(x).Timeouts.BodyRateWindow))
 		w.startRequest(l, x)
 	default:
+		x.code = code
 		w.refuse(x, code.Status(), refusalReason(code))
 	}
 }
@@ -111,6 +113,7 @@ func (w *Worker) requestBody(l *link, x *exchange) bool {
 		piece := w.chunks.At(l.in.head)
 		n, code := x.up.follow(w.mem.Bytes(piece.span))
 		if code != h1.OK {
+			x.code = code
 			w.brokenBody(x, 400, metrics.BadRequestBody)
 			return false
 		}
@@ -149,6 +152,7 @@ func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 		w.abort(w.exs.At(l.ex), metrics.ClientGoneHead)
 	case stateBusy:
 		x := w.exs.At(l.ex)
+		x.errno = errno
 		switch {
 		case errno != 0 && x.has(exAnswered):
 			w.abort(x, metrics.ClientGoneSend)
@@ -179,6 +183,9 @@ func (w *Worker) nextRequest(l *link, c *engine.Conn) {
 	}
 }
 
+// lingerInDrain is how long a shutdown waits for a client that has got its last response and goes on sending.
+const lingerInDrain = 500e6
+
 // linger ends a connection on which the client may still be sending: the response's end is marked by a half-close, and
 // input is read and thrown away until the client has seen it. Closing at once would answer that input with a
 // reset, and a reset can destroy the response before the client has read it (RFC 9112, section 9.6).
@@ -190,7 +197,11 @@ func (w *Worker) linger(l *link, c *engine.Conn) {
 		return
 	}
 	w.be.CloseWrite(c)
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Linger))
+	patience := int64(w.sh.Snapshot().Timeouts.Linger)
+	if w.draining {
+		patience = min(patience, lingerInDrain)
+	}
+	w.wheel.Set(c.Slot, w.sh.Now()+patience)
 	w.rearm(l, c)
 }
 

@@ -153,7 +153,8 @@ func (w *Worker) part(x *exchange) (*link, *engine.Conn) {
 func (w *Worker) connected(l *link, c *engine.Conn, res int32) {
 	x := w.exs.At(l.ex)
 	if res < 0 {
-		if -res == eMFILE || -res == eNFILE {
+		x.errno = -res
+		if x.errno == eMFILE || x.errno == eNFILE {
 			w.closePooled()
 		}
 		w.connectFailed(x, metrics.UpstreamConnect)
@@ -178,9 +179,10 @@ func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 	x.pending, l.out = l.out, queue{}
 	w.closeUpstream(l, c)
 	x.tries++
-	if svc := &w.snapshot(x).Services[x.service]; int(x.tries) < min(triesMax, len(svc.Endpoints)) {
+	if n := len(w.snapshot(x).Services[x.service].Endpoints); int(x.tries) < min(triesMax, n) {
 		w.m.Inc(metrics.Retries)
-		w.dispatch(x)
+		x.target = uint16((int(x.target) + 1) % n) // not the cycle's next, which may be the same one
+		w.assign(x, false)
 		return
 	}
 	status := 502
@@ -217,6 +219,7 @@ func (w *Worker) upstreamEnded(l *link, c *engine.Conn, errno int32) {
 		return
 	}
 	x := w.exs.At(l.ex)
+	x.errno = errno
 	switch {
 	case !x.has(exAnswered):
 		w.upstreamFailed(x, 502, metrics.UpstreamHead)

@@ -74,6 +74,9 @@ func listenTCP(addr netip.AddrPort) (int, error) {
 			{SetSockOpt: socket.SetReuseport, Opt: 1},
 			{SetSockOpt: socket.SetNoDelay, Opt: 1},
 		}, nil)
+	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
+		return listenTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())) // a kernel without IPv6
+	}
 	return fd, err
 }
 

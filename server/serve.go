@@ -65,7 +65,7 @@ func (s *Server) reopenLog() {
 
 // drain stops accepting, lets running requests finish until the deadline, and ends the shards. A second signal ends at once.
 func (s *Server) drain(why string, sig signals) error {
-	limit := s.snap.Timeouts.Drain
+	limit := time.Duration(s.drainLimit.Load())
 	s.log.Info("draining", "reason", why, "deadline", limit)
 	for _, r := range s.shards {
 		r.shard.Post(func() { r.worker.Drain(r.shard.Stop) })

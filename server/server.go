@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/uringproxy/uringproxy/accesslog"
@@ -50,6 +51,8 @@ type Server struct {
 	rings   *accesslog.Rings
 	sink    *sink.Writer
 	started time.Time
+
+	drainLimit atomic.Int64 // nanoseconds; a reload may change it
 }
 
 // Run serves until a signal or the context ends it. It returns nil after a drain, config.Faults for a faulty configuration.
@@ -85,6 +88,7 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 	if s.cfg, s.snap, err = s.control.Start(ctx); err != nil {
 		return err
 	}
+	s.drainLimit.Store(int64(s.snap.Timeouts.Drain))
 	s.override()
 	if s.choice, err = probe.Choose(probe.Want{Engine: s.cfg.Engine.Backend, Tier: s.cfg.Engine.Tier, Shards: s.shardCount()}); err != nil {
 		return err
@@ -157,6 +161,7 @@ func (s *Server) openAccessLog() error {
 
 // Publish hands a new snapshot to every shard.
 func (s *Server) Publish(snap *plan.Snapshot) {
+	s.drainLimit.Store(int64(snap.Timeouts.Drain))
 	for _, r := range s.shards {
 		r.shard.Publish(snap)
 	}

@@ -157,7 +157,7 @@ func (s *Server) raiseDescriptors() {
 		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim) // the warning below covers failure
 	}
 	if have, want := descriptors(), s.snap.Limits.Connections; have < want {
-		s.log.Warn("fewer file descriptors than limits.connections allows clients; further ones wait until others leave",
-			"descriptors", have, "connections", want, "advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
+		s.log.Warn("fewer file descriptors than limits.max_connections allows clients; further ones wait until others leave",
+			"descriptors", have, "max_connections", want, "advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
 	}
 }
