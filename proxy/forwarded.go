@@ -23,6 +23,12 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 		}
 	}
 	b := w.additions[:0]
+	if x.req.Authority.Len == 0 {
+		if i, ok := x.req.Get(h1.FieldHost); ok { // there, but empty
+			x.req.Fields[i].Flags |= h1.FieldDrop
+		}
+		b = appendHost(b, &snap.Services[x.service])
+	}
 	if fw.XForwarded {
 		b = w.appendXForwarded(b, l, x, snap, head, &seen)
 	}
@@ -40,6 +46,17 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 	}
 	w.additions = b[:0]
 	return b
+}
+
+// appendHost writes the Host field that HTTP/1.1 demands for a request of HTTP/1.0 without one: the service's first address.
+func appendHost(b []byte, svc *plan.Service) []byte {
+	b = append(b, "Host: "...)
+	if ep := &svc.Endpoints[0]; ep.Unix == "" {
+		b = ep.Addr.AppendTo(b)
+	} else {
+		b = append(b, "localhost"...)
+	}
+	return append(b, "\r\n"...)
 }
 
 // forwardingSeen says which forwarding fields came with the request and are believed.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/uringproxy/uringproxy/accesslog"
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/epoll"
 	"github.com/uringproxy/uringproxy/engine/mem"
@@ -32,6 +33,7 @@ type rig struct {
 	snap    *plan.Snapshot
 	memory  mem.Sizes
 	fd      int
+	log     *accesslog.Ring
 }
 
 var backends = map[string]func() engine.Backend{
@@ -110,7 +112,7 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 		t.Fatal(err)
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
-		w, err := New(s, Config{Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.metrics.Shard(0), Seed: [4]uint64{1, 2, 3, 4}})
+		w, err := New(s, Config{Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2, 3, 4}})
 		r.w = w
 		return w, err
 	})
