@@ -151,6 +151,9 @@ func (w *Worker) part(x *exchange) (*link, *engine.Conn) {
 
 // connected continues when a connection is open, or could not be opened.
 func (w *Worker) connected(l *link, c *engine.Conn, res int32) {
+	if l.state != stateConnecting { // closed by an event that came before this one in the same batch
+		return
+	}
 	x := w.exs.At(l.ex)
 	if res < 0 {
 		x.errno = -res
