@@ -32,7 +32,7 @@ var build struct {
 }
 
 // Build builds cmd/uringproxy, once for all tests, and returns the program's path. It is built with the race detector
-// when the tests are.
+// and with the tag invariant when the tests are.
 func Build(t testing.TB) string {
 	t.Helper()
 	build.Do(func() {
@@ -40,7 +40,7 @@ func Build(t testing.TB) string {
 			return
 		}
 		build.binary = filepath.Join(build.dir, "uringproxy")
-		args := append([]string{"build", "-o", build.binary}, raceFlags...)
+		args := append(append([]string{"build", "-o", build.binary}, raceFlags...), tagFlags...)
 		build.output, build.err = exec.Command("go", append(args, module+"/cmd/uringproxy")...).CombinedOutput()
 	})
 	if build.err != nil {
@@ -49,8 +49,11 @@ func Build(t testing.TB) string {
 	return build.binary
 }
 
-// Main is for TestMain: it runs the tests and removes what Build made.
+// Main is for TestMain: it runs the tests and removes what Build made, or it is a Crowd's member.
 func Main(m *testing.M) int {
+	if spec := os.Getenv(crowdEnv); spec != "" {
+		return crowdMember(spec)
+	}
 	code := m.Run()
 	if build.dir != "" {
 		_ = os.RemoveAll(build.dir)

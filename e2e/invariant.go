@@ -1,0 +1,5 @@
+//go:build invariant
+
+package e2e
+
+var tagFlags = []string{"-tags", "invariant"}
