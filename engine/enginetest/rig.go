@@ -13,7 +13,7 @@ import (
 )
 
 // hang is how long a case waits for something that must come. Only a hang reaches it.
-const hang = 60 * time.Second
+const hang = 30 * time.Second
 
 // pause is how long one Poll waits, in nanoseconds, while a case waits for something.
 const pause = 1e6
