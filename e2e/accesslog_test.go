@@ -23,6 +23,7 @@ type accessLine struct {
 	UserAgent                                  string  `json:"user_agent"`
 	ClientReused                               bool    `json:"client_reused"`
 	UpstreamReused                             bool    `json:"upstream_reused"`
+	Retries                                    int
 }
 
 // accessLines reads the lines of a JSON access log.

@@ -25,6 +25,7 @@ type Server struct {
 	*process
 	// Addr is the host and port it listens on, Dir its directory.
 	Addr, Dir string
+	args      []string
 }
 
 // Nginx runs nginx in one process. conf is the inside of its one server block, behind the listen directive; files are
@@ -42,8 +43,8 @@ http {
 }
 `, s.Addr, s.Dir, conf)
 	s.write(t, "nginx.conf", text)
-	cmd := exec.Command(Tool(t, "nginx"), "-p", s.Dir, "-c", "nginx.conf", "-e", "stderr")
-	s.run(t, cmd)
+	s.args = []string{Tool(t, "nginx"), "-p", s.Dir, "-c", "nginx.conf", "-e", "stderr"}
+	s.Restart(t)
 	return s
 }
 
@@ -65,8 +66,8 @@ frontend main
 %s
 `, s.Addr, conf)
 	s.write(t, "haproxy.cfg", text)
-	cmd := exec.Command(Tool(t, "haproxy"), "-db", "-f", "haproxy.cfg")
-	s.run(t, cmd)
+	s.args = []string{Tool(t, "haproxy"), "-db", "-f", "haproxy.cfg"}
+	s.Restart(t)
 	return s
 }
 
@@ -77,9 +78,10 @@ func (s *Server) write(t testing.TB, name, text string) {
 	}
 }
 
-// run starts the server and waits until it takes connections.
-func (s *Server) run(t testing.TB, cmd *exec.Cmd) {
+// Restart starts the server, once more after it has ended, and waits until it takes connections.
+func (s *Server) Restart(t testing.TB) {
 	t.Helper()
+	cmd := exec.Command(s.args[0], s.args[1:]...)
 	cmd.Dir = s.Dir
 	s.process = launch(t, cmd)
 	limit := time.Now().Add(hang)
