@@ -48,7 +48,7 @@ type Shard struct {
 	Backend engine.Backend
 	Conns   *engine.Table
 	Mem     *mem.Arena
-	Wheel   *Wheel
+	Wheel   *Wheel // by slot; one more, behind the last connection, is the handler's own
 	cpu     int
 
 	// Owned by the shard's thread.
@@ -78,7 +78,7 @@ func New(cfg Config) (*Shard, error) {
 		return nil, err
 	}
 	return &Shard{
-		ID: cfg.ID, cpu: cfg.CPU, Backend: cfg.Backend, Conns: conns, Mem: arena, Wheel: NewWheel(cfg.Slots),
+		ID: cfg.ID, cpu: cfg.CPU, Backend: cfg.Backend, Conns: conns, Mem: arena, Wheel: NewWheel(cfg.Slots + 1),
 		clock: newClock(), done: make(chan struct{}),
 	}, nil
 }
