@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"testing"
 )
@@ -12,29 +14,32 @@ var given struct {
 	addrs map[string]bool
 }
 
-// FreeAddr is an address of host ("127.0.0.1", "::1") with a port that nobody listens on. The kernel gives each bind a
-// port of its own choice out of many thousands, and none is given out twice here, so the time until the
-// port is bound again is no practical risk.
+// Ports from here to there are below those that the kernel gives to clients and to "port 0", so that nobody gets one
+// by chance between the time we look and the time it is bound.
+const firstPort, lastPort = 10_000, 30_000
+
+// FreeAddr is an address of host ("127.0.0.1", "::1") with a port that nobody listens on. None is given out twice here.
 func FreeAddr(t testing.TB, host string) string {
 	t.Helper()
 	given.Lock()
 	defer given.Unlock()
-	for range 100 {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Fatalf("find a free port: %v", err)
+	for range 1000 {
+		addr := net.JoinHostPort(host, strconv.Itoa(firstPort+rand.IntN(lastPort-firstPort)))
+		if given.addrs[addr] {
+			continue
 		}
-		addr := l.Addr().String()
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue // somebody has it
+		}
 		l.Close()
 		if given.addrs == nil {
 			given.addrs = map[string]bool{}
 		}
-		if !given.addrs[addr] {
-			given.addrs[addr] = true
-			return addr
-		}
+		given.addrs[addr] = true
+		return addr
 	}
-	t.Fatalf("find a free port of %s: the kernel repeats itself", host)
+	t.Fatalf("find a free port of %s: none of a thousand is", host)
 	return ""
 }
 
