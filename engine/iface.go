@@ -78,10 +78,10 @@ type Backend interface {
 	// with Res -ECANCELED when there was nothing else to report. Without an armed receive it does nothing.
 	RecvCancel(c *Conn)
 
-	// Send sends the spans' bytes in order; there are between 1 and SendSpansMax spans, none empty. One EvSent follows with
-	// the number of bytes taken by the socket, at least 1 and possibly fewer than asked, or a negative errno. With more the
-	// kernel is told that another send follows at once (MSG_MORE).
-	// The spans slice itself is read before Send returns.
+	// Send sends the spans' bytes in order; there are between 1 and SendSpansMax spans, none empty. One EvSent follows
+	// with the number of bytes taken by the socket, at least 1 and possibly fewer than asked, or a negative errno. With
+	// more the kernel is told that another send follows at once (MSG_MORE). The spans slice itself is read before Send
+	// returns.
 	Send(c *Conn, spans []mem.Span, more bool)
 
 	// CloseWrite sends the end of stream after what was sent (half-close). No Send may be in flight or follow.
@@ -96,17 +96,20 @@ type Backend interface {
 	// may be 0. An error means that the backend is unusable.
 	Poll(timeout int64, out []Event) (int, error)
 
-	// Wake makes the current or the next Poll return. Any goroutine may call it, at any time between Open's and Shutdown's return.
+	// Wake makes the current or the next Poll return. Any goroutine may call it, at any time between Open's and
+	// Shutdown's return.
 	Wake()
 
-	// Peer is the remote address of an accepted socket; the zero value for a unix socket. ev must be an EvAccept of the last Poll.
+	// Peer is the remote address of an accepted socket; the zero value for a unix socket. ev must be an EvAccept of the
+	// last Poll.
 	Peer(ev *Event) netip.AddrPort
 
-	// Unacked is the number of bytes that c's socket has taken from us and its peer has not acknowledged; 0 when that cannot
-	// be told. It may cost a system call.
+	// Unacked is the number of bytes that c's socket has taken from us and its peer has not acknowledged; 0 when that
+	// cannot be told. It may cost a system call.
 	Unacked(c *Conn) int
 
-	// Shutdown releases everything: sockets still attached are closed without ceremony. No method may be called afterwards.
+	// Shutdown releases everything: sockets still attached are closed without ceremony. No method may be called
+	// afterwards.
 	Shutdown()
 }
 
@@ -160,7 +163,7 @@ type Kind uint8
 
 const (
 	EvNone      Kind = iota
-	EvAccept         // Res: the new socket, or a negative errno (-EMFILE: see Unlisten); Listener is set; there is no connection yet
+	EvAccept         // Res: the new socket, or a negative errno (-EMFILE: see Unlisten). No connection yet
 	EvConnected      // Res: 0 or a negative errno
 	EvRecv           // Res, and with Res > 0 Off and Buf
 	EvSent           // Res

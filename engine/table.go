@@ -67,7 +67,8 @@ func NewTable(n int) (*Table, error) {
 		return nil, fmt.Errorf("connection table of %d slots: must be between 1 and %d", n, 1<<24)
 	}
 	size := n * int(unsafe.Sizeof(Conn{}))
-	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	const lazily = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
+	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, lazily)
 	if err != nil {
 		return nil, fmt.Errorf("map connection table of %d slots: %w", n, err)
 	}

@@ -1,7 +1,8 @@
 // Package plan is where the two planes meet: the compiled configuration as the data plane reads it.
 //
-// A Snapshot is immutable from the moment it is published: the control plane builds it, publishes it by one atomic store,
-// and every shard reads it without a lock. Nothing in it refers to a file, a name to be resolved or a connection.
+// A Snapshot is immutable from the moment it is published: the control plane builds it, publishes it by one atomic
+// store, and every shard reads it without a lock. Nothing in it refers to a file, a name to be resolved or a
+// connection.
 //
 // It may import routing and the standard library only, and is imported by both planes.
 package plan
@@ -82,7 +83,7 @@ type Limits struct {
 	UpstreamPool     int   // idle connections kept per endpoint, over all shards
 	UpstreamConns    int   // connections per endpoint, over all shards; 0: no limit
 	RequestsPerConn  int   // requests on one client connection; 0: no limit
-	BodyRateBytes    int   // least bytes per second of a body in either direction, averaged over BodyRateWindow; 0: none
+	BodyRateBytes    int   // least bytes per second of a body, either way, over BodyRateWindow; 0: none
 	BuffersPerShard  int64 // bytes of buffer memory a shard may use
 }
 

@@ -148,7 +148,8 @@ func (w *Worker) roomMade() {
 	}
 }
 
-// Drain stops accepting and ends what is idle; finished is called on the shard's thread when the last connection is gone.
+// Drain stops accepting and ends what is idle; finished is called on the shard's thread when the last connection is
+// gone.
 func (w *Worker) Drain(finished func()) {
 	w.draining, w.finished = true, finished
 	w.pauseAccept(pauseDrain)

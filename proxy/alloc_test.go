@@ -40,11 +40,12 @@ func fixedUpstream(t testing.TB, end, answer []byte) string {
 func TestNoAllocationPerRequest(t *testing.T) {
 	body := strings.Repeat("b", 50_000)
 	cases := []struct{ name, request, end, answer string }{
-		{"get", "GET /some/path?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n", "\r\n\r\n",
+		{"get", "GET /p?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n", "\r\n\r\n",
 			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello"},
 		{"bodies", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + body, body,
 			"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + body},
-		{"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "0\r\n\r\n",
+		{"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+			"0\r\n\r\n",
 			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
 	}
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
@@ -139,8 +140,9 @@ func TestIdleConnections(t *testing.T) {
 // The sum of what a slot takes is the price of an idle connection.
 func TestSlotSize(t *testing.T) {
 	const limit = 256
-	if n := unsafe.Sizeof(engine.Conn{}) + unsafe.Sizeof(link{}); n > limit {
-		t.Errorf("a slot has %d bytes, more than %d", n, limit)
+	conn, half := unsafe.Sizeof(engine.Conn{}), unsafe.Sizeof(link{})
+	if conn+half > limit {
+		t.Errorf("a slot has %d bytes, more than %d", conn+half, limit)
 	}
-	t.Logf("engine.Conn %d, link %d, exchange %d bytes", unsafe.Sizeof(engine.Conn{}), unsafe.Sizeof(link{}), unsafe.Sizeof(exchange{}))
+	t.Logf("engine.Conn %d, link %d, exchange %d bytes", conn, half, unsafe.Sizeof(exchange{}))
 }

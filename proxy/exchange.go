@@ -56,7 +56,8 @@ func (f *flow) follow(b []byte) (int, h1.Code) {
 	return n, h1.OK
 }
 
-// held is a message head in the buffer in which it was received, or gathered when it came in pieces. It holds one reference.
+// held is a message head in the buffer in which it was received, or gathered when it came in pieces. It holds one
+// reference.
 type held struct {
 	span mem.Span
 	buf  mem.Buf

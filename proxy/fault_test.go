@@ -51,7 +51,9 @@ func readRequest(br *bufio.Reader) (*http.Request, error) {
 	return r, err
 }
 
-const okResponse = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+const ok200 = "HTTP/1.1 200 OK\r\n"
+
+const okResponse = ok200 + "Content-Length: 2\r\n\r\nok"
 
 // What an upstream may do wrong, and what the client and the metrics must see then.
 func TestUpstreamFaults(t *testing.T) {
@@ -65,16 +67,20 @@ func TestUpstreamFaults(t *testing.T) {
 		{"garbage", "garbage\r\n\r\n", false, 502, metrics.BadResponseHead},
 		{"closes at once", "", false, 502, metrics.UpstreamHead},
 		{"resets at once", "", true, 502, metrics.UpstreamHead},
-		{"half a head", "HTTP/1.1 200 OK\r\nContent-Le", false, 502, metrics.UpstreamHead},
-		{"length and chunked", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok", false, 502, metrics.BadResponseHead},
-		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", false, 502, metrics.BadResponseHead},
+		{"half a head", ok200 + "Content-Le", false, 502, metrics.UpstreamHead},
+		{"length and chunked", ok200 + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok", false,
+			502, metrics.BadResponseHead},
+		{"two lengths", ok200 + "Content-Length: 2\r\nContent-Length: 3\r\n\r\nok", false,
+			502, metrics.BadResponseHead},
 		{"bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", false, 502, metrics.BadResponseHead},
-		{"unasked upgrade", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", false, 502, metrics.BadResponseHead},
-		{"head too large", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", false, 502, metrics.LimitResponseHead},
-		{"short body", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", false, 0, metrics.UpstreamBody},
-		{"reset in body", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok", true, 0, metrics.UpstreamBody},
-		{"bad chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokXX", false, 0, metrics.BadResponseBody},
-		{"cut chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", false, 0, metrics.UpstreamBody},
+		{"unasked upgrade", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", false,
+			502, metrics.BadResponseHead},
+		{"head too large", ok200 + "X: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", false,
+			502, metrics.LimitResponseHead},
+		{"short body", ok200 + "Content-Length: 10\r\n\r\nok", false, 0, metrics.UpstreamBody},
+		{"reset in body", ok200 + "Content-Length: 10\r\n\r\nok", true, 0, metrics.UpstreamBody},
+		{"bad chunk", ok200 + "Transfer-Encoding: chunked\r\n\r\n2\r\nokXX", false, 0, metrics.BadResponseBody},
+		{"cut chunks", ok200 + "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", false, 0, metrics.UpstreamBody},
 	}
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
 		for _, tc := range cases {
@@ -176,7 +182,9 @@ func TestUpstreamDownAndUp(t *testing.T) {
 		if err != nil {
 			t.Skip("the port was taken meanwhile")
 		}
-		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })}
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "ok")
+		})}
 		go srv.Serve(ln)
 		defer srv.Close()
 		if s := get(); s != 200 {
@@ -194,7 +202,7 @@ func TestTimeouts(t *testing.T) {
 				return
 			}
 			if req.URL.Path == "/stall" {
-				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+				io.WriteString(c, ok200+"Content-Length: 10\r\n\r\nhalf")
 			}
 			io.Copy(io.Discard, br)
 		})
@@ -218,7 +226,8 @@ func TestTimeouts(t *testing.T) {
 		expect("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 504 ", metrics.TimeoutResponseHead)
 		expect("GET /stall HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 ", metrics.TimeoutResponseBody)
 		r.setTimeout(func(tm *timeouts) { tm.FirstByte = time.Minute })
-		expect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nslow", "HTTP/1.1 408 ", metrics.TimeoutRequestBody)
+		expect("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nslow", "HTTP/1.1 408 ",
+			metrics.TimeoutRequestBody)
 	})
 }
 

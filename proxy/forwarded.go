@@ -48,7 +48,8 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 	return b
 }
 
-// appendHost writes the Host field that HTTP/1.1 demands for a request of HTTP/1.0 without one: the service's first address.
+// appendHost writes the Host field that HTTP/1.1 demands for a request of HTTP/1.0 without one: the service's first
+// address.
 func appendHost(b []byte, svc *plan.Service) []byte {
 	b = append(b, "Host: "...)
 	if ep := &svc.Endpoints[0]; ep.Unix == "" {
@@ -89,7 +90,9 @@ func (s *forwardingSeen) note(f *h1.Field, i int, trusted bool, fw *plan.Forward
 	}
 }
 
-func (w *Worker) appendXForwarded(b []byte, l *link, x *exchange, snap *plan.Snapshot, head []byte, seen *forwardingSeen) []byte {
+func (w *Worker) appendXForwarded(
+	b []byte, l *link, x *exchange, snap *plan.Snapshot, head []byte, seen *forwardingSeen,
+) []byte {
 	b = append(b, "X-Forwarded-For: "...)
 	if seen.xff {
 		b = appendList(b, x, head, h1.FieldXForwardedFor, true)
@@ -202,8 +205,8 @@ func (g *idSource) uint64() uint64 {
 	return r
 }
 
-// next writes a new id in hexadecimal. Eight digits are made at a time: the nibbles of a word are spread to bytes, and those
-// above nine get the distance from ':' to 'a' added.
+// next writes a new id in hexadecimal. Eight digits are made at a time: the nibbles of a word are spread to bytes, and
+// those above nine get the distance from ':' to 'a' added.
 func (g *idSource) next(to *[requestIDLen]byte) {
 	for i := 0; i < requestIDLen; i += 16 {
 		v := g.uint64()

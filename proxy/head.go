@@ -77,8 +77,8 @@ func (w *Worker) move(h *held, to mem.Buf) {
 	*h = held{mem.Span{Off: at.Off, Len: h.span.Len}, to}
 }
 
-// splitHead cuts h behind its first n bytes; what follows, the beginning of a body or of another message, goes back to the
-// front of the input.
+// splitHead cuts h behind its first n bytes; what follows, the beginning of a body or of another message, goes back to
+// the front of the input.
 func (w *Worker) splitHead(h *held, in *queue, n int) bool {
 	rest := mem.Span{Off: h.span.Off + uint32(n), Len: h.span.Len - uint32(n)}
 	h.span.Len = uint32(n)

@@ -9,8 +9,8 @@ import (
 // addressCounts counts connections per client address over all shards, without a lock: a fixed table of words, each
 // holding 48 bits of an address's hash and a count of 16 bits. It is touched when a connection begins and ends.
 //
-// It errs to the client's side: an address for which its bucket has no room is not counted, nor is one seen for the first
-// time by two shards at the same moment counted together.
+// It errs to the client's side: an address for which its bucket has no room is not counted, nor is one seen for the
+// first time by two shards at the same moment counted together.
 type addressCounts struct {
 	words [addressWords]atomic.Uint64
 }
@@ -23,8 +23,8 @@ const (
 	addressFactor = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads consecutive values
 )
 
-// tagged hashes an address to its bucket's first word and the tag that its word carries. An IPv6 address stands for its /64, which is
-// what one subscriber is given.
+// tagged hashes an address to its bucket's first word and the tag that its word carries. An IPv6 address stands for its
+// /64, which is what one subscriber is given.
 func tagged(addr [16]byte, is6 bool) (bucket uint64, tag uint64) {
 	hi, lo := binary.BigEndian.Uint64(addr[:8]), binary.BigEndian.Uint64(addr[8:])
 	if is6 {

@@ -24,7 +24,7 @@ const (
 	stateIdle       state = iota // client: between requests, nothing received yet
 	stateHead                    // client: part of a request head has come
 	stateBusy                    // both: an exchange is running on it
-	stateLinger                  // client: the last response is out, input is read and thrown away until the client closes
+	stateLinger                  // client: the last response is out, input is thrown away until the client closes
 	stateConnecting              // upstream: not connected yet
 	statePooled                  // upstream: waiting for the next exchange
 	stateClosing                 // both: Close was called, EvClosed is to come
@@ -45,8 +45,8 @@ const (
 	flagSending                        // both: a send was started and its EvSent has not been handled yet
 )
 
-// link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same slot.
-// Free of pointers. An idle connection is a link and holds no buffer.
+// link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same
+// slot. Free of pointers. An idle connection is a link and holds no buffer.
 type link struct {
 	kind  kind
 	state state

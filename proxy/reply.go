@@ -9,8 +9,8 @@ import (
 	"github.com/uringproxy/uringproxy/proxy/h1"
 )
 
-// refuse ends x with a response of our own. The client's connection is kept when the request is complete and was understood.
-// When the upstream's response has begun, the client can only be told by a reset.
+// refuse ends x with a response of our own. The client's connection is kept when the request is complete and was
+// understood. When the upstream's response has begun, the client can only be told by a reset.
 func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 	if x.has(exAnswered) {
 		w.abort(x, why)
@@ -100,7 +100,8 @@ func (w *Worker) writeReply(x *exchange, room mem.Span, status int) mem.Span {
 	return mem.Span{Off: room.Off, Len: uint32(len(b))}
 }
 
-// wantsJSON reports whether the client asked for JSON: its Accept names it. Only a head that was read completely is asked.
+// wantsJSON reports whether the client asked for JSON: its Accept names it. Only a head that was read completely is
+// asked.
 func wantsJSON(x *exchange, head []byte) bool {
 	if x.head.buf == noBuf || x.req.Len != len(head) {
 		return false

@@ -170,7 +170,8 @@ func (w *Worker) enqueueHead(x *exchange, add []byte) bool {
 	return true
 }
 
-// responseBody moves what has come of the body to the client's queue. It reports false when the exchange has failed with that.
+// responseBody moves what has come of the body to the client's queue. It reports false when the exchange has failed
+// with that.
 func (w *Worker) responseBody(u *link, x *exchange) bool {
 	to := &w.links[x.client-1].out
 	for !u.in.empty() && !x.down.done {
@@ -232,8 +233,8 @@ func (w *Worker) enchunk(u *link, x *exchange, to *queue) bool {
 	return w.pushFrame(x, to, span.Len) && w.push(to, span, buf)
 }
 
-// pushFrame queues the framing between two chunks: the end of the one before and the header of the next, of size bytes; 0
-// ends the body.
+// pushFrame queues the framing between two chunks: the end of the one before and the header of the next, of size bytes;
+// 0 ends the body.
 func (w *Worker) pushFrame(x *exchange, to *queue, size uint32) bool {
 	const frameBytes = 16
 	data := w.mem.Data(x.frames)

@@ -78,7 +78,8 @@ func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.S
 		},
 		Timeouts: plan.Timeouts{
 			Header: 10 * time.Second, Idle: time.Minute, Connect: 5 * time.Second, FirstByte: time.Minute,
-			UpstreamIdle: time.Minute, ResponseIdle: time.Minute, BodyRateWindow: 30 * time.Second, Linger: 2 * time.Second,
+			UpstreamIdle: time.Minute, ResponseIdle: time.Minute, BodyRateWindow: 30 * time.Second,
+			Linger: 2 * time.Second,
 		},
 		Forward: plan.Forward{XForwarded: true, RequestID: true, Via: true},
 	}
@@ -87,7 +88,8 @@ func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.S
 // start runs a shard whose configuration edit may change before it is published.
 func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig)) *rig {
 	t.Helper()
-	r := &rig{t: t, metrics: metrics.NewSet(1), memory: mem.Sizes{Small: 2048, Bulk: 64, Head: 32, BulkBytes: 128 << 10}}
+	r := &rig{t: t, metrics: metrics.NewSet(1)}
+	r.memory = mem.Sizes{Small: 2048, Bulk: 64, Head: 32, BulkBytes: 128 << 10}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +114,9 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 		t.Fatal(err)
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
-		w, err := New(s, Config{Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2, 3, 4}})
+		w, err := New(s, Config{
+			Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
+		})
 		r.w = w
 		return w, err
 	})

@@ -102,8 +102,8 @@ func refusalReason(code h1.Code) metrics.Reason {
 	return metrics.BadRequestHead
 }
 
-// requestBody moves what has come of the request's body towards the upstream. It reports false when the request has failed
-// with that.
+// requestBody moves what has come of the request's body towards the upstream. It reports false when the request has
+// failed with that.
 func (w *Worker) requestBody(l *link, x *exchange) bool {
 	to := &x.pending
 	if x.upstream != 0 {
@@ -139,7 +139,8 @@ func (w *Worker) brokenBody(x *exchange, status int, why metrics.Reason) {
 	w.refuse(x, status, why)
 }
 
-// clientEnded handles the end of a client's stream: errno 0 for an orderly one, which may be only half of the connection.
+// clientEnded handles the end of a client's stream: errno 0 for an orderly one, which may be only half of the
+// connection.
 func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 	l.set(flagEOF)
 	switch l.state {

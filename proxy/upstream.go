@@ -16,8 +16,8 @@ type endpoint struct {
 	last   uint32
 }
 
-// adoptEndpoints prepares for the endpoints of a new snapshot. Pools of those that stay are not touched; of those that go,
-// idle connections are closed, and busy ones when they are done.
+// adoptEndpoints prepares for the endpoints of a new snapshot. Pools of those that stay are not touched; of those that
+// go, idle connections are closed, and busy ones when they are done.
 func (w *Worker) adoptEndpoints(snap *plan.Snapshot) {
 	for i := range w.endpoints {
 		w.endpoints[i].live = false
@@ -80,8 +80,8 @@ func (w *Worker) endpointOf(x *exchange) (*endpoint, uint32) {
 	return &w.endpoints[id], id
 }
 
-// assign gives x a connection to its endpoint: a pooled one unless it must be fresh, else a new one, else a place in the
-// line of those who wait for one.
+// assign gives x a connection to its endpoint: a pooled one unless it must be fresh, else a new one, else a place in
+// the line of those who wait for one.
 func (w *Worker) assign(x *exchange, fresh bool) {
 	e, id := w.endpointOf(x)
 	if !fresh && e.pooled.first != 0 {
@@ -195,8 +195,8 @@ func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 	w.refuse(x, status, why)
 }
 
-// upstreamFailed handles the loss of a connection before the response's head was complete. A pooled connection that was closed
-// just as we took it says nothing about the request, which is sent once more on a fresh one if that is safe.
+// upstreamFailed handles the loss of a connection before the response's head was complete. A pooled connection that was
+// closed just as we took it says nothing about the request, which is sent once more on a fresh one if that is safe.
 func (w *Worker) upstreamFailed(x *exchange, status int, why metrics.Reason) {
 	stale := x.has(exReused) && x.firstByte == 0 && x.has(exReplayable) && !x.has(exRetried)
 	if !stale || why == metrics.TimeoutResponseHead {
@@ -234,7 +234,8 @@ func (w *Worker) upstreamEnded(l *link, c *engine.Conn, errno int32) {
 	}
 }
 
-// release returns a connection whose response has been received completely: to the next who waits, to the pool, or it is closed.
+// release returns a connection whose response has been received completely: to the next who waits, to the pool, or it
+// is closed.
 func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	e := &w.endpoints[l.id]
 	snap := w.sh.Snapshot()

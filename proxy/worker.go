@@ -1,7 +1,8 @@
 // Package proxy is what a shard runs: the state machines that join a client's connection to an upstream's.
 //
-// The files stand in the order of a request's life: accept, session (the client's side), head, request, forwarded, upstream,
-// relay, response, reply, finish; link and exchange hold the state, timers says what happens when nothing does.
+// The files stand in the order of a request's life: accept, session (the client's side), head, request, forwarded,
+// upstream, relay, response, reply, finish; link and exchange hold the state, timers says what happens when nothing
+// does.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -217,8 +218,8 @@ func (w *Worker) wantsMore(l *link) bool {
 	return !x.down.done && w.links[x.client-1].out.bytes < window
 }
 
-// recvMode picks the buffer for the next piece of a body: a large one where the last receive was full or much is known to
-// come, and only while those are not about to run out for everyone else.
+// recvMode picks the buffer for the next piece of a body: a large one where the last receive was full or much is known
+// to come, and only while those are not about to run out for everyone else.
 func (w *Worker) recvMode(l *link) engine.RecvMode {
 	x := w.exs.At(l.ex)
 	f := &x.down
@@ -280,7 +281,9 @@ func (w *Worker) unstarve(l *link, c *engine.Conn) {
 // Adopt prepares for the snapshot that has become current.
 func (w *Worker) Adopt(old *plan.Snapshot) {
 	snap := w.sh.Snapshot()
-	w.limits = h1.Limits{LineBytes: snap.Limits.LineBytes, HeaderBytes: snap.Limits.HeaderBytes, Fields: snap.Limits.HeaderCount}
+	w.limits = h1.Limits{
+		LineBytes: snap.Limits.LineBytes, HeaderBytes: snap.Limits.HeaderBytes, Fields: snap.Limits.HeaderCount,
+	}
 	w.adoptEndpoints(snap)
 }
 

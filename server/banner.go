@@ -23,9 +23,9 @@ func (s *Server) banner() {
 	for i := range s.snap.Listeners {
 		fmt.Fprintf(w, "  %-10s %s\n", s.snap.Listeners[i].Name, url(&s.snap.Listeners[i]))
 	}
-	fmt.Fprintf(w, "  %-10s %s %s, %d %s: %s\n", "engine", s.choice.Engine, s.choice.Tier, len(s.shards), plural(len(s.shards), "shard"), s.choice.Why)
-	fmt.Fprintf(w, "  %-10s %s (%d %s, %d %s)\n\n", "config", s.snap.Source, len(s.snap.Routes), plural(len(s.snap.Routes), "route"),
-		len(s.snap.Services), plural(len(s.snap.Services), "service"))
+	fmt.Fprintf(w, "  %-10s %s, %s: %s\n", "engine", s.choice.Engine, count(len(s.shards), "shard"), s.choice.Why)
+	fmt.Fprintf(w, "  %-10s %s (%s, %s)\n\n", "config", s.snap.Source,
+		count(len(s.snap.Routes), "route"), count(len(s.snap.Services), "service"))
 	if s.opts.ConfigPath == "" {
 		s.hints(w, url(&s.snap.Listeners[0]))
 	}
@@ -50,11 +50,11 @@ Ctrl-C ends it.
 `, base)
 }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
+func count(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
 	}
-	return noun + "s"
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // url is what to type to reach l from this machine.

@@ -14,8 +14,8 @@ import (
 	"github.com/uringproxy/uringproxy/plan"
 )
 
-// sockets are the listening sockets: fds[shard][listener]. Each shard has its own of every TCP listener (SO_REUSEPORT), so that
-// the kernel spreads the connections; a unix socket is one, shared by all.
+// sockets are the listening sockets: fds[shard][listener]. Each shard has its own of every TCP listener (SO_REUSEPORT),
+// so that the kernel spreads the connections; a unix socket is one, shared by all.
 type sockets struct {
 	fds   [][]int
 	paths []string // of unix sockets, to be removed at the end

@@ -63,7 +63,8 @@ func (s *Server) reopenLog() {
 	s.log.Info("access log reopened")
 }
 
-// drain stops accepting, lets running requests finish until the deadline, and ends the shards. A second signal ends at once.
+// drain stops accepting, lets running requests finish until the deadline, and ends the shards. A second signal ends at
+// once.
 func (s *Server) drain(why string, sig signals) error {
 	limit := time.Duration(s.drainLimit.Load())
 	s.log.Info("draining", "reason", why, "deadline", limit)

@@ -55,7 +55,8 @@ type Server struct {
 	drainLimit atomic.Int64 // nanoseconds; a reload may change it
 }
 
-// Run serves until a signal or the context ends it. It returns nil after a drain, config.Faults for a faulty configuration.
+// Run serves until a signal or the context ends it. It returns nil after a drain, config.Faults for a faulty
+// configuration.
 func Run(ctx context.Context, opts Options) error {
 	var level slog.LevelVar
 	s := &Server{
@@ -90,7 +91,8 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 	}
 	s.drainLimit.Store(int64(s.snap.Timeouts.Drain))
 	s.override()
-	if s.choice, err = probe.Choose(probe.Want{Engine: s.cfg.Engine.Backend, Tier: s.cfg.Engine.Tier, Shards: s.shardCount()}); err != nil {
+	want := probe.Want{Engine: s.cfg.Engine.Backend, Tier: s.cfg.Engine.Tier, Shards: s.shardCount()}
+	if s.choice, err = probe.Choose(want); err != nil {
 		return err
 	}
 	runtime.GOMAXPROCS(s.shardCount() + 2) // a shard waits in a system call without giving its P away; see RATIONALE.md
@@ -136,7 +138,7 @@ func startDemo() (func(), error) {
 	}
 	_, stop, err := demo.Start(addrs...)
 	if err != nil {
-		return nil, fmt.Errorf("start the demo upstreams: %w; free the port, or run your own configuration with --config FILE", err)
+		return nil, fmt.Errorf("start the demo upstreams: %w; free the port, or run with --config FILE", err)
 	}
 	return stop, nil
 }
@@ -155,7 +157,9 @@ func (s *Server) openAccessLog() error {
 	if s.rings, err = accesslog.NewRings(s.shardCount(), ringBytes, format); err != nil {
 		return err
 	}
-	s.sink, err = sink.Open(s.rings, sink.Options{Path: al.Path, Stdout: s.opts.Stdout, Stderr: s.opts.Stderr, Log: s.log})
+	s.sink, err = sink.Open(s.rings, sink.Options{
+		Path: al.Path, Stdout: s.opts.Stdout, Stderr: s.opts.Stderr, Log: s.log,
+	})
 	return err
 }
 
@@ -181,7 +185,8 @@ func (s *Server) stop() {
 		s.sockets.close()
 	}
 	if s.metrics != nil {
-		s.log.Info("stopped", "after", time.Since(s.started).Round(time.Millisecond), "summary", s.metrics.Snapshot().String(),
+		s.log.Info("stopped", "after", time.Since(s.started).Round(time.Millisecond),
+			"summary", s.metrics.Snapshot().String(),
 			s.held())
 		s.logEngine()
 	}
@@ -197,7 +202,8 @@ func (s *Server) logEngine() {
 		sum.Events += st.Events
 		sum.NoBufs += st.NoBufs
 	}
-	s.log.Info("engine", "turns", sum.Polls, "syscalls", sum.Syscalls, "events", sum.Events, "empty_buffer_classes", sum.NoBufs)
+	s.log.Info("engine", "turns", sum.Polls, "syscalls", sum.Syscalls, "events", sum.Events,
+		"empty_buffer_classes", sum.NoBufs)
 }
 
 // ErrForced is what Run returns when a second signal or the drain's deadline cut off running requests.

@@ -58,7 +58,8 @@ func (s *Server) startShard(id, cpu int, shared *proxy.Shared) (*running, error)
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	cfg := proxy.Config{
-		Shared: shared, Shards: s.shardCount(), Listeners: s.sockets.fds[id], Metrics: s.metrics.Shard(id), Seed: seed(),
+		Shared: shared, Shards: s.shardCount(), Listeners: s.sockets.fds[id],
+		Metrics: s.metrics.Shard(id), Seed: seed(),
 	}
 	if s.rings != nil {
 		cfg.Log = s.rings.Ring(id)
@@ -95,8 +96,8 @@ func (s *Server) backend() engine.Backend {
 	return epoll.New()
 }
 
-// slots is how many connections of both sides a shard has room for: as many as there can be descriptors, at most those that
-// the limits allow.
+// slots is how many connections of both sides a shard has room for: as many as there can be descriptors, at most those
+// that the limits allow.
 func (s *Server) slots() int {
 	const spare = 1024 // upstream connections that linger beside those in use
 	n := 2*s.snap.Limits.Connections + spare
@@ -106,8 +107,9 @@ func (s *Server) slots() int {
 	return min(n, 1<<24)
 }
 
-// divide splits a shard's buffer memory among the classes: most of it for heads and small bodies, which every connection
-// needs; a third for large bodies, which fall back to small buffers when it is spent; the rest for large heads.
+// divide splits a shard's buffer memory among the classes: most of it for heads and small bodies, which every
+// connection needs; a third for large bodies, which fall back to small buffers when it is spent; the rest for large
+// heads.
 func divide(bytes int64) mem.Sizes {
 	const bulkBytes = 128 << 10
 	small := bytes * 6 / 10 / (mem.Headroom + mem.SmallBytes)
@@ -149,7 +151,8 @@ func descriptors() int {
 	return int(min(lim.Cur, 1<<24))
 }
 
-// raiseDescriptors raises the soft limit of open files to the hard one, and says when that is less than the limits promise.
+// raiseDescriptors raises the soft limit of open files to the hard one, and says when that is less than the limits
+// promise.
 func (s *Server) raiseDescriptors() {
 	var lim unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err == nil && lim.Cur < lim.Max {
@@ -157,7 +160,8 @@ func (s *Server) raiseDescriptors() {
 		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim) // the warning below covers failure
 	}
 	if have, want := descriptors(), s.snap.Limits.Connections; have < want {
-		s.log.Warn("fewer file descriptors than limits.max_connections allows clients; further ones wait until others leave",
-			"descriptors", have, "max_connections", want, "advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
+		s.log.Warn("fewer file descriptors than limits.max_connections allows; further clients wait until others leave",
+			"descriptors", have, "max_connections", want,
+			"advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
 	}
 }

@@ -83,8 +83,8 @@ func New(cfg Config) (*Shard, error) {
 	}, nil
 }
 
-// Start locks a thread, opens the backend on it and runs the loop with the handler that attach returns; attach is called on
-// the shard's thread, when the backend is open. Start returns when the loop runs or could not be started.
+// Start locks a thread, opens the backend on it and runs the loop with the handler that attach returns; attach is
+// called on the shard's thread, when the backend is open. Start returns when the loop runs or could not be started.
 func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)) error {
 	s.published.Store(first)
 	ready := make(chan error, 1)
@@ -146,8 +146,8 @@ func (s *Shard) loop() error {
 }
 
 // yieldEvery is how often the loop passes through the Go scheduler. A goroutine that never does so for 10 ms looks to
-// the runtime's monitor like one that has to be preempted: it takes the shard's processor away whenever it finds the shard in
-// a system call, and looks again every 20 µs as long as it is successful. That cost 8 % of the CPU time of a
+// the runtime's monitor like one that has to be preempted: it takes the shard's processor away whenever it finds the
+// shard in a system call, and looks again every 20 µs as long as it is successful. That cost 8 % of the CPU time of a
 // loaded shard; a pass through the scheduler costs some 10 µs.
 const yieldEvery = int64(8 * time.Millisecond)
 
@@ -214,28 +214,3 @@ func (s *Shard) Pinned(pin uint32) *plan.Snapshot { return s.pins.entries[pin].s
 
 // Unpin lets it go.
 func (s *Shard) Unpin(pin uint32) { s.pins.unpin(pin) }
-
-// clock is read once a turn; everything in the turn happens at the same time.
-type clock struct {
-	start  time.Time
-	now    int64 // nanoseconds since start
-	offset int64 // wall clock minus now
-	synced int64 // when offset was last taken
-}
-
-func newClock() clock {
-	c := clock{start: time.Now().Add(-1)}
-	c.advance()
-	return c
-}
-
-// resync is how often the wall clock is compared, so that log times follow its adjustments.
-const resync = int64(time.Second)
-
-func (c *clock) advance() {
-	c.now = int64(time.Since(c.start))
-	if c.offset == 0 || c.now-c.synced > resync {
-		c.synced = c.now
-		c.offset = time.Now().UnixNano() - c.now
-	}
-}

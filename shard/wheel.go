@@ -130,8 +130,8 @@ func (w *Wheel) due(start, b uint32) int64 {
 	return (w.tick + 1 + int64((b-start)%wheelBuckets)) << tickShift
 }
 
-// Advance moves the wheel to now and calls expired for each slot whose deadline has passed. The slot's deadline is cleared
-// first; expired may set it anew.
+// Advance moves the wheel to now and calls expired for each slot whose deadline has passed. The slot's deadline is
+// cleared first; expired may set it anew.
 func (w *Wheel) Advance(now int64, expired func(slot uint32)) {
 	target := now >> tickShift
 	if w.linked == 0 {

@@ -108,7 +108,7 @@ func NewArena(s Sizes) (*Arena, error) {
 	if total <= 0 || total >= 1<<32 {
 		return nil, fmt.Errorf("buffer arena of %d bytes: must be between 1 byte and 4 GiB a shard", total)
 	}
-	m, err := unix.Mmap(-1, 0, int(total), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	m, err := reserve(int(total))
 	if err != nil {
 		return nil, fmt.Errorf("map buffer arena of %d bytes: %w", total, err)
 	}

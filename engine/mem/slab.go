@@ -23,12 +23,18 @@ type Slab[T any] struct {
 func NewSlab[T any](n int) (*Slab[T], error) {
 	var t T
 	size := (n + 1) * int(unsafe.Sizeof(t))
-	raw, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	raw, err := reserve(size)
 	if err != nil {
 		return nil, fmt.Errorf("map slab of %d bytes: %w", size, err)
 	}
 	items := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(raw))), n+1)
 	return &Slab[T]{items: items, high: 1, raw: raw}, nil
+}
+
+// reserve maps address space that costs memory only where it is touched.
+func reserve(size int) ([]byte, error) {
+	const lazily = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
+	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, lazily)
 }
 
 // Close unmaps the slab.
