@@ -1,6 +1,10 @@
 package uring
 
-// The kernel's io_uring interface, as far as it is used here: include/uapi/linux/io_uring.h.
+import "unsafe"
+
+// The kernel's io_uring interface, as far as it is used here: include/uapi/linux/io_uring.h. The structures
+// that hold addresses are those of a 64-bit kernel, which is checked when compiling.
+const _ = uint(unsafe.Sizeof(uintptr(0)) - 8)
 
 // Operations (enum io_uring_op).
 const (
@@ -62,8 +66,7 @@ const (
 const (
 	sqeBufferSelect = 1 << 5 // sqe.flags
 
-	recvsendPollFirst = 1 << 0 // sqe.ioprio of receives and sends
-	recvMultishot     = 1 << 1
+	recvMultishot = 1 << 1 // sqe.ioprio of opRecv
 
 	pollAddMulti = 1 << 0 // sqe.len of opPollAdd
 
@@ -137,7 +140,8 @@ type getEventsArg struct {
 // timespec is struct __kernel_timespec.
 type timespec struct{ sec, nsec int64 }
 
-// bufEntry is struct io_uring_buf. In the first entry of a ring tail is the ring's tail, elsewhere it is reserved.
+// bufEntry is struct io_uring_buf. In the first entry of a ring tail is the ring's tail, elsewhere it is
+// reserved.
 type bufEntry struct {
 	addr uint64
 	len  uint32

@@ -42,7 +42,6 @@ func TestConstants(t *testing.T) {
 		{"REGISTER_PBUF_RING", registerPbufRing, uint64(giouring.RegisterPbufRing)},
 		{"UNREGISTER_PBUF_RING", unregisterPbufRing, uint64(giouring.UnregisterPbufRing)},
 		{"IOSQE_BUFFER_SELECT", sqeBufferSelect, uint64(giouring.SqeBufferSelect)},
-		{"RECVSEND_POLL_FIRST", recvsendPollFirst, uint64(giouring.RecvsendPollFirst)},
 		{"RECV_MULTISHOT", recvMultishot, uint64(giouring.RecvMultishot)},
 		{"POLL_ADD_MULTI", pollAddMulti, uint64(giouring.PollAddMulti)},
 		{"ASYNC_CANCEL_ALL", cancelAll, uint64(giouring.AsyncCancelAll)},
@@ -65,8 +64,9 @@ func TestLayouts(t *testing.T) {
 		fields       [][2]string // ours, theirs
 	}{
 		{sqe{}, giouring.SubmissionQueueEntry{}, [][2]string{
-			{"opcode", "OpCode"}, {"flags", "Flags"}, {"ioprio", "IoPrio"}, {"fd", "Fd"}, {"off", "Off"}, {"addr", "Addr"},
-			{"len", "Len"}, {"opFlags", "OpcodeFlags"}, {"userData", "UserData"}, {"bufGroup", "BufIG"},
+			{"opcode", "OpCode"}, {"flags", "Flags"}, {"ioprio", "IoPrio"}, {"fd", "Fd"}, {"off", "Off"},
+			{"addr", "Addr"}, {"len", "Len"}, {"opFlags", "OpcodeFlags"}, {"userData", "UserData"},
+			{"bufGroup", "BufIG"},
 			{"personality", "Personality"}, {"fileIndex", "SpliceFdIn"}, {"addr3", "Addr3"}, {"pad", "_pad2"}}},
 		{cqe{}, giouring.CompletionQueueEvent{}, [][2]string{
 			{"userData", "UserData"}, {"res", "Res"}, {"flags", "Flags"}}},
@@ -81,7 +81,8 @@ func TestLayouts(t *testing.T) {
 		{bufEntry{}, giouring.BufAndRing{}, [][2]string{
 			{"addr", "Addr"}, {"len", "Len"}, {"bid", "Bid"}, {"tail", "Tail"}}},
 		{bufReg{}, giouring.BufReg{}, [][2]string{
-			{"ringAddr", "RingAddr"}, {"ringEntries", "RingEntries"}, {"bgid", "Bgid"}, {"flags", "Pad"}, {"resv", "Resv"}}},
+			{"ringAddr", "RingAddr"}, {"ringEntries", "RingEntries"}, {"bgid", "Bgid"}, {"flags", "Pad"},
+			{"resv", "Resv"}}},
 		{rsrcUpdate{}, giouring.RsrcUpdate{}, [][2]string{
 			{"offset", "Offset"}, {"resv", "Resv"}, {"data", "Data"}}},
 		{probeOp{}, giouring.ProbeOp{}, [][2]string{

@@ -17,8 +17,8 @@ const (
 	wakeTag         = -1 // in place of a listener's number
 )
 
-// acceptor is the shard's epoll set: its listening sockets, and the descriptor that wakes the shard. The
-// ring waits on it: in tier T3 by EPOLL_WAIT, whose completion has the ready sockets in events already; below by a
+// acceptor is the shard's epoll set: its listening sockets, and the descriptor that wakes the shard. The ring
+// waits on it: in tier T3 by EPOLL_WAIT, whose completion has the ready sockets in events already; below by a
 // poll that stays armed, after which they are asked for.
 type acceptor struct {
 	epfd      int
@@ -123,16 +123,23 @@ func (b *Backend) armEpoll() {
 	}
 }
 
-// completed takes note of a completion of the wait on the epoll set.
-func (a *acceptor) completed(e *cqe) {
+// epollReady takes note of a completion of the wait on the epoll set. What is ready is accepted at the end of
+// the turn.
+func (b *Backend) epollReady(e *cqe) {
+	a := &b.accept
 	a.armed = e.flags&cqeMore != 0
 	a.dirty = true
 	if a.direct {
 		a.got = max(int(e.res), 0)
 	}
+	switch errno := unix.Errno(-min(e.res, 0)); errno {
+	case 0, unix.EAGAIN, unix.EINTR, unix.ECANCELED:
+	default:
+		b.ring.err = fmt.Errorf("wait for listening sockets: %w", errno)
+	}
 }
 
-// acceptReady accepts from the listening sockets that are ready. The set remains dirty while there may be more
+// acceptReady accepts from the listening sockets that are ready, and waits for the set again. The set remains dirty while there may be more
 // to accept than was taken now, unless the next EPOLL_WAIT will tell of it.
 func (b *Backend) acceptReady(out []engine.Event, n int) int {
 	a := &b.accept
@@ -154,10 +161,14 @@ func (b *Backend) acceptReady(out []engine.Event, n int) int {
 		}
 	}
 	a.got = 0
+	if !a.armed {
+		b.armEpoll()
+	}
 	return n
 }
 
-// acceptFrom accepts from listener l until its queue is empty, which drained tells, a turn's share is taken or out is full.
+// acceptFrom accepts from listener l until its queue is empty, a turn's share is taken or out is full. It
+// reports whether the queue is empty.
 func (b *Backend) acceptFrom(l uint16, out []engine.Event, n int) (int, bool) {
 	a := &b.accept
 	for range acceptsPerTurn {

@@ -1,13 +1,15 @@
 // Package uring is the io_uring backend: engine.Backend on a ring of the kernel's completions.
 //
-// It owns the ring, the buffer rings, an epoll set with the listening sockets and the wake-up descriptor, and the
-// sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits everything that was asked for,
-// runs what the kernel has finished and waits. The epoll set is waited on through the ring, so there is one wait.
+// It owns the ring, the buffer rings, an epoll set with the listening sockets and the wake-up descriptor, and
+// the sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits everything that was
+// asked for, runs what the kernel has finished and waits. The epoll set is waited on through the ring, so
+// there is one wait.
 //
-// Invariants: every address that the kernel is given lies in mapped memory, never in the Go heap or on a stack; user
-// data is an engine.Token, never a pointer; a slot's Ops counts the operations from their request to their last
-// completion, and only at zero is the descriptor closed and the slot given back; no operation is used that the kernel runs on
-// a worker thread (SPLICE, SHUTDOWN, regular files): shutdown(2) and close(2) are called directly.
+// Invariants: every address that the kernel is given lies in mapped memory, never in the Go heap or on a
+// stack; user data is an engine.Token, never a pointer; a slot's Ops counts the operations from their request
+// to their last completion, and only at zero is the descriptor closed and the slot given back; no operation
+// is used that the kernel runs on a worker thread (SPLICE, SHUTDOWN, regular files): shutdown(2) and close(2)
+// are called directly.
 //
 // It imports engine, engine/mem and golang.org/x/sys/unix. It is imported by server and engine/probe.
 package uring
@@ -17,7 +19,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -34,8 +35,8 @@ type Options struct {
 	Entries int
 	// CQFactor is how many times larger the completion queue is; 0 means 8.
 	CQFactor int
-	// PostedSmall and PostedBulk are how many buffers of each class the kernel holds for receives; 0 means 64 and 4.
-	// They grow by themselves when a burst needs more.
+	// PostedSmall and PostedBulk are how many buffers of each class the kernel holds for receives; 0 means 128
+	// and 4. They grow by themselves when a burst needs more.
 	PostedSmall, PostedBulk int
 	// MinWait lets Poll wait so long for more than one completion, to save turns under load at the price
 	// of latency. 0 is off, and so is every value in tier T1. The resolution is a microsecond.
@@ -74,9 +75,8 @@ type Backend struct {
 	tier     string
 	support  Support
 
-	accept   acceptor
-	wake     waker
-	stopping bool // in Shutdown: nothing is armed again
+	accept acceptor
+	wake   waker
 
 	stats    *engine.Stats
 	count    engine.Stats // what stats shows, of this thread alone
@@ -95,7 +95,7 @@ func New(opt Options) *Backend {
 		opt.CQFactor = 8
 	}
 	if opt.PostedSmall == 0 {
-		opt.PostedSmall = 64
+		opt.PostedSmall = 128
 	}
 	if opt.PostedBulk == 0 {
 		opt.PostedBulk = 4
@@ -208,48 +208,5 @@ func (b *Backend) publish(events int) {
 	}
 	if c.Stale != b.stats.Stale {
 		atomic.StoreUint64(&b.stats.Stale, c.Stale)
-	}
-}
-
-// cells are what an operation points to besides its data: they live from the request to the submission, when
-// the kernel copies them (FEAT_SUBMIT_STABLE). As no more operations wait than the submission queue has entries, that many
-// cells in a circle suffice.
-type cells struct {
-	base unsafe.Pointer
-	next uint32
-	mask uint32
-	data uint64 // address of the arena
-	mem  []byte
-}
-
-// cell is what a send of several spans needs, or a connect. It fills whole cache lines.
-type cell struct {
-	msg  msghdr
-	iov  [engine.SendSpansMax]iovec
-	addr [110]byte
-	_    [26]byte
-}
-
-func (c *cells) open(n uint32, a *mem.Arena) error {
-	m, err := unix.Mmap(-1, 0, int(n)*int(unsafe.Sizeof(cell{})), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return fmt.Errorf("map io_uring operands: %w", err)
-	}
-	*c = cells{base: unsafe.Pointer(unsafe.SliceData(m)), mask: n - 1, mem: m,
-		data: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a.All()))))}
-	return nil
-}
-
-func (c *cells) take() *cell {
-	i := c.next & c.mask
-	c.next++
-	return (*cell)(unsafe.Add(c.base, uintptr(i)*unsafe.Sizeof(cell{})))
-}
-
-func (c *cells) close() {
-	if c.mem != nil {
-		_ = unix.Munmap(c.mem)
-		c.mem = nil
 	}
 }

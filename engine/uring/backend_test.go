@@ -33,6 +33,48 @@ func TestRecvStream(t *testing.T) {
 	})
 }
 
+// TestEndBehindData has data and the end of a connection come together, so that one may hide the other.
+func TestEndBehindData(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) {
+		h := newHarness(t, Options{Tier: tier}, smallSizes, 8)
+		for _, reset := range []bool{false, true} {
+			for _, armed := range []bool{false, true} {
+				for _, p := range [][2]int{unixPair(t), tcpPair(t)} {
+					c := h.attach(p[1])
+					if armed {
+						h.b.Recv(c, engine.RecvStream)
+						h.poll(0)
+					}
+					write(t, p[0], "data")
+					if reset {
+						linger := unix.Linger{Onoff: 1}
+						_ = unix.SetsockoptLinger(p[0], unix.SOL_SOCKET, unix.SO_LINGER, &linger)
+					}
+					unix.Close(p[0])
+					if !armed {
+						h.b.Recv(c, engine.RecvStream)
+					}
+					var got string
+					for turns := 0; c.RecvArmed(); turns++ {
+						if turns == 60 {
+							t.Fatalf("reset %v, armed %v: the end does not come", reset, armed)
+						}
+						for _, ev := range h.poll(1e9) {
+							if ev.Res > 0 {
+								got += h.text(ev)
+							}
+						}
+					}
+					if got != "data" {
+						t.Errorf("reset %v, armed %v: got %q", reset, armed, got)
+					}
+					h.close(c, false)
+				}
+			}
+		}
+	})
+}
+
 func TestRecvCancel(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		h := newHarness(t, Options{Tier: tier}, smallSizes, 8)
@@ -93,6 +135,9 @@ func TestSendSpans(t *testing.T) {
 				t.Fatalf("peer read %q, want %q", got, want)
 			}
 		}
+		for h.b.Unacked(c) > 0 { // the peer has read it all, and its kernel acknowledges within milliseconds
+			h.poll(1e6)
+		}
 		h.b.CloseWrite(c)
 		if got := readAll(t, p[0]); got != "" {
 			t.Fatalf("peer read %q after half-close", got)
@@ -147,7 +192,8 @@ func TestConnect(t *testing.T) {
 	})
 }
 
-// TestCloseWhileConnecting closes before the connect was submitted, and while it waits for an answer that cannot come.
+// TestCloseWhileConnecting closes before the connect was submitted, and while it waits for an answer that
+// cannot come.
 func TestCloseWhileConnecting(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		h := newHarness(t, Options{Tier: tier}, smallSizes, 256)
@@ -200,7 +246,8 @@ func TestAccept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			peers[netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(sa.(*unix.SockaddrInet4).Port))] = true
+			local := loopback(sa.(*unix.SockaddrInet4))
+			peers[local.AddrPort()] = true
 		}
 		for len(peers) > 0 {
 			n, err := h.b.Poll(1e9, h.out[:100])

@@ -35,7 +35,8 @@ func BenchmarkIdle(b *testing.B) {
 }
 
 func benchPingPong(b *testing.B, kind string, pairs, posted, idle int) {
-	h := newHarness(b, Options{PostedSmall: posted}, mem.Sizes{Small: 4096, Bulk: 8, Head: 1, BulkBytes: 65536}, 2*pairs+idle)
+	sizes := mem.Sizes{Small: 4096, Bulk: 8, Head: 1, BulkBytes: 65536}
+	h := newHarness(b, Options{PostedSmall: posted}, sizes, 2*pairs+idle)
 	for range idle / 2 {
 		for _, fd := range unixPair(b) {
 			h.b.Recv(h.attach(fd), engine.RecvStream)
@@ -85,7 +86,8 @@ func benchPingPong(b *testing.B, kind string, pairs, posted, idle int) {
 	report()
 }
 
-// measure starts the clock; the function that it returns stops it and reports what the shard's thread used for each iteration.
+// measure starts the clock; the function that it returns stops it and reports what the shard's thread used
+// for each iteration.
 func (h *harness) measure(b *testing.B) func() {
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -106,8 +108,8 @@ func threadTime(b *testing.B) int64 {
 	return t.Nano()
 }
 
-// BenchmarkRelay passes streams of bytes on, from one connection to another, each piece as it comes. One iteration
-// is one MiB.
+// BenchmarkRelay passes streams of bytes on, from one connection to another, each piece as it comes. One
+// iteration is one MiB.
 func BenchmarkRelay(b *testing.B) {
 	for _, streams := range []int{1, 8} {
 		for _, kib := range []int{64, 128, 256} {

@@ -18,13 +18,13 @@ const settleAfter = 1 << 14
 
 // bufRing is a ring of buffers that the kernel may receive into, one for a class of the arena.
 //
-// Only a few buffers are posted at a time: the kernel takes them in the order in which they were posted, so the fewer there are
-// the sooner the same ones come round, still in the cache. When a burst finds the ring empty though the arena is not, the
-// target grows; it shrinks again after a long quiet time.
+// Only a few buffers are posted at a time: the kernel takes them in the order in which they were posted, so
+// the fewer there are the sooner the same ones come round, still in the cache. When a burst finds the ring
+// empty though the arena is not, the target grows; it shrinks again after a long quiet time.
 //
-// The kernel's share in a posted buffer is one reference. In an ordinary ring it passes to the event that reports the data. In an
-// incremental ring the kernel fills a buffer piece by piece, each piece is an event with a reference of its own, and the last
-// piece takes over the kernel's.
+// The kernel's share in a posted buffer is one reference. In an ordinary ring it passes to the event that
+// reports the data. In an incremental ring the kernel fills a buffer piece by piece, each piece is an event
+// with a reference of its own, and the last piece takes over the kernel's.
 type bufRing struct {
 	arena   *mem.Arena
 	entries []bufEntry
@@ -115,7 +115,8 @@ func (b *bufRing) close(r *ring) {
 	b.mem, b.entries, b.posted = nil, nil, 0
 }
 
-// topUp posts buffers until the target is reached or the arena is spent; called once a turn, before entering the kernel.
+// topUp posts buffers until the target is reached or the arena is spent; called once a turn, before entering
+// the kernel.
 func (b *bufRing) topUp() {
 	if b.quiet++; b.quiet >= settleAfter {
 		b.quiet = 0
@@ -146,8 +147,9 @@ func (b *bufRing) post() {
 	entries[0].tail = b.tail // a plain store: the kernel reads it in our own system calls only
 }
 
-// consume accounts for a completion that carries buffer bid with n bytes of data. It returns the buffer with the reference
-// that the data holds, and where the data starts. done says that the kernel will put nothing more into it.
+// consume accounts for a completion that carries buffer bid with n bytes of data. It returns the buffer with
+// the reference that the data holds, and where the data starts. done says that the kernel will put nothing
+// more into it.
 func (b *bufRing) consume(bid uint32, n uint32, done bool) (mem.Buf, uint32) {
 	buf := mem.Make(b.class, bid)
 	if b.fill == nil {
@@ -167,14 +169,11 @@ func (b *bufRing) consume(bid uint32, n uint32, done bool) (mem.Buf, uint32) {
 	return buf, off
 }
 
-// replenish is asked when a receive found the ring empty. It reports whether a further attempt can succeed, and if so
-// posts more buffers from now on.
+// replenish is asked when a receive found the ring empty. It reports whether a further attempt may succeed: a
+// buffer can be posted, or was since. More are posted from now on.
 func (b *bufRing) replenish() bool {
 	free := b.arena.Free(b.class) > 0
-	if free && b.posted >= b.target/2 {
-		return true // the completions that emptied the ring are still to be read
-	}
-	if free {
+	if free && b.quiet > 0 { // once a turn, however many receives ask
 		b.target = min(b.target*2, b.most)
 		b.quiet = 0
 	}

@@ -9,9 +9,9 @@ import (
 
 // Close ends c: shut, join, release.
 //
-// Shut is shutdown(2), which ends receives and sends by itself and lets the peer see the end of stream. It is not used to
-// reset, as the peer is to see nothing before the reset; nor while connecting, as the kernel would connect anew. Both
-// cancel what is in flight instead.
+// Shut is shutdown(2), which ends receives and sends by itself and lets the peer see the end of stream. It is
+// not used to reset, as the peer is to see nothing before the reset; nor while connecting, as the kernel
+// would connect anew. Both cancel what is in flight instead.
 func (b *Backend) Close(c *engine.Conn, reset bool) {
 	if invariant.Enabled && c.State&engine.StateClosing != 0 {
 		invariant.Fail("slot %d closed twice", c.Slot)
@@ -59,8 +59,8 @@ func (b *Backend) releaseSocket(c *engine.Conn) {
 	c.FD = -1
 }
 
-// settle is called for each completion of a closing connection, after what it carried has been put away. It reports
-// whether the connection is now closed; ev then says so.
+// settle is called for each completion of a closing connection, after what it carried has been put away. It
+// reports whether the connection is now closed; ev then says so.
 func (b *Backend) settle(c *engine.Conn, ev *engine.Event) bool {
 	b.count.Stale++
 	if c.Ops > 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/uringproxy/uringproxy/engine/mem"
 )
 
-// TestBufferStorm lets many connections have data at once while few buffers are posted. The arena has enough for all, so that no
-// receive may end for want of a buffer.
+// TestBufferStorm lets many connections have data at once while few buffers are posted. The arena has enough
+// for all, so that no receive may end for want of a buffer.
 func TestBufferStorm(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		for _, mode := range []engine.RecvMode{engine.RecvStream, engine.RecvSmall, engine.RecvBulk} {
@@ -142,7 +142,8 @@ func TestIncrementalBuffers(t *testing.T) {
 		if tier == T1 {
 			t.Skip("incremental buffers begin with T2")
 		}
-		h := newHarness(t, Options{Tier: tier, PostedBulk: 2}, mem.Sizes{Small: 4, Bulk: 4, Head: 1, BulkBytes: 8192}, 8)
+		sizes := mem.Sizes{Small: 4, Bulk: 4, Head: 1, BulkBytes: 8192}
+		h := newHarness(t, Options{Tier: tier, PostedBulk: 2}, sizes, 8)
 		p := tcpPair(t)
 		defer unix.Close(p[0])
 		c := h.attach(p[1])
@@ -155,7 +156,8 @@ func TestIncrementalBuffers(t *testing.T) {
 			return ev
 		}
 		first, second, third := piece(1000), piece(1000), piece(6192)
-		if first.Buf != second.Buf || second.Off != first.Off+1000 || third.Buf != first.Buf || third.Off != second.Off+1000 {
+		if first.Buf != second.Buf || second.Off != first.Off+1000 ||
+			third.Buf != first.Buf || third.Off != second.Off+1000 {
 			t.Fatalf("pieces do not follow each other: %+v", evs)
 		}
 		if next := piece(10); next.Buf == first.Buf {
@@ -182,7 +184,8 @@ func TestIncrementalBuffers(t *testing.T) {
 	})
 }
 
-// TestSharedIncrementalBuffers checks the bytes of many connections whose pieces lie side by side, held for a random time.
+// TestSharedIncrementalBuffers checks the bytes of many connections whose pieces lie side by side, held for a
+// random time.
 func TestSharedIncrementalBuffers(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		h := newHarness(t, Options{Tier: tier}, mem.Sizes{Small: 4, Bulk: 128, Head: 1, BulkBytes: 16384}, 64)
@@ -305,7 +308,8 @@ func bounce(h *harness, n int) {
 	}
 }
 
-// TestWake wakes the shard from another goroutine, each time while it waits or is about to. A lost wake-up hangs.
+// TestWake wakes the shard from another goroutine, each time while it waits or is about to. A lost wake-up
+// hangs.
 func TestWake(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		h := newHarness(t, Options{Tier: tier}, smallSizes, 8)

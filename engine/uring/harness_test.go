@@ -86,7 +86,8 @@ func (h *harness) poll(timeout int64) []engine.Event {
 	return h.out[:n]
 }
 
-// await polls until an event of the kind comes for the slot, and returns it. Other events are handed to other, which may be nil.
+// await polls until an event of the kind comes for the slot, and returns it. Other events are handed to
+// other, which may be nil.
 func (h *harness) await(kind engine.Kind, slot uint32, other func(engine.Event)) engine.Event {
 	h.Helper()
 	for range 10000 {

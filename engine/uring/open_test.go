@@ -92,6 +92,31 @@ func TestNothingIsLeft(t *testing.T) {
 	})
 }
 
+// TestShutdownOfMany shuts down with more connections than one batch of completions.
+func TestShutdownOfMany(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) {
+		h := newClosedHarness(t, smallSizes, 2000)
+		files := openFDs(t)
+		h.b = New(Options{Tier: tier, Entries: 64, CQFactor: 1})
+		if err := h.b.Open(engine.Env{Conns: h.conns, Mem: h.mem, Stats: &h.stats}); err != nil {
+			t.Fatal(err)
+		}
+		for range h.conns.Len() / 2 {
+			p := unixPair(t)
+			h.b.Recv(h.attach(p[0]), engine.RecvStream)
+			h.b.Recv(h.attach(p[1]), engine.RecvBulk)
+		}
+		h.poll(0)
+		h.b.Shutdown()
+		if n := openFDs(t); n != files {
+			t.Errorf("%d descriptors are open, %d before", n, files)
+		}
+		if h.mem.InUse(mem.Small) != 0 || h.mem.InUse(mem.Bulk) != 0 {
+			t.Error("buffers are in use after Shutdown")
+		}
+	})
+}
+
 // unixPair2 is one end of a pair whose other end is closed at the test's end.
 func unixPair2(t testing.TB) int {
 	p := unixPair(t)
@@ -142,7 +167,8 @@ func TestStepErrors(t *testing.T) {
 	}
 }
 
-// TestMemlock opens as a user whose locked memory is limited: with fewer entries when that helps, else with ENOMEM.
+// TestMemlock opens as a user whose locked memory is limited: with fewer entries when that helps, else with
+// ENOMEM.
 func TestMemlock(t *testing.T) {
 	if unix.Geteuid() != 0 {
 		t.Skip("needs root, to become somebody else for a moment")

@@ -19,7 +19,6 @@ const (
 
 const (
 	flagListed = 1 << iota // on the list of slots with an event to report
-	flagEmpty              // nothing can have come yet: the socket was just connected
 	flagReset              // Close asked for a reset
 
 	flagModeShift = 8 // from here on: the engine.RecvMode of the last receive
@@ -49,7 +48,6 @@ func (b *Backend) Connect(c *engine.Conn, to *engine.Addr) {
 		return
 	}
 	c.FD = int32(fd)
-	c.Priv[privFlags] |= flagEmpty
 	b.syscalls++
 	if family == unix.AF_UNIX {
 		// A unix socket connects at once or not at all, so there is nothing to wait for.
@@ -84,7 +82,8 @@ func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
 	b.arm(c, mode)
 }
 
-// arm queues a receive.
+// arm queues a receive. It never asks to poll first, not even on a socket that must be empty: a stream armed so
+// takes what has come meanwhile and then overlooks an end of stream or a reset behind it.
 func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
 	var prio, group uint16
 	switch mode {
@@ -93,11 +92,7 @@ func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
 	case engine.RecvBulk:
 		group = b.bulk.group
 	}
-	flags := c.Priv[privFlags]
-	if flags&flagEmpty != 0 {
-		prio |= recvsendPollFirst
-	}
-	c.Priv[privFlags] = flags&(flagListed|flagReset) | uint32(mode)<<flagModeShift
+	c.Priv[privFlags] = c.Priv[privFlags]&(flagListed|flagReset) | uint32(mode)<<flagModeShift
 	c.Ops++
 	*b.ring.sqe() = sqe{
 		opcode: opRecv, flags: sqeBufferSelect, ioprio: prio, fd: c.FD, bufGroup: group,
@@ -114,8 +109,8 @@ func (b *Backend) RecvCancel(c *engine.Conn) {
 	b.cancel(c, kindRecv)
 }
 
-// cancel queues a cancellation of c's operation of a kind. It is named by its token, by which the kernel finds it at once:
-// to cancel by descriptor it searches all that it holds.
+// cancel queues a cancellation of c's operation of a kind. It is named by its token, by which the kernel
+// finds it at once: to cancel by descriptor it searches all that it holds.
 func (b *Backend) cancel(c *engine.Conn, kind uint8) {
 	c.Ops++
 	*b.ring.sqe() = sqe{opcode: opAsyncCancel, addr: token(c, kind), userData: token(c, kindCancel+kind)}
@@ -176,6 +171,12 @@ func (b *Backend) CloseWrite(c *engine.Conn) {
 func (b *Backend) shutdown(c *engine.Conn, how int) {
 	_ = unix.Shutdown(int(c.FD), how)
 	b.syscalls++
+}
+
+// Unacked is the number of bytes that the peer has not acknowledged.
+func (b *Backend) Unacked(c *engine.Conn) int {
+	b.syscalls++
+	return engine.Unacked(c)
 }
 
 // token names an operation of c.

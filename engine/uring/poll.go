@@ -1,8 +1,6 @@
 package uring
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine"
@@ -11,8 +9,8 @@ import (
 )
 
 // Poll submits what was queued, waits, and fills out. It may return early without an event: after a signal,
-// or when what happened concerns the backend alone. What does not fit into out is reported by the next Poll, which
-// does not wait then.
+// or when what happened concerns the backend alone. What does not fit into out is reported by the next Poll,
+// which does not wait then.
 func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	b.accept.peers = 0
 	n := 0
@@ -41,11 +39,8 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 
 // enter is the one system call of a turn.
 func (b *Backend) enter(timeout int64) error {
-	if timeout == 0 {
+	if timeout == 0 || !b.wake.sleep() {
 		b.wake.consume()
-		return b.ring.enter(0, 0, 0)
-	}
-	if !b.wake.sleep() {
 		return b.ring.enter(0, 0, 0)
 	}
 	err := b.ring.enter(b.minDone, timeout, b.minWait)
@@ -65,7 +60,9 @@ func (b *Backend) reap(out []engine.Event, n int) int {
 		i++
 		tok := engine.Token(e.userData)
 		if tok.Kind() >= kindEpoll {
-			b.ofBackend(tok.Kind(), e)
+			if tok.Kind() == kindEpoll {
+				b.epollReady(e)
+			}
 			continue
 		}
 		c := b.conns.At(tok.Slot())
@@ -138,8 +135,8 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 	return true
 }
 
-// carryOn arms a receive again that the kernel has ended though the caller need not know: one that found the ring of buffers
-// empty while the arena was not, and a stream that could not stay armed (before Linux 6.0, or
+// carryOn arms a receive again that the kernel has ended though the caller need not know: one that found the
+// ring of buffers empty while the arena was not, and a stream that could not stay armed (before Linux 6.0, or
 // when the completion queue overflowed).
 func (b *Backend) carryOn(c *engine.Conn, mode engine.RecvMode, bufs *bufRing, res int32) bool {
 	if c.State&engine.StateCancel != 0 {
@@ -173,10 +170,12 @@ func (b *Backend) ended(c *engine.Conn, e *cqe, state engine.State, kind engine.
 }
 
 // stateOf is the state of an operation in flight, by its kind.
-var stateOf = [...]engine.State{kindRecv: engine.StateRecv, kindSend: engine.StateSend, kindConnect: engine.StateConnect}
+var stateOf = [...]engine.State{
+	kindRecv: engine.StateRecv, kindSend: engine.StateSend, kindConnect: engine.StateConnect,
+}
 
-// cancelled handles the completion of the cancellation of an operation of a kind, which reports its own end. It reports
-// whether ev was set.
+// cancelled handles the completion of the cancellation of an operation of a kind, which reports its own end.
+// It reports whether ev was set.
 func (b *Backend) cancelled(c *engine.Conn, e *cqe, kind uint8, ev *engine.Event) bool {
 	c.Ops--
 	if c.State&engine.StateClosing == 0 {
@@ -186,16 +185,4 @@ func (b *Backend) cancelled(c *engine.Conn, e *cqe, kind uint8, ev *engine.Event
 		b.shutdown(c, unix.SHUT_RDWR) // the kernel did not find it, yet it has not ended: end it this way
 	}
 	return b.settle(c, ev)
-}
-
-// ofBackend handles a completion that belongs to no connection.
-func (b *Backend) ofBackend(kind uint8, e *cqe) {
-	if kind == kindEpoll {
-		b.accept.completed(e)
-		if e.res < 0 && !b.stopping {
-			b.ring.err = fmt.Errorf("wait for listening sockets: %w", unix.Errno(-e.res))
-		} else if !b.accept.armed && !b.stopping {
-			b.armEpoll()
-		}
-	}
 }

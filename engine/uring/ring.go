@@ -10,9 +10,9 @@ import (
 
 // ownRing is one pair of submission and completion queues, mapped from the kernel.
 //
-// Both queues are filled and emptied by one thread, the one that enters the kernel: with deferred (or cooperative)
-// task work the kernel's side of them runs inside that thread's system calls only. So the tails that we publish are plain
-// stores, as there is no other processor to order them for.
+// Both queues are filled and emptied by one thread, the one that enters the kernel: with deferred (or
+// cooperative) task work the kernel's side of them runs inside that thread's system calls only. So the tails
+// that we publish are plain stores, as there is no other processor to order them for.
 type ownRing struct {
 	// The submission queue. Entries between khead and tail wait to be submitted.
 	sqes    unsafe.Pointer
@@ -54,8 +54,8 @@ func (r *ownRing) sqe() *sqe {
 	return s
 }
 
-// flush submits a full queue without looking for completions. The kernel takes at least one entry unless it is out of
-// memory for requests, which a few attempts may outlast.
+// flush submits a full queue without looking for completions. The kernel takes at least one entry unless it
+// is out of memory for requests, which a few attempts may outlast.
 func (r *ownRing) flush() bool {
 	for range 64 {
 		*r.ktail = r.sqTail
@@ -76,9 +76,9 @@ func (r *ownRing) flush() bool {
 // pending is the number of entries that wait to be submitted.
 func (r *ownRing) pending() uint32 { return r.sqTail - r.sqHead }
 
-// enter submits what is pending, runs the completions that are due and waits until min of them are there, for at most timeout
-// nanoseconds (negative: for ever). With minWait, in microseconds, it is content with fewer once that time has passed.
-// The end of the timeout and a signal are no errors.
+// enter submits what is pending, runs the completions that are due and waits until min of them are there, for
+// at most timeout nanoseconds (negative: for ever). With minWait, in microseconds, it is content with fewer
+// once that time has passed. The end of the timeout and a signal are no errors.
 func (r *ownRing) enter(min uint32, timeout int64, minWait uint32) error {
 	*r.ktail = r.sqTail
 	flags := r.enterFlags | enterGetEvents
@@ -103,7 +103,8 @@ func (r *ownRing) enter(min uint32, timeout int64, minWait uint32) error {
 	return r.err
 }
 
-// syscall is io_uring_enter. It is never a RawSyscall: a thread that blocks there would hold up the garbage collector.
+// syscall is io_uring_enter. It is never a RawSyscall: a thread that blocks there would hold up the garbage
+// collector.
 func (r *ownRing) syscall(submit, min, flags, arg, size uintptr) (uintptr, unix.Errno) {
 	r.syscalls++
 	n, _, errno := unix.Syscall6(unix.SYS_IO_URING_ENTER, r.enterFD, submit, min, flags, arg, size)

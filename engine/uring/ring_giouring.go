@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// With the build tag giouring the same backend stands on that library's queues instead of ours, as a cross-check of both. It
-// links with -ldflags=-checklinkname=0 only.
+// With the build tag giouring the same backend stands on that library's queues instead of ours, as a
+// cross-check of both. It links with -ldflags=-checklinkname=0 only.
 type ring = foreignRing
 
 const ringName = "uring on giouring"
 
-// foreignRing is a ring of giouring, driven through what of it is sound: the queues. Entries are written whole by
-// ourselves, and buffers registered with our own structures, as the library's preparing functions leave fields of
-// an earlier use behind. It can neither size the completion queue nor do without the index array nor pass a minimum wait.
+// foreignRing is a ring of giouring, driven through what of it is sound: the queues. Entries are written
+// whole by ourselves, and buffers registered with our own structures, as the library's preparing functions
+// leave fields of an earlier use behind. It can neither size the completion queue nor do without the index
+// array nor pass a minimum wait.
 type foreignRing struct {
 	ring     *giouring.Ring
 	sqSize   uint32

@@ -40,7 +40,8 @@ func advice(err error) string {
 	return ""
 }
 
-// setupRing is io_uring_setup with the first choice of flags that the kernel takes and, when memory is short, fewer entries.
+// setupRing is io_uring_setup with the first choice of flags that the kernel takes and, when memory is short,
+// fewer entries.
 func setupRing(entries, cqFactor uint32, choices []uint32) (int, params, error) {
 	for {
 		fd, p, errno := setupOnce(entries, entries*cqFactor, choices)
@@ -97,22 +98,24 @@ func (r *ownRing) open(entries, cqFactor uint32, oldest bool) error {
 
 func (r *ownRing) mapQueues(p *params) error {
 	ringBytes := max(p.cqOff.cqes+p.cqEntries*uint32(unsafe.Sizeof(cqe{})), p.sqOff.array+p.sqEntries*4)
-	sizes := [...]struct {
-		off   int64
-		bytes uint32
-		flags int
+	for i, m := range [len(r.maps)]struct {
 		fd    int
+		off   int64
+		bytes int
 	}{
-		{offSQRing, ringBytes, unix.MAP_SHARED | unix.MAP_POPULATE, r.fd},
-		{offSQEs, p.sqEntries * uint32(unsafe.Sizeof(sqe{})), unix.MAP_SHARED | unix.MAP_POPULATE, r.fd},
-		{0, uint32(unsafe.Sizeof(getEventsArg{}) + unsafe.Sizeof(timespec{})), unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, -1},
-	}
-	for i, s := range sizes {
-		m, err := unix.Mmap(s.fd, s.off, int(s.bytes), unix.PROT_READ|unix.PROT_WRITE, s.flags)
+		{r.fd, offSQRing, int(ringBytes)},
+		{r.fd, offSQEs, int(p.sqEntries) * int(unsafe.Sizeof(sqe{}))},
+		{-1, 0, int(unsafe.Sizeof(getEventsArg{}) + unsafe.Sizeof(timespec{}))},
+	} {
+		flags := unix.MAP_SHARED | unix.MAP_POPULATE
+		if m.fd < 0 {
+			flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+		}
+		mem, err := unix.Mmap(m.fd, m.off, m.bytes, unix.PROT_READ|unix.PROT_WRITE, flags)
 		if err != nil {
 			return fmt.Errorf("map io_uring queues: %w", err)
 		}
-		r.maps[i] = m
+		r.maps[i] = mem
 	}
 	base := unsafe.Pointer(unsafe.SliceData(r.maps[0]))
 	word := func(off uint32) *uint32 { return (*uint32)(unsafe.Add(base, off)) }
@@ -133,8 +136,8 @@ func (r *ownRing) mapQueues(p *params) error {
 	return nil
 }
 
-// registerFD spares each io_uring_enter the look-up of the descriptor. It is an optimisation: a thread has 16 places
-// for it, and without one the descriptor itself is used.
+// registerFD spares each io_uring_enter the look-up of the descriptor. It is an optimisation: a thread has 16
+// places for it, and without one the descriptor itself is used.
 func (r *ownRing) registerFD() {
 	u := rsrcUpdate{offset: ^uint32(0), data: uint64(r.fd)}
 	if register(r.fd, registerRingFDs, unsafe.Pointer(&u), 1) == 0 {

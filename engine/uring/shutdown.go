@@ -6,16 +6,16 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 )
 
-// shutdownTurns and shutdownTurn bound how long Shutdown waits for the kernel to let go: a second in all.
+// Shutdown waits for the kernel to let go, in turns of idleTurn nanoseconds. It gives up after idleTurns of them
+// in which nothing came: a second in all.
 const (
-	shutdownTurns = 100
-	shutdownTurn  = 10e6
+	idleTurns = 100
+	idleTurn  = 10e6
 )
 
 // Shutdown cancels everything, waits until the kernel holds none of our memory, and releases what the
 // backend owns.
 func (b *Backend) Shutdown() {
-	b.stopping = true
 	for slot := range b.highSlot {
 		if c := b.conns.At(slot); c.State&engine.StateLive != 0 {
 			c.State |= engine.StateClosing
@@ -25,9 +25,12 @@ func (b *Backend) Shutdown() {
 		opcode: opAsyncCancel, opFlags: cancelAny | cancelAll, userData: uint64(engine.MakeToken(0, 0, kindCancelAll)),
 	}
 	var out [64]engine.Event
-	for turn := 0; turn < shutdownTurns && b.inFlight() && b.ring.err == nil; turn++ {
+	for idle := 0; idle < idleTurns && b.inFlight() && b.ring.err == nil; {
 		if b.ring.ready() == 0 {
-			_ = b.ring.enter(1, shutdownTurn, 0)
+			_ = b.ring.enter(1, idleTurn, 0)
+			if b.ring.ready() == 0 {
+				idle++
+			}
 		}
 		b.reap(out[:], 0)
 	}
@@ -52,8 +55,8 @@ func (b *Backend) inFlight() bool {
 	return busy
 }
 
-// release gives back everything but the connections' sockets, those excepted that the kernel would not let go. It also
-// serves an Open that failed half-way.
+// release gives back everything but the connections' sockets, those excepted that the kernel would not let
+// go. It also serves an Open that failed half-way.
 func (b *Backend) release() {
 	for slot := range b.highSlot {
 		if c := b.conns.At(slot); c.State&engine.StateClosing != 0 && c.FD >= 0 {

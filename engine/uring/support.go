@@ -2,6 +2,7 @@ package uring
 
 import (
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +15,8 @@ const (
 	T3 = "T3" // Linux 6.15: waiting for epoll as an operation
 )
 
-// Support is what a kernel's io_uring offers, as far as a tier depends on it. It is found by asking and trying, never from
-// a version.
+// Support is what a kernel's io_uring offers, as far as a tier depends on it. It is found by asking and
+// trying, never from a version.
 type Support struct {
 	Features uint32 // bits of io_uring_setup's answer
 	Setup    uint32 // the flags that io_uring_setup took
@@ -32,9 +33,11 @@ type Support struct {
 	lacks []string // operations that every tier needs
 }
 
-// Probe finds out what the kernel supports by setting up a small ring on the calling thread, which is released before
-// Probe returns. The error wraps the errno and names the step: no io_uring can be had at all.
+// Probe finds out what the kernel supports by setting up a small ring on the calling thread, which is
+// released before Probe returns. The error wraps the errno and names the step: no io_uring can be had at all.
 func Probe() (Support, error) {
+	runtime.LockOSThread() // a ring takes calls from one thread only
+	defer runtime.UnlockOSThread()
 	fd, p, err := setupRing(minEntries, 2, setupChoices[:])
 	if err != nil {
 		return Support{}, err
@@ -86,7 +89,8 @@ func tryBufRing(fd int, flags uint16) error {
 		return fmt.Errorf("map buffer ring: %w", err)
 	}
 	defer func() { _ = unix.Munmap(m) }()
-	reg := bufReg{ringAddr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(m)))), ringEntries: minEntries, bgid: group, flags: flags}
+	at := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(m))))
+	reg := bufReg{ringAddr: at, ringEntries: minEntries, bgid: group, flags: flags}
 	if errno := register(fd, registerPbufRing, unsafe.Pointer(&reg), 1); errno != 0 {
 		return stepError("register buffer ring", errno)
 	}

@@ -13,7 +13,8 @@ func TestSuite(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) { runSuite(t, Options{Tier: tier}) })
 }
 
-// TestSuiteOldest runs the suite as on Linux 5.19, where a stream is made of single receives and task work is not deferred.
+// TestSuiteOldest runs the suite as on Linux 5.19, where a stream is made of single receives and task work is
+// not deferred.
 func TestSuiteOldest(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		if tier == T1 {

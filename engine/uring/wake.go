@@ -15,11 +15,12 @@ const (
 	wakeCalled        // Wake was called since the shard last looked
 )
 
-// waker brings the shard's thread back from its wait. A wake-up costs a system call only when the shard may be asleep.
+// waker brings the shard's thread back from its wait. A wake-up costs a system call only when the shard may
+// be asleep.
 //
 // No wake-up is lost: the shard passes from awake to asleep by a compare-and-swap, which fails when Wake came
-// before; when Wake comes after, it finds the shard asleep and writes to the descriptor, which ends the wait even if that
-// has not begun.
+// before; when Wake comes after, it finds the shard asleep and writes to the descriptor, which ends the wait
+// even if that has not begun.
 type waker struct {
 	state  atomic.Uint32
 	inside atomic.Int32 // calls of Wake that are under way
@@ -48,14 +49,8 @@ func (b *Backend) Wake() {
 	w.inside.Add(-1)
 }
 
-// sleep announces a wait. It fails when Wake was called since the last turn, and has then taken note of it.
-func (w *waker) sleep() bool {
-	if w.state.CompareAndSwap(wakeAwake, wakeAsleep) {
-		return true
-	}
-	w.state.Swap(wakeAwake)
-	return false
-}
+// sleep announces a wait. It fails when Wake was called since the last turn.
+func (w *waker) sleep() bool { return w.state.CompareAndSwap(wakeAwake, wakeAsleep) }
 
 // rise ends a wait. A swap, so that what the waker did before Wake is visible from here on.
 func (w *waker) rise() { w.state.Swap(wakeAwake) }
