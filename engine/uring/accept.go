@@ -139,8 +139,8 @@ func (b *Backend) epollReady(e *cqe) {
 	}
 }
 
-// acceptReady accepts from the listening sockets that are ready, and waits for the set again. The set remains dirty while there may be more
-// to accept than was taken now, unless the next EPOLL_WAIT will tell of it.
+// acceptReady accepts from the listening sockets that are ready, and waits for the set again. The set remains
+// dirty while there may be more to accept than was taken now, unless the next EPOLL_WAIT will tell of it.
 func (b *Backend) acceptReady(out []engine.Event, n int) int {
 	a := &b.accept
 	if !a.direct {
