@@ -67,10 +67,8 @@ func (s *Server) reopenLog() {
 // once.
 func (s *Server) drain(why string, sig signals) error {
 	limit := time.Duration(s.drainLimit.Load())
+	s.refuse()
 	s.log.Info("draining", "reason", why, "deadline", limit)
-	for _, r := range s.shards {
-		r.shard.Post(func() { r.worker.Drain(r.shard.Stop) })
-	}
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	ended := make(chan struct{})
@@ -96,6 +94,23 @@ func (s *Server) drain(why string, sig signals) error {
 			return ErrForced
 		}
 	}
+}
+
+// refuse has the shards stop accepting, and closes the listening sockets then: new clients are refused at once, or reach
+// another process that listens on the same address, instead of waiting for somebody who never accepts them.
+func (s *Server) refuse() {
+	for _, r := range s.shards {
+		draining := make(chan struct{})
+		r.shard.Post(func() {
+			r.worker.Drain(r.shard.Stop)
+			close(draining)
+		})
+		select {
+		case <-draining:
+		case <-r.shard.Done():
+		}
+	}
+	s.sockets.close()
 }
 
 // abandon ends whatever the shards are still doing and returns how many exchanges that cut off.
