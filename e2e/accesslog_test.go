@@ -110,31 +110,34 @@ func checkAccessLines(t *testing.T, lines []accessLine) {
 
 // A rotation under traffic: after SIGUSR1 lines go to a new file, and each request has its line in one of the two.
 func TestAccessLogRotation(t *testing.T) {
-	up, addr, path := NewChecking(t), FreeAddr(t, "127.0.0.1"), filepath.Join(t.TempDir(), "access.log")
-	p := Start(t, logConfig(up.URL, addr, path, "json"), "--engine", "epoll")
-	w := Raw(t, addr)
-	const n = 200
-	for i := range n {
-		if i == n/2 {
-			if err := os.Rename(path, path+".1"); err != nil {
-				t.Fatal(err)
+	Engines(t, func(t *testing.T, engine string) {
+		up, addr, path := NewChecking(t), FreeAddr(t, "127.0.0.1"), filepath.Join(t.TempDir(), "access.log")
+		p := Start(t, logConfig(up.URL, addr, path, "json"), "--engine", engine)
+		w := Raw(t, addr)
+		const n = 200
+		for i := range n {
+			if i == n/2 {
+				if err := os.Rename(path, path+".1"); err != nil {
+					t.Fatal(err)
+				}
+				p.Signal(syscall.SIGUSR1)
 			}
-			p.Signal(syscall.SIGUSR1)
+			w.Send(Request("GET", fmt.Sprintf("/%d", i), "x.test", ""))
+			w.ReadResponse("GET")
 		}
-		w.Send(Request("GET", fmt.Sprintf("/%d", i), "x.test", ""))
-		w.ReadResponse("GET")
-	}
-	w.Close()
-	p.Stop()
-	lines := append(accessLines(t, path+".1"), accessLines(t, path)...)
-	if len(lines) != n {
-		t.Errorf("%d lines, want %d", len(lines), n)
-	}
-	for i, line := range lines {
-		if want := fmt.Sprintf("/%d", i); line.Path != want {
-			t.Fatalf("line %d is about %s, want %s", i, line.Path, want)
+		p.WaitOutput("access log reopened", 1)
+		w.Close()
+		p.Stop()
+		lines := append(accessLines(t, path+".1"), accessLines(t, path)...)
+		if len(lines) != n {
+			t.Errorf("%d lines, want %d", len(lines), n)
 		}
-	}
+		for i, line := range lines {
+			if want := fmt.Sprintf("/%d", i); line.Path != want {
+				t.Fatalf("line %d is about %s, want %s", i, line.Path, want)
+			}
+		}
+	})
 }
 
 func TestAccessLogCombined(t *testing.T) {
