@@ -64,7 +64,7 @@ func (d *decoder) limits(t *table, l *plan.Limits) {
 	t.count("max_connections_per_ip", &l.ConnectionsPerIP, 0, 10_000_000)
 	t.size("line_bytes", &line, 256, maxHeaderBytes)
 	t.size("header_bytes", &header, 1024, maxHeaderBytes)
-	t.count("header_count", &l.HeaderCount, 1, 10_000)
+	t.count("header_count", &l.HeaderCount, 1, 100) // h1.MaxFields
 	t.size("body_bytes", &l.BodyBytes, 0, 1<<50)
 	t.count("upstream_idle_connections", &l.UpstreamPool, 0, 1_000_000)
 	t.count("upstream_connections", &l.UpstreamConns, 0, 1_000_000)
