@@ -132,6 +132,7 @@ func (w *Worker) requestBody(l *link, x *exchange) bool {
 // brokenBody answers a request whose body cannot be followed any further, unless the response is already on its way.
 func (w *Worker) brokenBody(x *exchange, status int, why metrics.Reason) {
 	x.set(exBroken)
+	x.clear(exKeep) // also when its end has come: what is left of it must not be read as a request
 	if x.has(exAnswered) {
 		w.abort(x, why)
 		return
