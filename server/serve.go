@@ -96,8 +96,8 @@ func (s *Server) drain(why string, sig signals) error {
 	}
 }
 
-// refuse has the shards stop accepting, and closes the listening sockets then: new clients are refused at once, or reach
-// another process that listens on the same address, instead of waiting for somebody who never accepts them.
+// refuse has the shards stop accepting, and closes the listening sockets then: new clients are refused at once, or
+// reach another process that listens on the same address, instead of waiting for somebody who never accepts them.
 func (s *Server) refuse() {
 	for _, r := range s.shards {
 		draining := make(chan struct{})
