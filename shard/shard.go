@@ -39,6 +39,8 @@ type Config struct {
 	Backend engine.Backend
 	Slots   int // connections of both sides
 	Memory  mem.Sizes
+	// Clock reads a monotonic time in nanoseconds, never 0; nil: the system's.
+	Clock func() int64
 }
 
 // Shard is one core's loop and all it owns.
@@ -54,6 +56,7 @@ type Shard struct {
 	// Owned by the shard's thread.
 	Stats   engine.Stats
 	handler Handler
+	expired func(slot uint32) // the handler's Expired, bound once: a method value made in a turn would be an allocation
 	clock   clock
 	pins    pins
 	stopped bool
@@ -79,19 +82,18 @@ func New(cfg Config) (*Shard, error) {
 	}
 	return &Shard{
 		ID: cfg.ID, cpu: cfg.CPU, Backend: cfg.Backend, Conns: conns, Mem: arena, Wheel: NewWheel(cfg.Slots + 1),
-		clock: newClock(), done: make(chan struct{}),
+		clock: newClock(cfg.Clock), done: make(chan struct{}),
 	}, nil
 }
 
-// Start locks a thread, opens the backend on it and runs the loop with the handler that attach returns; attach is
-// called on the shard's thread, when the backend is open. Start returns when the loop runs or could not be started.
+// Start locks a thread, opens the shard on it and runs turn after turn until Stop. It returns when the loop runs or could
+// not be started.
 func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)) error {
-	s.published.Store(first)
 	ready := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it the ring it owns
 		defer close(s.done)
-		if err := s.open(attach); err != nil {
+		if err := s.Open(first, attach); err != nil {
 			ready <- err
 			return
 		}
@@ -102,7 +104,10 @@ func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)
 	return <-ready
 }
 
-func (s *Shard) open(attach func(*Shard) (Handler, error)) error {
+// Open makes the calling thread the shard's: it opens the backend on it, and adopts the first snapshot with the handler
+// that attach returns when the backend is open. Start does so; only who turns the shard by hand calls it.
+func (s *Shard) Open(first *plan.Snapshot, attach func(*Shard) (Handler, error)) error {
+	s.published.Store(first)
 	if s.cpu >= 0 {
 		var set unix.CPUSet
 		set.Set(s.cpu)
@@ -118,30 +123,38 @@ func (s *Shard) open(attach func(*Shard) (Handler, error)) error {
 		s.Backend.Shutdown()
 		return err
 	}
-	s.handler = h
+	s.handler, s.expired = h, h.Expired
+	s.adopt()
+	s.handler.TurnEnd() // whatever the handler has to start with, such as accepting
 	return nil
 }
 
 // loop is the whole life of a shard: turn after turn until Stop.
 func (s *Shard) loop() error {
-	expired := s.handler.Expired // bound once: a method value made in the loop would be an allocation a turn
-	s.adopt()
-	s.handler.TurnEnd() // whatever the handler has to start with, such as accepting
 	for !s.stopped {
-		n, err := s.Backend.Poll(s.patience(), s.events[:])
-		if err != nil {
-			return fmt.Errorf("shard %d: %w", s.ID, err)
+		if err := s.Turn(); err != nil {
+			return err
 		}
-		s.clock.advance()
-		s.adopt()
-		for i := range s.events[:n] {
-			s.handler.Event(&s.events[i])
-		}
-		s.Wheel.Advance(s.clock.now, expired)
-		s.mail.deliver()
-		s.handler.TurnEnd()
 		s.yield()
 	}
+	return nil
+}
+
+// Turn is one Poll and the work of what it brought. On the shard's thread, after Open. An error means that the backend
+// is unusable.
+func (s *Shard) Turn() error {
+	n, err := s.Backend.Poll(s.patience(), s.events[:])
+	if err != nil {
+		return fmt.Errorf("shard %d: %w", s.ID, err)
+	}
+	s.clock.advance()
+	s.adopt()
+	for i := range s.events[:n] {
+		s.handler.Event(&s.events[i])
+	}
+	s.Wheel.Advance(s.clock.now, s.expired)
+	s.mail.deliver()
+	s.handler.TurnEnd()
 	return nil
 }
 
@@ -214,3 +227,6 @@ func (s *Shard) Pinned(pin uint32) *plan.Snapshot { return s.pins.entries[pin].s
 
 // Unpin lets it go.
 func (s *Shard) Unpin(pin uint32) { s.pins.unpin(pin) }
+
+// Snapshots is the number of snapshots in use: the current one and those that are pinned.
+func (s *Shard) Snapshots() int { return s.pins.held() }
