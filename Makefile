@@ -17,8 +17,12 @@ BENCHTIME ?= 1s
 
 # What runs on a shard's thread, and so has invariants to check.
 DATA_PLANE := ./engine/... ./shard/... ./proxy/...
-# The race detector finds nothing in tests that only read sources or drive other programs.
+# The race detector finds nothing in tests that read sources. Those of e2e it would slow down beyond their limits and
+# ours: go test -race ./e2e is for a quiet machine.
 RACE_PKGS = $(shell go list ./... | grep -vE '/(internal/tidy|e2e|perf)(/|$$)')
+
+# A test that hangs is to say where before anybody loses patience.
+TEST = go test -count=1 -timeout 5m
 
 step = @printf '\n== %s\n' '$(1)'
 
@@ -55,32 +59,32 @@ check: ## format, vet and the rules of internal/tidy (seconds)
 	@go vet -tags sysctl ./engine/probe
 	@go vet -tags giouring ./engine/uring
 	$(call step,tidy)
-	@go test -count=1 ./internal/tidy
+	@$(TEST) ./internal/tidy
 
 .PHONY: unit
 unit: ## go test ./...
 	$(call step,go test)
-	@go test -count=1 $(PKG)
+	@$(TEST) $(PKG)
 
 .PHONY: race
 race: ## under the race detector, which checks pointers and invariants too
 	$(call step,go test -race)
-	@go test -count=1 -race $(RACE_PKGS)
+	@$(TEST) -race $(RACE_PKGS)
 
 .PHONY: invariant
 invariant: ## the data plane with its invariants checked
 	$(call step,go test -tags invariant)
-	@go test -count=1 -tags invariant $(DATA_PLANE)
+	@$(TEST) -tags invariant $(DATA_PLANE)
 
 .PHONY: giouring
 giouring: ## the ring driver on giouring, and the comparison of its constants with ours
 	$(call step,go test -tags giouring)
-	@go test -count=1 -tags giouring -ldflags=-checklinkname=0 ./engine/uring
+	@$(TEST) -tags giouring -ldflags=-checklinkname=0 ./engine/uring
 
 .PHONY: sysctl
 sysctl: ## the fall-back when kernel.io_uring_disabled is set (changes it for a moment)
 	$(call step,go test -tags sysctl)
-	@go test -count=1 -tags sysctl -run Sysctl ./engine/probe
+	@$(TEST) -tags sysctl -run Sysctl ./engine/probe
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME

@@ -39,7 +39,7 @@ const edges = `
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	server:            shard proxy plan config control accesslog accesslog/sink metrics demo
-	cmd/uringproxy:    server config control engine/probe internal/suggest
+	cmd/uringproxy:    server config engine/probe internal/suggest
 	perf:
 	e2e:
 `
@@ -115,7 +115,7 @@ func compareEdges(g, allowed map[string][]string) []fault {
 		}
 		for _, imported := range list {
 			if _, exists := g[imported]; exists && !slices.Contains(g[pkg], imported) {
-				faults = append(faults, fault(fmt.Sprintf("%s: imports %s no longer: take the edge out", pkg, imported)))
+				faults = append(faults, fault(pkg+": imports "+imported+" no longer: take the edge out"))
 			}
 		}
 	}
