@@ -35,12 +35,7 @@ func testClose(t *testing.T, h Harness) {
 		"sent": func(_ *rig, l *link) { l.write([]byte("unheard")) },
 		"send blocked": func(r *rig, l *link) {
 			l.write(pattern(12, 16<<20))
-			for stuck, before := 0, -1; stuck < 20; stuck++ {
-				r.poll(pause)
-				if len(l.outbox) != before {
-					before, stuck = len(l.outbox), 0
-				}
-			}
+			l.untilBlocked()
 			l.recv(engine.RecvStream)
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
 )
 
 var pollCases = []testCase{
@@ -16,6 +17,7 @@ var pollCases = []testCase{
 	{"WakeBeforePoll", always, testWakeBefore},
 	{"WakeDuringPoll", always, testWakeDuring},
 	{"MoreEventsThanRoom", exact, testSmallOut},
+	{"NoSleepOverWork", exact, testNoSleep},
 	{"Interrupted", kernel, testInterrupted},
 	{"GarbageCollection", kernel, testGarbage},
 	{"NoAllocations", kernel, testNoAllocations},
@@ -95,6 +97,34 @@ func testSmallOut(t *testing.T, h Harness) {
 		}
 	}
 	r.quiet()
+	r.end()
+}
+
+// testNoSleep has work left over from turn to turn. Polls that wait for ever must not wait.
+func testNoSleep(t *testing.T, h Harness) {
+	with := usual
+	with.out = 1
+	r := newRig(t, h, with)
+	_, at := r.listen(0, TCP4)
+	var links []*link
+	for range 8 {
+		l, p := r.pair(at)
+		r.push(p, pattern(17, 2*mem.SmallBytes))
+		l.keep = true
+		links = append(links, l)
+	}
+	r.poll(pause)
+	spans, _, buf := r.spans(1)
+	for _, l := range links {
+		l.send(spans, false)
+		l.recv(engine.RecvSmall)
+	}
+	for left := 3 * len(links); left > 0; {
+		if r.poll(-1) > 0 { // hangs if the backend waits for the kernel while it has events of its own
+			left--
+		}
+	}
+	r.env.Mem.Drop(buf)
 	r.end()
 }
 

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,8 @@ var sendCases = []testCase{
 	{"SendToSlowReader", exact, func(t *testing.T, h Harness) { testSlowReader(t, h, TCP4) }},
 	{"SendToSlowUnixReader", exact, func(t *testing.T, h Harness) { testSlowReader(t, h, Unix) }},
 	{"SendBlockedSpans", exact, testBlockedSpans},
+	{"BlockedSendSleeps", kernel, testBlockedSleeps},
+	{"Unacked", exact, testUnacked},
 	{"SendToClosedPeer", exact, testSendToClosed},
 	{"CloseWrite", exact, testCloseWrite},
 	{"BothWays", exact, testBothWays},
@@ -88,23 +91,31 @@ func testSpans(t *testing.T, h Harness, n int, more bool) {
 	r.end()
 }
 
-// testSlowReader sends 8 MiB to a peer that first does not read and then reads in small pieces.
-func testSlowReader(t *testing.T, h Harness, f Family) {
-	r := newRig(t, h, usual)
-	_, at := r.listen(0, f)
-	l, p := r.pair(at)
-	want := pattern(9, 8<<20)
-	l.write(want)
-	stuck := 0
-	for before := -1; stuck < 20; stuck++ {
-		r.poll(pause)
+// untilBlocked waits until the outbox moves no more because the peer does not read.
+func (l *link) untilBlocked() {
+	t := l.r.t
+	t.Helper()
+	for stuck, before := 0, -1; stuck < 20; stuck++ {
+		l.r.poll(pause)
 		if len(l.outbox) != before {
 			before, stuck = len(l.outbox), 0
 		}
 	}
 	if !l.sending {
-		t.Fatalf("8 MiB were sent though nobody reads")
+		t.Fatal("everything was sent though nobody reads")
 	}
+}
+
+// testSlowReader sends 8 MiB to a peer that first does not read and then reads in small pieces.
+func testSlowReader(t *testing.T, h Harness, f Family) {
+	with := usual
+	with.conns = 1 // what a blocked send takes for itself must come back
+	r := newRig(t, h, with)
+	_, at := r.listen(0, f)
+	l, p := r.pair(at)
+	want := pattern(9, 8<<20)
+	l.write(want)
+	l.untilBlocked()
 	got := make([]byte, 0, len(want))
 	chunk := make([]byte, 9999)
 	r.until("the peer to read 8 MiB", func() bool {
@@ -159,6 +170,49 @@ func testBlockedSpans(t *testing.T, h Harness) {
 		t.Errorf("what waited was sent wrong, from byte %d on", differ(got, each[done:]))
 	}
 	r.env.Mem.Drop(buf)
+	r.end()
+}
+
+// testBlockedSleeps checks that a blocked send and an idle receive cost a wait each turn and nothing else.
+func testBlockedSleeps(t *testing.T, h Harness) {
+	const turns = 50
+	r := newRig(t, h, usual)
+	l, p := r.tcpPair()
+	l.stream()
+	l.write(pattern(15, 16<<20))
+	l.untilBlocked()
+	r.push(p, []byte("poke")) // something happens to the socket, but not what the send waits for
+	l.expect([]byte("poke"))
+	before, start := r.env.Stats.Syscalls, time.Now()
+	for range turns {
+		r.poll(pause)
+	}
+	if spent := time.Since(start); spent < turns*pause {
+		t.Errorf("%d idle turns of %v each took %v", turns, time.Duration(pause), spent)
+	}
+	if n := r.env.Stats.Syscalls - before; n > turns {
+		t.Errorf("%d system calls in %d idle turns", n, turns)
+	}
+	r.end()
+}
+
+// testUnacked looks at the send queue while it is full and when the peer has read it.
+func testUnacked(t *testing.T, h Harness) {
+	r := newRig(t, h, usual)
+	l, p := r.tcpPair()
+	if n := r.b.Unacked(l.c); n != 0 {
+		t.Errorf("%d bytes not acknowledged, though none was sent", n)
+	}
+	want := pattern(16, 16<<20)
+	l.write(want)
+	l.untilBlocked()
+	if r.b.Unacked(l.c) == 0 {
+		t.Error("all bytes are acknowledged, though nobody reads")
+	}
+	if got := r.pull(p, len(want)); !bytes.Equal(got, want) {
+		t.Error("the peer read something else")
+	}
+	r.until("the acknowledgement", func() bool { return r.b.Unacked(l.c) == 0 })
 	r.end()
 }
 

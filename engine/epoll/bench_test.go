@@ -99,13 +99,20 @@ func (s *shard) turn(tb testing.TB) (messages int) {
 	return messages
 }
 
-func (s *shard) start(tb testing.TB, pairs int) {
+// message is n bytes to send, and the buffer they lie in.
+func (s *shard) message(n uint32) ([]mem.Span, mem.Buf) {
 	buf, _ := s.env.Mem.Take(mem.Small)
 	span := s.env.Mem.Data(buf)
-	span.Len = 100
+	span.Len = n
+	return []mem.Span{span}, buf
+}
+
+// start lets the pairs play a while, so that pages are touched and pools filled.
+func (s *shard) start(tb testing.TB, pairs int) {
+	spans, _ := s.message(100)
 	for range pairs {
 		x, _ := s.tcpPair(tb)
-		s.b.Send(x, []mem.Span{span}, false)
+		s.b.Send(x, spans, false)
 	}
 	for range 1000 {
 		s.turn(tb)

@@ -119,7 +119,6 @@ func (b *Backend) Close(c *engine.Conn, reset bool) {
 		c.FD = -1
 	}
 	c.State = engine.StateLive | engine.StateClosing
-	c.Priv[privBits] &= bitListed
 	b.push(c)
 }
 
