@@ -40,7 +40,7 @@ const edges = `
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	server:            shard proxy plan config control accesslog accesslog/sink metrics demo
 	cmd/uringproxy:    server config engine/probe internal/suggest
-	perf:
+	perf/compare:
 	e2e:
 `
 
