@@ -9,8 +9,8 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 )
 
-// BenchmarkRequest is a small GET through the proxy on 64 keep-alive connections, client and upstream in the same process.
-// What it costs in all is of little interest; its profile shows where the proxy's part goes.
+// BenchmarkRequest is a small GET through the proxy on 64 keep-alive connections, client and upstream in the same
+// process. What it costs in all is of little interest; its profile shows where the proxy's part goes.
 func BenchmarkRequest(b *testing.B) {
 	for _, name := range []string{"epoll", "uring-T3"} {
 		b.Run(name, func(b *testing.B) { benchmarkRequest(b, backends[name]()) })
@@ -19,8 +19,8 @@ func BenchmarkRequest(b *testing.B) {
 
 func benchmarkRequest(b *testing.B, be engine.Backend) {
 	request := []byte("GET /small HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
-	answer := []byte("HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Sat, 21 Nov 2026 20:00:00 GMT\r\nContent-Type: text/plain\r\n" +
-		"Content-Length: 100\r\nLast-Modified: Sat, 21 Nov 2026 20:00:00 GMT\r\nConnection: keep-alive\r\n" +
+	answer := []byte("HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Sat, 21 Nov 2026 20:00:00 GMT\r\n" +
+		"Content-Type: text/plain\r\nContent-Length: 100\r\nLast-Modified: Sat, 21 Nov 2026 20:00:00 GMT\r\nConnection: keep-alive\r\n" +
 		"ETag: \"6560c0f3-64\"\r\nAccept-Ranges: bytes\r\n\r\n" + string(bytes.Repeat([]byte{'x'}, 100)))
 	up := fixedUpstream(b, []byte("\r\n\r\n"), answer)
 	r := start(b, be, []string{up}, nil)

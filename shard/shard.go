@@ -86,8 +86,8 @@ func New(cfg Config) (*Shard, error) {
 	}, nil
 }
 
-// Start locks a thread, opens the shard on it and runs turn after turn until Stop. It returns when the loop runs or could
-// not be started.
+// Start locks a thread, opens the shard on it and runs turn after turn until Stop. It returns when the loop runs or
+// could not be started.
 func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)) error {
 	ready := make(chan error, 1)
 	go func() {

@@ -86,7 +86,8 @@ func (b *bench) start() ([]*target, error) {
 		return nil, err
 	}
 	ours := func(name, engine string) proxy {
-		return proxy{name, "uringproxy.toml", []string{b.o.binary, "run", "--shards", "1", "--engine", engine, "--config"}}
+		command := []string{b.o.binary, "run", "--shards", "1", "--engine", engine, "--config"}
+		return proxy{name, "uringproxy.toml", command}
 	}
 	nginx := proxy{"nginx", "nginx.conf", []string{"nginx", "-e", "stderr", "-c"}}
 	haproxy := proxy{"haproxy", "haproxy.cfg", []string{"haproxy", "-q", "-f"}}

@@ -1,14 +1,15 @@
-// Command compare measures what a request costs: the CPU time that uringproxy, nginx and HAProxy spend on it, side by side.
+// Command compare measures what a request costs: the CPU time that uringproxy, nginx and HAProxy spend on it, side by
+// side.
 //
 //	go run ./perf/compare                          a small response, 64 connections
 //	go run ./perf/compare -conns 1024
 //	go run ./perf/compare -path 1m -conns 16
 //	go run ./perf/compare -idle 18000              with so many idle connections beside
 //
-// Each proxy runs on one core, with one worker, keep-alive to the upstream and the same forwarding fields; the load generator
-// (wrk) and the upstream (nginx) share another core. The proxies take turns, round by round, and what counts is the ratio to
-// nginx within a round: on a shared machine a figure alone means little. CPU time is user and system time of all threads of
-// the proxy's processes, as the scheduler accounts it.
+// Each proxy runs on one core, with one worker, keep-alive to the upstream and the same forwarding fields; the load
+// generator (wrk) and the upstream (nginx) share another core. The proxies take turns, round by round, and what counts
+// is the ratio to nginx within a round: on a shared machine a figure alone means little. CPU time is user and system
+// time of all threads of the proxy's processes, as the scheduler accounts it.
 package main
 
 import (

@@ -25,7 +25,8 @@ var (
 	requestsRE = regexp.MustCompile(`(\d+) requests in`)
 	rateRE     = regexp.MustCompile(`Requests/sec:\s+(\S+)`)
 	p99RE      = regexp.MustCompile(`99%\s+([0-9.]+)(us|ms|s)`)
-	errorsRE   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)|Non-2xx.*: (\d+)`)
+	errorsRE   = regexp.MustCompile(`Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)|` +
+		`Non-2xx.*: (\d+)`)
 )
 
 // round lets wrk load the target once.
