@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/epoll"
 	"github.com/uringproxy/uringproxy/engine/mem"
@@ -160,7 +162,11 @@ func (s *Server) raiseDescriptors() {
 		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim) // the warning below covers failure
 	}
 	if have, want := descriptors(), s.snap.Limits.Connections; have < want {
-		s.log.Warn("fewer file descriptors than limits.max_connections allows; further clients wait until others leave",
+		level := slog.LevelWarn
+		if want == config.Default().Limits.Connections {
+			level = slog.LevelInfo // nobody has asked for so many
+		}
+		s.log.Log(context.Background(), level, "fewer file descriptors than limits.max_connections allows; further clients wait until others leave",
 			"descriptors", have, "max_connections", want,
 			"advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
 	}

@@ -6,13 +6,18 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine/enginetest"
 	"github.com/uringproxy/uringproxy/engine/sim"
+	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 func TestSuite(t *testing.T) {
 	t.Run("faultless", func(t *testing.T) {
 		enginetest.Run(t, enginetest.Virtual(1, sim.Faults{}))
 	})
-	for seed := range uint64(5) {
+	seeds := uint64(5)
+	if invariant.Enabled {
+		seeds = 2 // each takes many times as long then, above all under the race detector
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("late and short/", seed), func(t *testing.T) {
 			enginetest.Run(t, enginetest.Virtual(seed, sim.Faults{Delay: 0.3, ShortSend: 0.3, CancelData: 0.5, ShareBulk: 0.8}))
 		})

@@ -40,13 +40,21 @@ func advice(err error) string {
 	return ""
 }
 
+// patience is how often a set-up is tried again for want of memory before fewer entries are asked for, each time
+// after 10 ms: a ring that was closed, such as the one of a self-test, gives its locked memory back a moment later.
+const patience = 10
+
 // setupRing is io_uring_setup with the first choice of flags that the kernel takes and, when memory is short,
 // fewer entries.
 func setupRing(entries, cqFactor uint32, choices []uint32) (int, params, error) {
-	for {
+	for tries := 0; ; tries++ {
 		fd, p, errno := setupOnce(entries, entries*cqFactor, choices)
 		if errno == 0 {
 			return fd, p, nil
+		}
+		if errno == unix.ENOMEM && tries < patience {
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: 10e6}, nil) // waking early does no harm
+			continue
 		}
 		if errno != unix.ENOMEM || entries/2 < minEntries {
 			return -1, p, stepError(fmt.Sprintf("set up io_uring with %d entries", entries), errno)
