@@ -166,7 +166,8 @@ func (s *Server) raiseDescriptors() {
 		if want == config.Default().Limits.Connections {
 			level = slog.LevelInfo // nobody has asked for so many
 		}
-		s.log.Log(context.Background(), level, "fewer file descriptors than limits.max_connections allows; further clients wait until others leave",
+		s.log.Log(context.Background(), level,
+			"fewer file descriptors than limits.max_connections allows; further clients wait until others leave",
 			"descriptors", have, "max_connections", want,
 			"advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
 	}
