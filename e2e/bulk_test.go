@@ -138,8 +138,8 @@ func (c *slowly) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Clients that do not read for a while, and an upstream that does not: they take a fixed amount of memory, nobody else on
-// their shard notices, and nothing is lost when they go on.
+// Clients that do not read for a while, and an upstream that does not: they take a fixed amount of memory, nobody else
+// on their shard notices, and nothing is lost when they go on.
 func TestSlowReaders(t *testing.T) {
 	const clients, each = 40, 8 << 20
 	Engines(t, func(t *testing.T, engine string) {
@@ -149,10 +149,11 @@ func TestSlowReaders(t *testing.T) {
 		resume := sync.OnceFunc(func() { close(goOn) })
 		defer resume()
 		slow := Client(t)
-		slow.Transport.(*http.Transport).DialContext = func(_ context.Context, network, address string) (net.Conn, error) {
+		dial := func(_ context.Context, network, address string) (net.Conn, error) {
 			c, err := net.DialTimeout(network, address, hang)
 			return &slowly{Conn: c, read: stalled, goOn: goOn}, err
 		}
+		slow.Transport.(*http.Transport).DialContext = dial
 		p.watch(func() {
 			var all sync.WaitGroup
 			for range clients {

@@ -59,7 +59,7 @@ func (c Call) Do(client *http.Client, base string) error {
 func Client(t testing.TB) *http.Client {
 	dialer := &net.Dialer{Timeout: hang}
 	tr := &http.Transport{
-		DialContext: dialer.DialContext, MaxIdleConnsPerHost: 1024, DisableCompression: true, ExpectContinueTimeout: hang,
+		DialContext: dialer.DialContext, MaxIdleConnsPerHost: 1024, DisableCompression: true,
 	}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{

@@ -103,8 +103,8 @@ func checkingAt(t *testing.T, path string) {
 	t.Cleanup(s.Close)
 }
 
-// runExample replaces the addresses that the example listens on by free ones, and each upstream by one of ours, and asks
-// at each of the former.
+// runExample replaces the addresses that the example listens on by free ones, and each upstream by one of ours, and
+// asks at each of the former.
 func runExample(t *testing.T, text string) {
 	dir, fronts, replaced := t.TempDir(), []string(nil), map[string]string{}
 	text = portsInExamples.ReplaceAllStringFunc(text, func(addr string) string {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A proxy that may have 128 files open and has 300 clients: those it has are served, on the one upstream connection that
-// is there, the others when the first have left. Meanwhile it does not spin.
+// A proxy that may have 128 files open and has 300 clients: those it has are served, on the one upstream connection
+// that is there, the others when the first have left. Meanwhile it does not spin.
 func TestDescriptorsExhausted(t *testing.T) {
 	const files, clients = 128, 300
 	Engines(t, func(t *testing.T, engine string) {

@@ -34,7 +34,9 @@ func TestEnginesAndTiers(t *testing.T) {
 			load := startWrk(t, "http://"+addr+"/wrk", 32, time.Second)
 			client := Client(t)
 			for i := 0; load.running(); i++ {
-				c := Call{Method: "PUT", Target: fmt.Sprintf("/%d?n=300000", i), Body: 300_000, Chunked: i%2 == 0, Want: 300_000}
+				const n = 300_000
+				target := fmt.Sprintf("/%d?n=%d", i, n)
+				c := Call{Method: "PUT", Target: target, Body: n, Chunked: i%2 == 0, Want: n}
 				if err := c.Do(client, "http://"+addr); err != nil {
 					t.Fatal(err)
 				}

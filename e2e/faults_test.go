@@ -76,8 +76,8 @@ func TestUpstreamFaults(t *testing.T) {
 	})
 }
 
-// ask makes a request, whose response must be the status and, unless it is cut off, all of its body. A response that is cut
-// off may be so before the client has seen any of it.
+// ask makes a request, whose response must be the status and, unless it is cut off, all of its body. A response that
+// is cut off may be so before the client has seen any of it.
 func (c *faultCase) ask(t *testing.T, addr string) {
 	w := Raw(t, addr)
 	defer w.Close()

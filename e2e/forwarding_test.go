@@ -40,56 +40,62 @@ var hopByHop = []forwardCase{
 	{"nothing", "", nil, nil},
 	{"other fields stay", "", []string{"User-Agent: x", "Cookie: a=b", "X-User: y", "Cookie: c=d"},
 		[]string{"User-Agent: x", "Cookie: a=b", "X-User: y", "Cookie: c=d"}},
-	{"hop by hop", "", []string{"Connection: keep-alive, Upgrade, HTTP2-Settings", "Keep-Alive: timeout=5", "Upgrade: h2c",
-		"HTTP2-Settings: AAMAAABk", "TE: trailers", "Proxy-Connection: keep-alive", "Accept: */*"}, []string{"Accept: */*"}},
+	{"hop by hop", "", []string{"Connection: keep-alive, Upgrade, HTTP2-Settings", "Keep-Alive: timeout=5",
+		"Upgrade: h2c", "HTTP2-Settings: AAMAAABk", "TE: trailers", "Proxy-Connection: keep-alive", "Accept: */*"},
+		[]string{"Accept: */*"}},
 	{"named by Connection", "", []string{"X-One: 1", "Connection: x-one", "Connection: close, X-TWO", "X-Two: 2",
 		"X-Three: 3"}, []string{"X-Three: 3"}},
 	{"httpoxy", "", []string{"Proxy: http://192.0.2.1"}, nil},
 	{"absolute form", "http://x.test/", []string{"Accept: */*"}, []string{"Accept: */*"}},
 }
 
+// forwarding is a configuration and what becomes of requests under it. They come from 127.0.0.1.
+type forwarding struct {
+	name   string
+	tables string // what comes behind the listener's address
+	cases  func(port string) []forwardCase
+}
+
+var forwardings = []forwarding{
+	{"untrusted", "", func(port string) []forwardCase {
+		cases := append(slices.Clone(hopByHop), forwardCase{name: "claims", sent: claims})
+		for i := range cases {
+			cases[i].got = append(slices.Clone(cases[i].got), usual(port)...)
+		}
+		last := &cases[len(cases)-1]
+		last.got[len(last.got)-1] = "Via: 1.0 before, 1.1 uringproxy"
+		return cases
+	}},
+	{"trusted", "trusted_proxies = [\"127.0.0.0/8\"]\n", func(port string) []forwardCase {
+		return []forwardCase{{name: "nothing", got: usual(port)}, {name: "claims", sent: claims, got: []string{
+			"X-Forwarded-Proto: https", "X-Forwarded-Host: claimed.test", "X-Forwarded-Port: 443",
+			"X-Real-IP: 192.0.2.1", "Forwarded: for=192.0.2.1",
+			"X-Forwarded-For: 192.0.2.1, 192.0.2.2, 192.0.2.3, 127.0.0.1", "X-Request-Id: claimed-id",
+			"Via: 1.0 before, 1.1 uringproxy"}}}
+	}},
+	{"Forwarded, untrusted", "[forward]\nforwarded = true\nx_forwarded = false\nrequest_id = false\nvia = false\n",
+		func(string) []forwardCase {
+			return []forwardCase{{name: "claims", sent: claims, got: []string{"Via: 1.0 before",
+				"X-Request-Id: claimed-id", `Forwarded: for=127.0.0.1;host="x.test";proto=http`}}}
+		}},
+	{"Forwarded, trusted", "trusted_proxies = \"127.0.0.1\"\n[forward]\nforwarded = true\nx_forwarded = false\n",
+		func(string) []forwardCase {
+			return []forwardCase{{name: "claims", sent: claims[5:], got: []string{"X-Real-IP: 192.0.2.1",
+				`Forwarded: for=192.0.2.1, for=127.0.0.1;host="x.test";proto=http`, "X-Request-Id: claimed-id",
+				"Via: 1.0 before, 1.1 uringproxy"}}}
+		}},
+}
+
 // What the upstream gets: nothing that was for the proxy, and what the proxy says of the client.
 func TestForwardedFields(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		up := NewScripted(t, Mirror)
-		for _, tt := range []struct {
-			name, tables string
-			cases        func(port string) []forwardCase
-		}{
-			{"untrusted", "", func(port string) []forwardCase {
-				cases := append([]forwardCase{}, hopByHop...)
-				cases = append(cases, forwardCase{name: "claims", sent: claims})
-				for i := range cases {
-					cases[i].got = append(append([]string{}, cases[i].got...), usual(port)...)
-				}
-				last := &cases[len(cases)-1]
-				last.got[len(last.got)-1] = "Via: 1.0 before, 1.1 uringproxy"
-				return cases
-			}},
-			{"trusted", "trusted_proxies = [\"127.0.0.0/8\"]\n", func(port string) []forwardCase {
-				return []forwardCase{{"nothing", "", nil, usual(port)}, {"claims", "", claims, []string{
-					"X-Forwarded-Proto: https", "X-Forwarded-Host: claimed.test", "X-Forwarded-Port: 443",
-					"X-Real-IP: 192.0.2.1", "Forwarded: for=192.0.2.1",
-					"X-Forwarded-For: 192.0.2.1, 192.0.2.2, 192.0.2.3, 127.0.0.1", "X-Request-Id: claimed-id",
-					"Via: 1.0 before, 1.1 uringproxy"}}}
-			}},
-			{"Forwarded, untrusted", "[forward]\nforwarded = true\nx_forwarded = false\nrequest_id = false\nvia = false\n",
-				func(string) []forwardCase {
-					return []forwardCase{{"claims", "", claims, []string{"Via: 1.0 before", "X-Request-Id: claimed-id",
-						`Forwarded: for=127.0.0.1;host="x.test";proto=http`}}}
-				}},
-			{"Forwarded, trusted", "trusted_proxies = \"127.0.0.1\"\n[forward]\nforwarded = true\nx_forwarded = false\n",
-				func(string) []forwardCase {
-					return []forwardCase{{"claims", "", claims[5:], []string{"X-Real-IP: 192.0.2.1",
-						`Forwarded: for=192.0.2.1, for=127.0.0.1;host="x.test";proto=http`, "X-Request-Id: claimed-id",
-						"Via: 1.0 before, 1.1 uringproxy"}}}
-				}},
-		} {
-			t.Run(tt.name, func(t *testing.T) {
+		for _, f := range forwardings {
+			t.Run(f.name, func(t *testing.T) {
 				addr := FreeAddr(t, "127.0.0.1")
-				config := strings.Replace(Config(up.URL(), addr), "[routes.all]", tt.tables+"[routes.all]", 1)
+				config := strings.Replace(Config(up.URL(), addr), "[routes.all]", f.tables+"[routes.all]", 1)
 				p := Start(t, config, "--engine", engine, "--shards", "1")
-				for _, c := range tt.cases(addr[strings.LastIndex(addr, ":")+1:]) {
+				for _, c := range f.cases(addr[strings.LastIndex(addr, ":")+1:]) {
 					t.Run(c.name, func(t *testing.T) { c.run(t, addr) })
 				}
 				p.Stop()
@@ -130,8 +136,8 @@ func byName(head string) string {
 func TestResponseFields(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		const fields = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer: theirs\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n"
-		up := NewScripted(t, say("HTTP/1.1 200 Fine\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n"+
-			fields+"Upgrade: h2\r\nContent-Length: 2\r\n\r\nok"))
+		up := NewScripted(t, say("HTTP/1.1 200 Fine\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\n"+
+			"Keep-Alive: timeout=5\r\n"+fields+"Upgrade: h2\r\nContent-Length: 2\r\n\r\nok"))
 		addr := FreeAddr(t, "127.0.0.1")
 		p := Start(t, Config(up.URL(), addr), "--engine", engine)
 		w := Raw(t, addr)

@@ -14,8 +14,8 @@ func limited(t *testing.T, engine, up, tables string) (*Proxy, string) {
 	return Start(t, Config(up, addr)+tables, "--engine", engine, "--shards", "1"), addr
 }
 
-// What is too large is refused with the status that says so, whether its size is announced or found out, and nothing more of
-// it is passed on.
+// What is too large is refused with the status that says so, whether its size is announced or found out, and nothing
+// more of it is passed on.
 func TestSizeLimits(t *testing.T) {
 	const tables = `[limits]
 line_bytes = "1KiB"
@@ -178,8 +178,8 @@ func TestConnectionLimitPerAddress(t *testing.T) {
 	})
 }
 
-// One connection to the upstream for all: the second request waits until the first is finished, or as long as connecting
-// may take.
+// One connection to the upstream for all: the second request waits until the first is finished, or as long as
+// connecting may take.
 func TestUpstreamConnectionLimit(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		taken, answer := make(chan struct{}, 9), make(chan struct{}, 9)

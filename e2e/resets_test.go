@@ -37,8 +37,8 @@ func TestClientsBreakOffAnywhere(t *testing.T) {
 	})
 }
 
-// breakOff connects, sends a part of some requests, reads a part of the responses, and is gone. The only error is that it
-// could not connect.
+// breakOff connects, sends a part of some requests, reads a part of the responses, and is gone. The only error is that
+// it could not connect.
 func breakOff(addr string, random *rand.Rand) error {
 	c, err := net.DialTimeout("tcp", addr, hang)
 	if err != nil {
@@ -66,8 +66,8 @@ func breakOff(addr string, random *rand.Rand) error {
 	return nil
 }
 
-// randomRequest is a request whose response is up to a megabyte long, small ones being the most frequent. The connection
-// ends with the response, so that whoever waits for more than comes does not wait for long.
+// randomRequest is a request whose response is up to a megabyte long, small ones being the most frequent. The
+// connection ends with the response, so that whoever waits for more than comes does not wait for long.
 func randomRequest(random *rand.Rand) string {
 	target := fmt.Sprintf("/?n=%d", random.Int64N([]int64{10, 5000, 100_000, 1_000_000}[random.IntN(4)]))
 	if random.IntN(2) == 0 {
@@ -84,6 +84,7 @@ func randomRequest(random *rand.Rand) string {
 		if body == "" {
 			chunk = ""
 		}
-		return Request("PUT", target, "x.test", "", "Transfer-Encoding: chunked", "Connection: close") + chunk + "0\r\n\r\n"
+		head := Request("PUT", target, "x.test", "", "Transfer-Encoding: chunked", "Connection: close")
+		return head + chunk + "0\r\n\r\n"
 	}
 }

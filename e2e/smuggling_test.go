@@ -36,7 +36,8 @@ func refusedMessages(t *testing.T, kind string) map[string]string {
 		repeat, _, _ = strings.Cut(repeat, "\n")
 		times, what, _ := strings.Cut(repeat, " times ")
 		n, _ := strconv.Atoi(times) // no repeat: no times
-		text = strings.NewReplacer("\n", "", `\|`, "", `\*`, strings.Repeat(what, n), `\0`, `\x00`, `"`, `\"`).Replace(text)
+		what = strings.Repeat(what, n)
+		text = strings.NewReplacer("\n", "", `\|`, "", `\*`, what, `\0`, `\x00`, `"`, `\"`).Replace(text)
 		message, err := strconv.Unquote(`"` + text + `"`)
 		if err != nil {
 			t.Fatalf("%s: %v in %s", file, err, text)
@@ -101,12 +102,14 @@ func attack(t *testing.T, addr, message string) {
 	defer w.Close()
 	w.TrySend(message) // the proxy may close before it has all of it
 	text := w.ReadAll()
-	if !refusal.MatchString(text) || strings.Count(text, "HTTP/1.1 ") != 1 || !strings.Contains(text, "Connection: close\r\n") {
+	if !refusal.MatchString(text) || strings.Count(text, "HTTP/1.1 ") != 1 ||
+		!strings.Contains(text, "Connection: close\r\n") {
 		t.Errorf("%.200q was answered with %.300q", message, text)
 	}
 }
 
-// Requests that two programs can read differently: refused, and the upstream sees nothing of them, nor of what is behind.
+// Requests that two programs can read differently: refused, and the upstream sees nothing of them, nor of what is
+// behind.
 func TestRequestSmuggling(t *testing.T) {
 	messages := refusedMessages(t, "request")
 	Engines(t, func(t *testing.T, engine string) {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// soak is the duration that URINGPROXY_SOAK asks for, for tests that can go on for longer than they usually do; else usual.
+// soak is the duration that URINGPROXY_SOAK asks for, for tests that can go on for longer than they usually do; else
+// usual.
 func soak(t *testing.T, usual time.Duration) time.Duration {
 	t.Helper()
 	text := os.Getenv("URINGPROXY_SOAK")
@@ -34,7 +35,8 @@ type wrk struct {
 	err   error
 }
 
-// startWrk loads url from that many connections for d. No response is late unless it takes as long as anything may here.
+// startWrk loads url from that many connections for d. No response is late unless it takes as long as anything may
+// here.
 func startWrk(t *testing.T, url string, connections int, d time.Duration) *wrk {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d+2*hang)
