@@ -6,18 +6,13 @@ const noBuf = mem.NoBuf
 
 var noHead = held{buf: noBuf}
 
-// gather appends input to a head that is being received. A head must lie in one piece and in a buffer of its own with
-// headroom, so that it can be edited in place. Almost always it came whole in the first Small buffer, and
-// nothing is copied; a head in pieces is copied together, into a Head buffer when it outgrows a Small one.
-// It reports false when there is no buffer.
+// gather appends input to a head that is being received. A head must lie in one piece, and nearly always it does: it
+// came whole in the first buffer, and nothing is copied. One in pieces is copied together, into a Head buffer when it
+// outgrows a Small one. It reports false when there is no buffer.
 func (w *Worker) gather(h *held, in *queue) bool {
 	if h.buf == noBuf {
-		span, buf := w.shift(in)
-		if buf.Class() != mem.Bulk {
-			*h = held{span, buf}
-			return true
-		}
-		return w.adoptCopy(h, in, span, buf)
+		h.span, h.buf = w.shift(in)
+		return true
 	}
 	for !in.empty() {
 		room := w.roomBehind(h)
@@ -39,26 +34,14 @@ func (w *Worker) gather(h *held, in *queue) bool {
 	return true
 }
 
-// adoptCopy starts a head with bytes that lie in a shared buffer: they move to a Small one, the rest goes back.
-func (w *Worker) adoptCopy(h *held, in *queue, span mem.Span, from mem.Buf) bool {
-	to, ok := w.mem.Take(mem.Small)
-	if !ok {
-		w.mem.Drop(from)
-		return false
+// roomBehind is how many bytes can still be appended to h in its buffer. In a Bulk buffer, behind whose data that of
+// others may follow, there is none.
+func (w *Worker) roomBehind(h *held) uint32 {
+	if h.buf.Class() == mem.Bulk {
+		return 0
 	}
-	at := w.mem.Data(to)
-	n := min(span.Len, at.Len)
-	copy(w.mem.All()[at.Off:], w.mem.Bytes(mem.Span{Off: span.Off, Len: n}))
-	*h = held{mem.Span{Off: at.Off, Len: n}, to}
-	if n < span.Len {
-		return w.unshift(in, mem.Span{Off: span.Off + n, Len: span.Len - n}, from)
-	}
-	w.mem.Drop(from)
-	return true
+	return w.mem.Data(h.buf).End() - h.span.End()
 }
-
-// roomBehind is how many bytes can still be appended to h in its buffer.
-func (w *Worker) roomBehind(h *held) uint32 { return w.mem.Data(h.buf).End() - h.span.End() }
 
 // enlarge moves a head that came in pieces to a buffer of the largest kind.
 func (w *Worker) enlarge(h *held) bool {
@@ -77,16 +60,19 @@ func (w *Worker) move(h *held, to mem.Buf) {
 	*h = held{mem.Span{Off: at.Off, Len: h.span.Len}, to}
 }
 
-// splitHead cuts h behind its first n bytes; what follows, the beginning of a body or of another message, goes back to
-// the front of the input.
+// splitHead cuts h behind its first n bytes, where the parser found its end. What follows, the beginning of a body or
+// of another message, goes back to the front of the input. To be edited in place a head needs headroom and a buffer
+// that is not shared, so one that came in a Bulk buffer moves out of it.
 func (w *Worker) splitHead(h *held, in *queue, n int) bool {
 	rest := mem.Span{Off: h.span.Off + uint32(n), Len: h.span.Len - uint32(n)}
 	h.span.Len = uint32(n)
-	if rest.Len == 0 {
-		return true
+	if rest.Len > 0 {
+		w.mem.Hold(h.buf)
+		if !w.unshift(in, rest, h.buf) {
+			return false
+		}
 	}
-	w.mem.Hold(h.buf)
-	return w.unshift(in, rest, h.buf)
+	return h.buf.Class() != mem.Bulk || w.relocate(h)
 }
 
 // floor is the lowest offset to which a head in h may grow. Only the first message in a buffer has headroom: before a

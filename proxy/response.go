@@ -279,6 +279,7 @@ func (w *Worker) responseReceived(x *exchange) {
 	reusable := x.res.KeepAlive && x.down.framing != framingClose && x.up.done
 	x.received = w.sh.Now()
 	u, c := w.part(x)
+	w.endpoints[u.id].learn(x.down.total)
 	w.release(u, c, reusable)
 	l := x.client - 1
 	client, cc := &w.links[l], w.conns.At(l)

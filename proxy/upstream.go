@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 )
@@ -14,7 +15,24 @@ type endpoint struct {
 	open   int    // all connections, pooled ones included
 	first  uint32 // exchanges waiting for a connection, because of a limit
 	last   uint32
+	size   int8 // how large its responses have been of late, see learn
 }
+
+// largeResponse is the body size from which on a response is better received into Bulk buffers from its beginning.
+const largeResponse = 3 * mem.SmallBytes
+
+// learn takes the size of a response's body into account. A few of the other kind in a row change the endpoint's, a
+// single one does not: to go from a stream to single receives costs a cancellation.
+func (e *endpoint) learn(body int64) {
+	if body >= largeResponse {
+		e.size = min(e.size+1, 2)
+	} else {
+		e.size = max(e.size-1, -2)
+	}
+}
+
+// large reports whether the next response is expected to be large.
+func (e *endpoint) large() bool { return e.size > 0 }
 
 // adoptEndpoints prepares for the endpoints of a new snapshot. Pools of those that stay are not touched; of those that
 // go, idle connections are closed, and busy ones when they are done.

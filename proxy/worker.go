@@ -178,24 +178,30 @@ func (w *Worker) rearm(l *link, c *engine.Conn) {
 		w.be.Recv(c, engine.RecvStream)
 		return
 	}
-	if w.wantsMore(l) {
-		l.clear(flagStreamed)
-		l.rxSince, l.rxMark = w.sh.Now(), l.rx
-		w.be.Recv(c, w.recvMode(l))
+	if !w.wantsPiece(l) {
+		l.rxSince = 0 // it is we who keep the peer waiting
+		return
 	}
+	if l.rxSince == 0 {
+		l.rxSince, l.rxMark = w.sh.Now(), l.rx
+	}
+	l.clear(flagStreamed)
+	w.be.Recv(c, w.recvMode(l))
 }
 
 // wantsStream: whatever comes is welcome and small. That is so while a head is awaited, and while nothing should come.
 func (w *Worker) wantsStream(l *link) bool {
 	switch l.state {
-	case stateIdle, stateHead, statePooled, stateLinger:
+	case stateIdle, stateHead, stateLinger:
 		return true
+	case statePooled:
+		return !w.endpoints[l.id].large()
 	case stateBusy:
 		x := w.exs.At(l.ex)
 		if l.kind == kindClient {
 			return x.up.done && l.in.empty()
 		}
-		return !x.has(exAnswered)
+		return !x.has(exAnswered) && !w.endpoints[l.id].large()
 	}
 	return false
 }
@@ -203,10 +209,10 @@ func (w *Worker) wantsStream(l *link) bool {
 // window is how many bytes of one direction may be queued before the sender is no longer read from.
 const window = 256 << 10
 
-// wantsMore: a body is under way and there is room for the next piece of it.
-func (w *Worker) wantsMore(l *link) bool {
+// wantsPiece: a body is under way, or about to begin, and there is room for the next piece of it.
+func (w *Worker) wantsPiece(l *link) bool {
 	if l.state != stateBusy {
-		return false
+		return l.state == statePooled
 	}
 	x := w.exs.At(l.ex)
 	if l.kind == kindClient {
@@ -215,22 +221,31 @@ func (w *Worker) wantsMore(l *link) bool {
 		}
 		return w.links[x.upstream-1].out.bytes < window
 	}
-	return !x.down.done && w.links[x.client-1].out.bytes < window
+	return !x.has(exAnswered) || !x.down.done && w.links[x.client-1].out.bytes < window
 }
 
-// recvMode picks the buffer for the next piece of a body: a large one where the last receive was full or much is known
-// to come, and only while those are not about to run out for everyone else.
+// recvMode picks the buffer for the next piece: a large one where the last receive was full or much is to come, and
+// only while there are some.
 func (w *Worker) recvMode(l *link) engine.RecvMode {
-	x := w.exs.At(l.ex)
-	f := &x.down
-	if l.kind == kindClient {
-		f = &x.up
-	}
-	large := l.has(flagBulk) || f.framing == framingLength && f.left > mem.SmallBytes
-	if large && w.mem.Free(mem.Bulk) > 0 {
+	if (l.has(flagBulk) || w.muchToCome(l)) && w.mem.Free(mem.Bulk) > 0 {
 		return engine.RecvBulk
 	}
 	return engine.RecvSmall
+}
+
+func (w *Worker) muchToCome(l *link) bool {
+	if l.ex == 0 {
+		return true // pooled, and not streaming since its endpoint's responses are large
+	}
+	x := w.exs.At(l.ex)
+	f := &x.up
+	if l.kind == kindUpstream {
+		if !x.has(exAnswered) {
+			return w.endpoints[l.id].large()
+		}
+		f = &x.down
+	}
+	return f.framing == framingLength && f.left > mem.SmallBytes
 }
 
 // outOfMemory ends a link for which there was not even a queue entry left.
