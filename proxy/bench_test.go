@@ -20,8 +20,9 @@ func BenchmarkRequest(b *testing.B) {
 func benchmarkRequest(b *testing.B, be engine.Backend) {
 	request := []byte("GET /small HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n")
 	answer := []byte("HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Sat, 21 Nov 2026 20:00:00 GMT\r\n" +
-		"Content-Type: text/plain\r\nContent-Length: 100\r\nLast-Modified: Sat, 21 Nov 2026 20:00:00 GMT\r\nConnection: keep-alive\r\n" +
-		"ETag: \"6560c0f3-64\"\r\nAccept-Ranges: bytes\r\n\r\n" + string(bytes.Repeat([]byte{'x'}, 100)))
+		"Content-Type: text/plain\r\nContent-Length: 100\r\nLast-Modified: Sat, 21 Nov 2026 20:00:00 GMT\r\n" +
+		"Connection: keep-alive\r\nETag: \"6560c0f3-64\"\r\nAccept-Ranges: bytes\r\n\r\n" +
+		string(bytes.Repeat([]byte{'x'}, 100)))
 	up := fixedUpstream(b, []byte("\r\n\r\n"), answer)
 	r := start(b, be, []string{up}, nil)
 	const clients = 64

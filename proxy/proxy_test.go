@@ -151,7 +151,8 @@ func TestBodies(t *testing.T) {
 					res.Body.Close()
 					sum := sha256.Sum256(sent)
 					if want := fmt.Sprintf("%d %s", out, hex.EncodeToString(sum[:])); res.Header.Get("X-Got") != want {
-						t.Errorf("upload of %d: %d, upstream got %q, want %q", out, res.StatusCode, res.Header.Get("X-Got"), want)
+						t.Errorf("upload of %d: %d, upstream got %q, want %q",
+							out, res.StatusCode, res.Header.Get("X-Got"), want)
 					}
 					if err != nil || !bytes.Equal(got, pattern(size)) {
 						t.Errorf("%d/%s: got %d bytes, %v", size, framing, len(got), err)
