@@ -67,7 +67,7 @@ type actor struct {
 	peerFin  bool // the peer's stream to us has ended, by whatever means
 	linkFin  bool
 	peerEnd  error
-	unsure   bool // it is open how much of what was written has been received
+	pending  int  // bytes written of which it is open whether they have been received
 	loose    bool // the contract no longer determines what is observed
 }
 
@@ -133,23 +133,33 @@ func (s *stage) refused(arg int) {
 	s.record = append(s.record, fmt.Sprintf("refused: %d", l.dialled[0]))
 }
 
-// settle waits until the armed receive has taken everything that was written. A single receive is repeated while
-// there is something left.
+// settle lets an armed receive take everything that was written. A single receive is repeated while there is something
+// left, and is then unarmed.
 func (a *actor) settle() {
 	l := a.l
 	if !l.armed || a.loose {
 		return
 	}
-	a.s.until("the receives to catch up", func() bool {
-		if !l.armed && !l.ended() && len(l.got) < a.written {
-			l.recv(l.mode)
-		}
-		return l.ended() || len(l.got) == a.written && (l.keep || !l.armed || !a.peerFin)
-	})
-	a.unsure = false
+	if !l.keep && a.pending > 0 {
+		a.drain()
+	}
+	a.s.until("the receives to catch up", func() bool { return l.ended() || len(l.got) == a.written })
+	a.pending = 0
 	if a.peerFin && !l.ended() {
 		a.untilEnd()
 	}
+}
+
+// drain repeats single receives until everything has come; none is armed then.
+func (a *actor) drain() {
+	l := a.l
+	for l.armed || len(l.got) < a.written && !l.ended() {
+		if !l.armed {
+			l.recv(l.mode)
+		}
+		a.s.until("the receive to end", func() bool { return !l.armed })
+	}
+	a.pending = 0
 }
 
 // untilEnd receives up to the end of the peer's stream.
@@ -160,23 +170,22 @@ func (a *actor) untilEnd() {
 		l.recv(engine.RecvStream)
 	}
 	a.s.until("the stream's end", l.ended)
-	a.unsure = false
+	a.pending = 0
 }
 
-func (a *actor) unread() int { return a.written - len(a.l.got) }
+// room reports whether the peer may write n bytes more.
+func (a *actor) room(n int) bool {
+	return !a.peerFin && a.pending+n <= unreadMax && a.written+n <= len(a.up)
+}
 
 func (a *actor) peerWrites(arg int) {
 	n := 1 + arg*33
-	if a.peerFin || a.unread()+n > unreadMax || a.written+n > len(a.up) {
+	if !a.room(n) {
 		return
 	}
 	a.s.push(a.p, a.up[a.written:a.written+n])
 	a.written += n
-	a.unsure = true
-	if once := !a.l.keep && a.l.armed; once {
-		a.s.until("the receive to end", func() bool { return !a.l.armed })
-		return
-	}
+	a.pending += n
 	a.settle()
 }
 
@@ -189,15 +198,21 @@ func (a *actor) arm(arg int) {
 	a.settle()
 }
 
-// once arms a single receive; with something to receive it ends.
+// once arms a single receive. With something to receive it ends, and is repeated until all has come.
 func (a *actor) once(arg int) {
-	if a.l.armed || a.l.ended() {
+	l := a.l
+	if l.armed || l.ended() {
 		return
 	}
-	a.l.keep = false
-	a.l.recv([]engine.RecvMode{engine.RecvSmall, engine.RecvBulk}[arg%2])
-	if a.unread() > 0 || a.peerFin {
-		a.s.until("the receive to end", func() bool { return !a.l.armed })
+	l.keep = false
+	l.mode = []engine.RecvMode{engine.RecvSmall, engine.RecvBulk}[arg%2]
+	switch {
+	case a.peerFin:
+		a.untilEnd()
+	case a.pending > 0:
+		a.drain()
+	default:
+		l.recv(l.mode)
 	}
 }
 
@@ -210,13 +225,13 @@ func (a *actor) cancels(int) {
 // cancelRace cancels while data is on its way. How much arrives is open; that nothing is lost shows later.
 func (a *actor) cancelRace(arg int) {
 	n := 1 + arg*33
-	if a.peerFin || a.unread()+n > unreadMax || a.written+n > len(a.up) {
+	if !a.room(n) {
 		return
 	}
 	if k, err := a.p.Write(a.up[a.written : a.written+n]); err == nil {
 		a.written += k
+		a.pending += k
 	}
-	a.unsure = true
 	a.cancels(0)
 }
 
@@ -307,7 +322,7 @@ func (a *actor) closes(arg int) {
 	if a.peerEnd == nil {
 		rest, end := a.s.pullAll(a.p)
 		a.got, a.peerEnd = append(a.got, rest...), end
-		if a.unsure || reset && !a.tcp {
+		if a.pending > 0 || reset && !a.tcp {
 			a.peerEnd = nil // an end or a reset, both are right
 		}
 	}
