@@ -135,62 +135,49 @@ func testAcceptedFlags(t *testing.T, h Harness) {
 func testDescriptorsExhausted(t *testing.T, h Harness) {
 	r := newRig(t, h, usual)
 	fd, at := r.listen(0, TCP4)
-	peers := []Peer{r.dial(at), r.dial(at)}
-	lower(t, r.files)
+	r.dial(at)
+	r.dial(at)
+	restore := exhaust(t)
 	r.until("a refused accept", func() bool { return len(r.refused) > 0 })
 	if r.refused[0] != -int32(unix.EMFILE) {
 		t.Errorf("accept without descriptors ended with %d, want -EMFILE", r.refused[0])
 	}
-	to := at
-	l := r.connect(to)
-	r.until("the connect to fail", func() bool { return len(l.dialled) > 0 })
-	if l.dialled[0] != -int32(unix.EMFILE) {
-		t.Errorf("connect without descriptors ended with %d, want -EMFILE", l.dialled[0])
-	}
+	l := r.connect(at)
+	l.wantConnected(-int32(unix.EMFILE))
 	r.b.Unlisten(0)
 	r.poll(0)
 	r.refused = nil
-	for range 5 {
-		r.poll(pause)
-	}
-	if len(r.refused) != 0 {
-		t.Error("accepts fail after Unlisten")
-	}
-	restore(t)
+	r.quiet()
+	restore()
 	if err := r.b.Listen(0, fd); err != nil {
 		t.Fatal(err)
 	}
-	for range peers {
+	for range 2 {
 		a := r.take()
-		link := r.link()
-		r.b.Attach(link.c, a.fd)
+		r.b.Attach(r.link().c, a.fd)
+	}
+	if len(r.refused) != 0 {
+		t.Errorf("accepts ended with %d though there are descriptors again", r.refused)
 	}
 	r.end()
 }
 
-// files is the limit that lower changed.
-var files unix.Rlimit
-
-// lower makes the number of open files the most that there may be.
-func lower(t *testing.T, _ int) {
+// exhaust lowers the limit of open files so that no descriptor is left; restore raises it again.
+func exhaust(t *testing.T) (restore func()) {
 	t.Helper()
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &files) })
-	spare, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
+	restore = func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &before) }
+	t.Cleanup(restore)
+	free, err := unix.Open("/", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unix.Close(spare) // the lowest free number: the limit lies there
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(spare), Max: files.Max}); err != nil {
+	unix.Close(free) // the lowest free number: the limit lies there
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(free), Max: before.Max}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func restore(t *testing.T) {
-	t.Helper()
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
-		t.Fatal(err)
-	}
+	return restore
 }

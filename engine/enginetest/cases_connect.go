@@ -17,7 +17,7 @@ var connectCases = []testCase{
 	{"ConnectSetsNoDelay", kernel, testNoDelay},
 }
 
-// dialled waits for a connect's end.
+// wantConnected waits for a connect's end and checks its result.
 func (l *link) wantConnected(res int32) {
 	t := l.r.t
 	t.Helper()
@@ -27,7 +27,7 @@ func (l *link) wantConnected(res int32) {
 	}
 }
 
-// take waits for the peers' end of a connection of the backend's.
+// acceptPeer waits for the peers' end of a connection that the backend made.
 func (r *rig) acceptPeer(a Acceptor) Peer {
 	r.t.Helper()
 	var p Peer

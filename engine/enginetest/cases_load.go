@@ -14,6 +14,9 @@ var loadCases = []testCase{
 	{"RandomLoad", always, testRandomLoad},
 }
 
+// streamMax bounds the bytes of one direction of a flow.
+const streamMax = 40_000
+
 // flow is one connection of the random load: a stream in each direction, and what has arrived of them.
 type flow struct {
 	r        *rig
@@ -71,7 +74,8 @@ func testRandomLoad(t *testing.T, h Harness) {
 // open starts a flow: every second one is accepted, the others connect.
 func (r *rig) open(rng *rand.Rand, i int, at engine.Addr, a Acceptor) *flow {
 	r.t.Helper()
-	f := &flow{r: r, orderly: true, up: pattern(uint64(i), rng.IntN(40_000)), down: pattern(uint64(i)<<20, rng.IntN(40_000))}
+	f := &flow{r: r, orderly: true}
+	f.up, f.down = pattern(uint64(i), rng.IntN(streamMax)), pattern(uint64(i)<<20, rng.IntN(streamMax))
 	if i%2 == 0 {
 		f.l, f.p = r.pair(at)
 		return f
@@ -205,12 +209,12 @@ func (f *flow) drain() bool {
 func (f *flow) verify(i int) {
 	t := f.r.t
 	t.Helper()
-	up, down := pattern(uint64(i), len(f.up)), pattern(uint64(i)<<20, 40_000)
+	up, down := pattern(uint64(i), len(f.up)), pattern(uint64(i)<<20, streamMax)
 	if !bytes.HasPrefix(up, f.l.got) || f.orderly && len(f.l.got) != len(up) {
-		t.Errorf("flow %d: received %d of %d bytes, different from byte %d on", i, len(f.l.got), len(up), differ(f.l.got, up))
+		t.Errorf("flow %d: received %d of %d bytes, right up to %d", i, len(f.l.got), len(up), differ(f.l.got, up))
 	}
 	if !bytes.HasPrefix(down, f.peerGot) {
-		t.Errorf("flow %d: the peer received %d bytes, different from byte %d on", i, len(f.peerGot), differ(f.peerGot, down))
+		t.Errorf("flow %d: the peer received %d bytes, right up to %d", i, len(f.peerGot), differ(f.peerGot, down))
 	}
 	sent := 0
 	for _, n := range f.l.sent {

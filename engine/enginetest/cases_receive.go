@@ -19,7 +19,9 @@ var receiveCases = []testCase{
 	{"EndWhileUnarmed", exact, testEndWhileUnarmed},
 	{"ReceiveReset", exact, testReceiveReset},
 	{"ReceiveSmallOnce", exact, func(t *testing.T, h Harness) { testOnce(t, h, engine.RecvSmall, mem.SmallBytes) }},
-	{"ReceiveBulkOnce", exact, func(t *testing.T, h Harness) { testOnce(t, h, engine.RecvBulk, usual.sizes.BulkBytes) }},
+	{"ReceiveBulkOnce", exact, func(t *testing.T, h Harness) {
+		testOnce(t, h, engine.RecvBulk, usual.sizes.BulkBytes)
+	}},
 	{"ReceiveBulkMuch", exact, testBulkMuch},
 	{"CancelIdle", exact, testCancelIdle},
 	{"CancelNothing", exact, testCancelNothing},
@@ -111,35 +113,39 @@ func testEndWithData(t *testing.T, h Harness) {
 	}
 }
 
-// testDataBefore arms the first receive of a connection, of either origin, when data and perhaps the end are there already.
 func testDataBefore(t *testing.T, h Harness) {
 	for _, f := range []Family{TCP4, Unix} {
 		for mode := engine.RecvStream; mode <= engine.RecvBulk; mode++ {
 			for _, fin := range []bool{false, true} {
-				r := newRig(t, h, usual)
-				_, at := r.listen(0, f)
-				a := r.serve(f)
-				in, p := r.pair(at)
-				out := r.connect(a.Addr())
-				out.wantConnected(0)
-				q := r.acceptPeer(a)
-				for _, peer := range []Peer{p, q} {
-					r.push(peer, []byte("early"))
-					if fin {
-						peer.CloseWrite()
-					}
-				}
-				for i, l := range []*link{in, out} {
-					l.keep = true
-					l.recv(mode)
-					r.until(fmt.Sprintf("early data over %v, mode %d, end %v, connection %d", f, mode, fin, i), func() bool {
-						return len(l.got) == 5 && l.ended() == fin
-					})
-				}
-				r.end()
+				early(t, h, f, mode, fin)
 			}
 		}
 	}
+}
+
+// early arms the first receive of a connection, of either origin, when data and perhaps the end are there already.
+func early(t *testing.T, h Harness, f Family, mode engine.RecvMode, fin bool) {
+	t.Helper()
+	r := newRig(t, h, usual)
+	_, at := r.listen(0, f)
+	a := r.serve(f)
+	in, p := r.pair(at)
+	out := r.connect(a.Addr())
+	out.wantConnected(0)
+	q := r.acceptPeer(a)
+	for _, peer := range []Peer{p, q} {
+		r.push(peer, []byte("early"))
+		if fin {
+			peer.CloseWrite()
+		}
+	}
+	for i, l := range []*link{in, out} {
+		l.keep = true
+		l.recv(mode)
+		what := fmt.Sprintf("early data over %v, mode %d, end %v, connection %d", f, mode, fin, i)
+		r.until(what, func() bool { return len(l.got) == 5 && l.ended() == fin })
+	}
+	r.end()
 }
 
 func testEndWhileUnarmed(t *testing.T, h Harness) {

@@ -245,7 +245,8 @@ func (l *link) expect(want []byte) {
 	t.Helper()
 	l.r.until("all bytes", func() bool { return len(l.got) >= len(want) || l.ended() })
 	if !bytes.Equal(l.got, want) {
-		t.Fatalf("slot %d: received %d bytes, want %d; first difference at %d", l.c.Slot, len(l.got), len(want), differ(l.got, want))
+		t.Fatalf("slot %d: received %d bytes, want %d; right up to %d",
+			l.c.Slot, len(l.got), len(want), differ(l.got, want))
 	}
 }
 

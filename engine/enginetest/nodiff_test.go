@@ -13,7 +13,8 @@ import (
 
 // lossless are the faults that change when and in which pieces things happen, but not what.
 var lossless = sim.Faults{
-	ShortRead: 0.3, ShortSend: 0.3, Delay: 0.3, NoBufs: 0.1, CancelData: 0.5, EndEarly: 0.2, NoFiles: 0.1, ShareBulk: 0.5,
+	ShortRead: 0.3, ShortSend: 0.3, Delay: 0.3, NoBufs: 0.1, CancelData: 0.5, EndEarly: 0.2, NoFiles: 0.1,
+	ShareBulk: 0.5,
 }
 
 // backends are those that this machine can run.
@@ -30,7 +31,8 @@ func backends(t testing.TB) map[string]enginetest.Harness {
 	}
 	for _, tier := range []string{uring.T1, uring.T2, uring.T3} {
 		if len(support.Lacks(tier)) == 0 {
-			all["uring "+tier] = enginetest.Kernel(func() engine.Backend { return uring.New(uring.Options{Tier: tier}) })
+			opt := uring.Options{Tier: tier}
+			all["uring "+tier] = enginetest.Kernel(func() engine.Backend { return uring.New(opt) })
 		}
 	}
 	return all

@@ -374,7 +374,8 @@ func (a *actor) leave() {
 		if end == "end" { // else how far a receive got is not determined
 			received = fmt.Sprintf(" %d bytes %08x", len(a.l.got), crc32.ChecksumIEEE(a.l.got))
 		}
-		line = fmt.Sprintf("%s: received%s, then %s; the peer %d bytes, then %v", a.name, received, end, len(a.got), a.peerEnd)
+		line = fmt.Sprintf("%s: received%s, then %s; the peer %d bytes, then %v",
+			a.name, received, end, len(a.got), a.peerEnd)
 	}
 	a.s.record = append(a.s.record, line)
 	for i, other := range a.s.cast {

@@ -260,10 +260,9 @@ func (r *rig) pair(at engine.Addr) (*link, Peer) {
 // tcpPair is a pair over a listener of its own.
 func (r *rig) tcpPair() (*link, Peer) {
 	r.t.Helper()
-	fd, at := r.listen(0, TCP4)
+	_, at := r.listen(0, TCP4)
 	l, p := r.pair(at)
 	r.b.Unlisten(0)
-	_ = fd
 	return l, p
 }
 

@@ -65,7 +65,8 @@ func (w *sockets) bind(f Family) (fd int, at engine.Addr, err error) {
 	w.open[fd] = true
 	if f != Unix {
 		at.Len = uint32(len(at.Raw))
-		_, _, e := unix.Syscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&at.Raw)), uintptr(unsafe.Pointer(&at.Len)))
+		_, _, e := unix.Syscall(unix.SYS_GETSOCKNAME, uintptr(fd),
+			uintptr(unsafe.Pointer(&at.Raw)), uintptr(unsafe.Pointer(&at.Len)))
 		if e != 0 {
 			return fd, at, e
 		}

@@ -13,8 +13,8 @@ import (
 // acceptsPerTurn is one listener's share of a turn.
 const acceptsPerTurn = 64
 
-// Listen implements engine.Backend. Listeners are level-triggered: what a turn leaves in a queue is reported again by the
-// next wait.
+// Listen implements engine.Backend. Listeners are level-triggered: what a turn leaves in a queue is reported again by
+// the next wait.
 func (b *Backend) Listen(l uint16, fd int) error {
 	for int(l) >= len(b.listeners) {
 		b.listeners = append(b.listeners, -1)
@@ -22,7 +22,8 @@ func (b *Backend) Listen(l uint16, fd int) error {
 	if b.listeners[l] >= 0 {
 		return fmt.Errorf("listen on number %d: it is in use", l)
 	}
-	if e := b.control(unix.EPOLL_CTL_ADD, int32(fd), unix.EPOLLIN, engine.MakeToken(uint32(l), 0, kindListener)); e != 0 {
+	token := engine.MakeToken(uint32(l), 0, kindListener)
+	if e := b.control(unix.EPOLL_CTL_ADD, int32(fd), unix.EPOLLIN, token); e != 0 {
 		return fmt.Errorf("watch listening socket %d: %w", fd, e)
 	}
 	b.listeners[l] = int32(fd)

@@ -31,11 +31,17 @@ type cells struct {
 type peerCell [unix.SizeofSockaddrInet6]byte
 
 func mapCells() (*cells, error) {
-	m, err := unix.Mmap(-1, 0, int(unsafe.Sizeof(cells{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	m, err := mapMemory(int(unsafe.Sizeof(cells{})))
 	if err != nil {
 		return nil, fmt.Errorf("map system call cells: %w", err)
 	}
 	return (*cells)(unsafe.Pointer(unsafe.SliceData(m))), nil
+}
+
+// mapMemory reserves zeroed memory, which takes room when it is touched.
+func mapMemory(size int) ([]byte, error) {
+	const flags = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_NORESERVE
+	return unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, flags)
 }
 
 func (k *cells) unmap() {

@@ -30,7 +30,8 @@ func (b *Backend) adopt(c *engine.Conn, fd int32) {
 
 // Connect implements engine.Backend.
 func (b *Backend) Connect(c *engine.Conn, to *engine.Addr) {
-	fd, e := b.call(unix.SYS_SOCKET, uintptr(to.Family()), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0, 0)
+	const kind = unix.SOCK_STREAM | unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+	fd, e := b.call(unix.SYS_SOCKET, uintptr(to.Family()), kind, 0, 0, 0)
 	if e != 0 {
 		fd = ^uintptr(0)
 	}
@@ -50,7 +51,9 @@ func (b *Backend) Connect(c *engine.Conn, to *engine.Addr) {
 // hung up.
 func (b *Backend) dial(c *engine.Conn, to *engine.Addr) unix.Errno {
 	if to.Family() != unix.AF_UNIX {
-		b.option(c, unix.IPPROTO_TCP, unix.TCP_NODELAY)
+		b.cells.option = 1
+		option := unsafe.Pointer(&b.cells.option)
+		b.setOption(c, unix.IPPROTO_TCP, unix.TCP_NODELAY, option, unsafe.Sizeof(b.cells.option))
 	}
 	copy(b.cells.address[:], to.Raw[:to.Len])
 	_, e := b.call(unix.SYS_CONNECT, uintptr(c.FD), uintptr(unsafe.Pointer(&b.cells.address)), uintptr(to.Len), 0, 0)
@@ -63,10 +66,9 @@ func (b *Backend) dial(c *engine.Conn, to *engine.Addr) unix.Errno {
 	return e
 }
 
-// option switches a socket option on.
-func (b *Backend) option(c *engine.Conn, level, name uintptr) {
-	b.cells.option = 1
-	b.call(unix.SYS_SETSOCKOPT, uintptr(c.FD), level, name, uintptr(unsafe.Pointer(&b.cells.option)), unsafe.Sizeof(b.cells.option))
+// setOption sets a socket option to a value that lies in the cells.
+func (b *Backend) setOption(c *engine.Conn, level, name uintptr, value unsafe.Pointer, size uintptr) {
+	b.call(unix.SYS_SETSOCKOPT, uintptr(c.FD), level, name, uintptr(value), size)
 }
 
 // connected reports the end of a connect, when it has come.
@@ -128,7 +130,7 @@ func (b *Backend) shut(c *engine.Conn, reset bool) {
 	if reset {
 		k := b.cells
 		k.linger = unix.Linger{Onoff: 1}
-		b.call(unix.SYS_SETSOCKOPT, uintptr(c.FD), unix.SOL_SOCKET, unix.SO_LINGER, uintptr(unsafe.Pointer(&k.linger)), unsafe.Sizeof(k.linger))
+		b.setOption(c, unix.SOL_SOCKET, unix.SO_LINGER, unsafe.Pointer(&k.linger), unsafe.Sizeof(k.linger))
 	}
 	b.count.Syscalls++
 	unix.RawSyscall(unix.SYS_CLOSE, uintptr(c.FD), 0, 0) // never repeated: after EINTR the descriptor is gone

@@ -77,7 +77,8 @@ func (b *Backend) open() error {
 	if err = b.wake.open(); err != nil {
 		return err
 	}
-	if e := b.control(unix.EPOLL_CTL_ADD, b.wake.fd, unix.EPOLLIN|edgeTriggered, engine.MakeToken(0, 0, kindWake)); e != 0 {
+	token := engine.MakeToken(0, 0, kindWake)
+	if e := b.control(unix.EPOLL_CTL_ADD, b.wake.fd, unix.EPOLLIN|edgeTriggered, token); e != 0 {
 		return fmt.Errorf("watch wake-up eventfd: %w", e)
 	}
 	_, e := b.waitNano(0)

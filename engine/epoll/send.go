@@ -27,8 +27,7 @@ type blockedSends struct {
 }
 
 func (p *blockedSends) open(n int) error {
-	size := n * int(unsafe.Sizeof(blockedSend{}))
-	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	m, err := mapMemory(n * int(unsafe.Sizeof(blockedSend{})))
 	if err != nil {
 		return fmt.Errorf("map cells for %d blocked sends: %w", n, err)
 	}
@@ -62,8 +61,8 @@ func (p *blockedSends) release(i uint32) {
 
 // Send implements engine.Backend. It tries at once unless the socket is known to be full.
 func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
-	if invariant.Enabled && (c.State&(engine.StateSend|engine.StateClosing) != 0 || len(spans) == 0 || len(spans) > engine.SendSpansMax) {
-		invariant.Fail("Send of %d spans on slot %d in state %#x", len(spans), c.Slot, c.State)
+	if invariant.Enabled {
+		checkSend(c, spans)
 	}
 	c.State |= engine.StateSend
 	if c.Priv[privBits]&bitOut != 0 {
@@ -79,6 +78,12 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 	cell.n, cell.more = uint32(copy(cell.spans[:], spans)), more
 	c.Priv[privBits] |= bitBlocked
 	c.Priv[privSend] = i
+}
+
+func checkSend(c *engine.Conn, spans []mem.Span) {
+	if c.State&(engine.StateSend|engine.StateClosing) != 0 || len(spans) == 0 || len(spans) > engine.SendSpansMax {
+		invariant.Fail("Send of %d spans on slot %d in state %#x", len(spans), c.Slot, c.State)
+	}
 }
 
 // sent reports the end of a send, when it has come; a blocked one is tried again first.

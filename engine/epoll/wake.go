@@ -15,9 +15,9 @@ const (
 	notified        // somebody called Wake since
 )
 
-// waker rouses the shard from other threads. The eventfd is written only by the one Wake that finds the shard asleep. It
-// is registered edge-triggered and never read until the end: each write is an edge, and the counter is
-// the number of writes, which lets close wait for a writer that is still on its way.
+// waker rouses the shard from other threads. The eventfd is written only by the one Wake that finds the shard asleep.
+// It is registered edge-triggered and never read until the end: each write is an edge, and the counter is the number
+// of writes, which lets close wait for a writer that is still on its way.
 type waker struct {
 	state  atomic.Uint32
 	fd     int32

@@ -89,8 +89,8 @@ func (p *Peer) SetWindow(n int) { p.in.window = n }
 // CloseWrite ends the stream to the backend.
 func (p *Peer) CloseWrite() { p.out.ended = true }
 
-// Close closes the peer's end. With unread data the backend sees a reset, else the end of the stream, and a reset when it
-// sends afterwards.
+// Close closes the peer's end. With unread data the backend sees a reset, else the end of the stream, and a reset when
+// it sends afterwards.
 func (p *Peer) Close() {
 	if len(p.in.data) > 0 {
 		p.Reset()

@@ -52,8 +52,8 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	}
 }
 
-// turn reports what is due, in an order drawn by chance, and returns the number of events and, when there are none, the time
-// of the next one (negative: none is to come).
+// turn reports what is due, in an order drawn by chance, and returns the number of events and, when there are none, the
+// time of the next one (negative: none is to come).
 func (b *Backend) turn(out []engine.Event) (n int, next int64) {
 	next = -1
 	if len(out) == 0 {
@@ -301,8 +301,8 @@ func (b *Backend) fill(so *socket, ev *engine.Event) int32 {
 	return int32(n)
 }
 
-// buffer takes a buffer with a reference for the event; NoBuf when the class is empty. A shared bulk buffer is held once
-// by the backend, which lets go of it when it is full.
+// buffer takes a buffer with a reference for the event; NoBuf when the class is empty. A shared bulk buffer is held
+// once by the backend, which lets go of it when it is full.
 func (b *Backend) buffer(mode engine.RecvMode) (mem.Buf, mem.Span) {
 	arena := b.env.Mem
 	if mode == engine.RecvBulk && b.bulk != mem.NoBuf {

@@ -19,13 +19,15 @@ func TestSuite(t *testing.T) {
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("late and short/", seed), func(t *testing.T) {
-			enginetest.Run(t, enginetest.Virtual(seed, sim.Faults{Delay: 0.3, ShortSend: 0.3, CancelData: 0.5, ShareBulk: 0.8}))
+			enginetest.Run(t, enginetest.Virtual(seed, lateAndShort))
 		})
 		t.Run(fmt.Sprint("hostile/", seed), func(t *testing.T) {
 			enginetest.Run(t, enginetest.Virtual(seed, hostile))
 		})
 	}
 }
+
+var lateAndShort = sim.Faults{Delay: 0.3, ShortSend: 0.3, CancelData: 0.5, ShareBulk: 0.8}
 
 var hostile = sim.Faults{
 	ShortRead: 0.3, ShortSend: 0.3, Delay: 0.3, NoBufs: 0.1, CancelData: 0.5, EndEarly: 0.2,

@@ -5,8 +5,8 @@
 // much a send takes, when a receive ends, which connection comes first), sim chooses by the seed, as hard as its Faults
 // say. Where a caller breaks the contract, sim panics and says how.
 //
-// Time is virtual. It moves only inside Poll: to the next thing that happens in the World, or to the end of Poll's timeout,
-// and no thread ever waits, except for Wake when nothing else can happen.
+// Time is virtual. It moves only inside Poll: to the next thing that happens in the World, or to the end of Poll's
+// timeout, and no thread ever waits, except for Wake when nothing else can happen.
 //
 // Invariants: everything but Wake runs on one thread; the same seed and the same calls give the same events. It
 // may import engine, engine/mem and internal/*, and is imported by tests only.
