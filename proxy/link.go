@@ -85,6 +85,7 @@ type chunk struct {
 type queue struct {
 	head, tail uint32 // chunks; 0: none
 	bytes      uint32
+	pieces     uint32 // chunks: a small one, too, keeps a buffer
 }
 
 func (q *queue) empty() bool { return q.head == 0 }
@@ -113,6 +114,7 @@ func (w *Worker) push(q *queue, span mem.Span, buf mem.Buf) bool {
 	}
 	q.tail = i
 	q.bytes += span.Len
+	q.pieces++
 	return true
 }
 
@@ -129,6 +131,7 @@ func (w *Worker) unshift(q *queue, span mem.Span, buf mem.Buf) bool {
 		q.tail = i
 	}
 	q.bytes += span.Len
+	q.pieces++
 	return true
 }
 
@@ -142,6 +145,7 @@ func (w *Worker) shift(q *queue) (mem.Span, mem.Buf) {
 		q.tail = 0
 	}
 	q.bytes -= span.Len
+	q.pieces--
 	w.chunks.Put(i)
 	return span, buf
 }
@@ -160,6 +164,7 @@ func (w *Worker) consume(q *queue, n uint32) {
 		w.mem.Drop(c.buf)
 		i := q.head
 		q.head = c.next
+		q.pieces--
 		w.chunks.Put(i)
 	}
 	if q.head == 0 {

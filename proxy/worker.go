@@ -206,8 +206,20 @@ func (w *Worker) wantsStream(l *link) bool {
 	return false
 }
 
-// window is how many bytes of one direction may be queued before the sender is no longer read from.
-const window = 256 << 10
+// A direction whose queue holds this much is no longer read from, and neither is one whose queue has more pieces than a
+// scarceShare of the free buffers: then those who read slowly leave something for everybody else, however many they
+// are, because each further one makes all of them hold less.
+const (
+	windowBytes  = 256 << 10
+	windowPieces = 2 * windowBytes / mem.SmallBytes
+	scarceShare  = 16
+)
+
+// hasRoom reports whether more may be received for q. An empty queue has always room.
+func (w *Worker) hasRoom(q *queue) bool {
+	most := min(windowPieces, w.mem.Free(mem.Small)/scarceShare)
+	return q.empty() || q.bytes < windowBytes && int(q.pieces) < most
+}
 
 // wantsPiece: a body is under way, or about to begin, and there is room for the next piece of it.
 func (w *Worker) wantsPiece(l *link) bool {
@@ -219,9 +231,9 @@ func (w *Worker) wantsPiece(l *link) bool {
 		if x.up.done || x.upstream == 0 {
 			return false
 		}
-		return w.links[x.upstream-1].out.bytes < window
+		return w.hasRoom(&w.links[x.upstream-1].out)
 	}
-	return !x.has(exAnswered) || !x.down.done && w.links[x.client-1].out.bytes < window
+	return !x.has(exAnswered) || !x.down.done && w.hasRoom(&w.links[x.client-1].out)
 }
 
 // recvMode picks the buffer for the next piece: a large one where the last receive was full or much is to come, and
