@@ -26,8 +26,9 @@
 //     Close has three steps, each finished before the next: shut (no new operation, the peer is told),
 //     join (every operation in flight has ended), release (close(2), then EvClosed). Only then may the
 //     slot be reused.
-//  7. After Close the only event of that connection is EvClosed. What still arrives for it inside the
-//     backend is settled there: buffers are recycled, results ignored.
+//  7. After Close the only event of that connection from a later Poll is EvClosed. What still arrives for it inside
+//     the backend is settled there: buffers are recycled, results ignored. Events that stand further back in the batch
+//     being worked off are the caller's to settle.
 //  8. Back-pressure is not receiving. A receive that finds its buffer class empty ends with -ENOBUFS and nothing is
 //     lost: armed again later, it delivers what was waiting.
 //  9. No method allocates, blocks or takes a lock, except Open, Listen and Shutdown. Poll blocks only
@@ -91,9 +92,9 @@ type Backend interface {
 	// A send in flight may be cut. One EvClosed follows in any case, for a c without a socket too.
 	Close(c *Conn, reset bool)
 
-	// Poll starts what was queued, waits until there is at least one event, Wake was called or timeout nanoseconds have
-	// passed (negative: for ever; 0: not at all), and fills out. It returns the number of events, which
-	// may be 0. An error means that the backend is unusable.
+	// Poll starts what was queued, waits until something happened, Wake was called or timeout nanoseconds have passed
+	// (negative: for ever; 0: not at all), and fills out. It returns the number of events, which may be 0 at any time:
+	// what happened may have concerned the backend alone. An error means that the backend is unusable.
 	Poll(timeout int64, out []Event) (int, error)
 
 	// Wake makes the current or the next Poll return. Any goroutine may call it, at any time between Open's and
