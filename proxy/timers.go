@@ -35,8 +35,8 @@ func (w *Worker) clientExpired(l *link, c *engine.Conn) {
 		w.closeClient(l, c, false)
 	case stateHead:
 		w.refuse(w.exs.At(l.ex), 408, metrics.TimeoutRequestHead)
-	case stateLinger:
-		w.closeClient(l, c, true)
+	case stateLinger: // not by a reset: it would destroy what a slow reader has not read yet
+		w.closeClient(l, c, false)
 	case stateBusy:
 		w.clientStalled(l, c)
 	}
