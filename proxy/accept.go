@@ -72,6 +72,7 @@ func (w *Worker) accepted(ev *engine.Event) {
 	if max := snap.Limits.ConnectionsPerIP; max > 0 && l.addr != ([16]byte{}) {
 		if !w.shared.perIP.add(l.addr, l.ip6, max) {
 			w.m.Refuse(metrics.LimitConnsPerIP)
+			w.m.Inc(metrics.ConnsClosedError)
 			w.closeClient(l, c, true)
 			return
 		}
@@ -169,10 +170,16 @@ func (w *Worker) Drain(finished func()) {
 func (w *Worker) Abandon() (exchanges int) {
 	exchanges = w.exs.Used()
 	w.eachLink(func(l *link, c *engine.Conn) {
-		if l.ex != 0 {
+		switch {
+		case l.ex != 0:
 			w.abort(w.exs.At(l.ex), metrics.ShuttingDown)
-		} else if l.state != stateClosing {
-			w.closeLink(l, c, true)
+		case l.kind == kindUpstream:
+			w.closeUpstream(l, c)
+		case l.state == stateIdle:
+			w.m.Inc(metrics.ConnsClosedDrain)
+			w.closeClient(l, c, true)
+		default: // lingering, and counted, or closing
+			w.closeClient(l, c, true)
 		}
 	})
 	return exchanges

@@ -39,6 +39,7 @@ func (w *Worker) beginExchange(l *link, c *engine.Conn) bool {
 	i := w.exs.Take()
 	if i == 0 {
 		w.m.Error(metrics.LimitBuffers)
+		w.m.Inc(metrics.ConnsClosedError)
 		w.closeClient(l, c, true)
 		return false
 	}

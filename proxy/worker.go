@@ -270,6 +270,9 @@ func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
 		w.abort(w.exs.At(l.ex), metrics.LimitBuffers)
 		return
 	}
+	if l.state == stateIdle {
+		w.m.Inc(metrics.ConnsClosedError)
+	}
 	w.closeClient(l, c, true)
 }
 
