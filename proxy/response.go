@@ -198,39 +198,47 @@ func (w *Worker) responseBody(u *link, x *exchange) bool {
 	return true
 }
 
-// dechunk moves the next piece of chunk data without its framing.
+// dechunk moves the next piece of chunk data without its framing: the data is drawn together over it, where it lies, so
+// that however small the chunks are, they take one entry of the queue.
 func (w *Worker) dechunk(u *link, x *exchange, to *queue) bool {
 	span, buf := w.shift(&u.in)
-	for span.Len > 0 && !x.down.done {
-		data, n, code := x.down.chunked.Next(w.mem.Bytes(span))
-		if data.Len > 0 {
-			w.mem.Hold(buf)
-			if !w.push(to, mem.Span{Off: span.Off + data.Off, Len: data.Len}, buf) {
-				w.mem.Drop(buf)
-				return false
-			}
-			x.down.total += int64(data.Len)
-		}
-		span.Off += uint32(n)
-		span.Len -= uint32(n)
+	body := w.mem.Bytes(span)
+	at, kept := 0, 0
+	for at < len(body) && !x.down.done {
+		data, n, code := x.down.chunked.Next(body[at:])
 		if code != h1.OK && code != h1.NeedMore {
+			x.code, x.reason = code, metrics.BadResponseBody
 			w.mem.Drop(buf)
 			return false
 		}
+		kept += copy(body[kept:], data.In(body[at:]))
+		at += n
 		x.down.done = code == h1.OK
 	}
-	if span.Len > 0 {
-		return w.unshift(&u.in, span, buf)
+	x.down.total += int64(kept)
+	if at < len(body) {
+		w.mem.Hold(buf)
+		if !w.unshift(&u.in, mem.Span{Off: span.Off + uint32(at), Len: span.Len - uint32(at)}, buf) {
+			w.mem.Drop(buf)
+			return false
+		}
 	}
-	w.mem.Drop(buf)
-	return true
+	if kept == 0 {
+		w.mem.Drop(buf)
+		return true
+	}
+	return w.push(to, mem.Span{Off: span.Off, Len: uint32(kept)}, buf)
 }
 
 // enchunk moves the next piece of a body that has no framing of its own, as one chunk (RFC 9112, section 7.1).
 func (w *Worker) enchunk(u *link, x *exchange, to *queue) bool {
 	span, buf := w.shift(&u.in)
 	x.down.total += int64(span.Len)
-	return w.pushFrame(x, to, span.Len) && w.push(to, span, buf)
+	if !w.pushFrame(x, to, span.Len) {
+		w.mem.Drop(buf)
+		return false
+	}
+	return w.push(to, span, buf)
 }
 
 // pushFrame queues the framing between two chunks: the end of the one before and the header of the next, of size bytes;
@@ -238,7 +246,16 @@ func (w *Worker) enchunk(u *link, x *exchange, to *queue) bool {
 func (w *Worker) pushFrame(x *exchange, to *queue, size uint32) bool {
 	const frameBytes = 16
 	data := w.mem.Data(x.frames)
-	at := data.Off + x.framed%(data.Len/frameBytes)*frameBytes // far fewer are in flight than fit
+	if x.framed == data.Len/frameBytes { // it is full, and all of it may still be on its way
+		frames, ok := w.mem.Take(mem.Small)
+		if !ok {
+			return false
+		}
+		w.mem.Drop(x.frames)
+		x.frames, x.framed = frames, 0
+		data = w.mem.Data(frames)
+	}
+	at := data.Off + x.framed*frameBytes
 	x.framed++
 	b := w.mem.All()[at : at : at+frameBytes]
 	if x.has(exFramed) {
