@@ -147,14 +147,15 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 // inputEnded handles the end of a receive without data: the peer's end of stream (errno 0) or an error.
 func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 	switch {
+	case l.state == stateClosing || errno == eCANCELED:
+	case errno == eNOBUFS && l.state == statePooled:
+		w.closeUpstream(l, c)
 	case errno == eNOBUFS:
-		if !l.has(flagStarved) && l.state != statePooled {
+		l.rxSince = 0 // it is not the peer that is late
+		if !l.has(flagStarved) {
 			l.set(flagStarved)
 			w.listPush(&w.starved, c.Slot)
-		} else if l.state == statePooled {
-			w.closeUpstream(l, c)
 		}
-	case errno == eCANCELED:
 	case l.kind == kindClient:
 		w.clientEnded(l, c, errno)
 	default:
