@@ -229,7 +229,7 @@ func (w *Worker) wantsPiece(l *link) bool {
 	}
 	x := w.exs.At(l.ex)
 	if l.kind == kindClient {
-		if x.up.done || x.upstream == 0 {
+		if x.up.done || x.upstream == 0 || x.has(exBroken) {
 			return false
 		}
 		return w.hasRoom(&w.links[x.upstream-1].out)
