@@ -55,8 +55,9 @@ type link struct {
 	port  uint16 // client: remote port
 	from  uint16 // client: index of its listener
 
-	ex uint32 // the exchange running on it; 0: none
-	id uint32 // upstream: ID of its endpoint. client: requests begun
+	ex    uint32 // the exchange running on it; 0: none
+	id    uint32 // upstream: ID of its endpoint. client: requests begun
+	taken uint32 // upstream: the turn in which it was last taken from the pool
 
 	in  queue // received and not yet consumed
 	out queue // to be sent, what is in flight included

@@ -17,6 +17,10 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 		return
 	}
 	x := w.exs.At(u.ex)
+	if x.has(exReused) && u.taken == w.turn { // it was said before the request was sent, so it is no answer to that
+		w.upstreamFailed(x, 502, metrics.UpstreamHead)
+		return
+	}
 	if x.firstByte == 0 {
 		x.firstByte = w.sh.Now()
 		if x.sent == 0 && x.up.done && u.out.empty() {

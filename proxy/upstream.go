@@ -122,7 +122,7 @@ func (w *Worker) reuse(x *exchange, slot uint32) {
 	w.listRemove(&w.endpoints[l.id].pooled, slot)
 	w.m.Down(metrics.UpstreamConnsIdle)
 	w.m.Inc(metrics.UpstreamReuses)
-	l.state = stateBusy
+	l.state, l.taken = stateBusy, w.turn
 	l.set(flagReused)
 	x.set(exReused)
 	w.join(x, l, c)

@@ -56,6 +56,7 @@ type Worker struct {
 	starved   list       // links whose receive found no buffer
 
 	listeners   []int
+	turn        uint32 // counts turns
 	paused      pause
 	resumeAt    int64
 	clients     int // links of kindClient
@@ -297,6 +298,7 @@ func (w *Worker) TurnEnd() {
 		w.finished = nil
 		f()
 	}
+	w.turn++
 }
 
 // reserve is the number of small buffers below which starved links are served one a turn.
