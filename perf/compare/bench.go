@@ -37,9 +37,9 @@ func newBench(o *options) (*bench, error) {
 	if sizes[o.path] == 0 {
 		return nil, fmt.Errorf("-path %s: must be small, 64k or 1m", o.path)
 	}
-	for _, tool := range []string{"wrk", "nginx", "haproxy", "taskset"} {
+	for _, tool := range []string{"wrk", "nginx", o.nginx, o.haproxy, "taskset"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil, fmt.Errorf("%s is not installed: apt-get install wrk nginx haproxy util-linux", tool)
+			return nil, fmt.Errorf("%s cannot be run: apt-get install wrk nginx haproxy util-linux", tool)
 		}
 	}
 	dir, err := os.MkdirTemp("", "compare-")
@@ -89,8 +89,8 @@ func (b *bench) start() ([]*target, error) {
 		command := []string{b.o.binary, "run", "--shards", "1", "--engine", engine, "--config"}
 		return proxy{name, "uringproxy.toml", command}
 	}
-	nginx := proxy{"nginx", "nginx.conf", []string{"nginx", "-e", "stderr", "-c"}}
-	haproxy := proxy{"haproxy", "haproxy.cfg", []string{"haproxy", "-q", "-f"}}
+	nginx := proxy{"nginx", "nginx.conf", []string{b.o.nginx, "-e", "stderr", "-c"}}
+	haproxy := proxy{"haproxy", "haproxy.cfg", []string{b.o.haproxy, "-q", "-f"}}
 	proxies := []proxy{nginx, haproxy, ours("uringproxy uring", "uring"), ours("uringproxy epoll", "epoll")}
 	if b.o.idle > 0 {
 		proxies = []proxy{ours("uring", "uring"), ours("uring with idle", "uring")}

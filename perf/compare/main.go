@@ -16,14 +16,18 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
 
 type options struct {
 	binary  string
+	nginx   string
+	haproxy string
 	path    string
 	conns   int
 	rounds  int
@@ -36,6 +40,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "", "uringproxy to measure; built from this source when empty")
+	flag.StringVar(&o.nginx, "nginx", "nginx", "nginx to compare with; the upstream is the one on PATH")
+	flag.StringVar(&o.haproxy, "haproxy", "haproxy", "HAProxy to compare with")
 	flag.StringVar(&o.path, "path", "small", "what to fetch: small (100 B), 64k or 1m")
 	flag.IntVar(&o.conns, "conns", 64, "connections that wrk keeps busy")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds; the median counts")
@@ -80,6 +86,7 @@ func run(o *options) error {
 
 // report prints medians, and the median over the rounds of the ratio to the first target.
 func report(o *options, targets []*target) {
+	fmt.Printf("%s, %s\n", version(o.nginx), version(o.haproxy))
 	fmt.Printf("%s, %d connections, %d rounds of %s\n", o.path, o.conns, o.rounds, o.length)
 	fmt.Printf("%-16s %12s %10s %10s %10s %s\n", "", "CPU µs/req", "ratio", "req/s", "p99 ms", "errors")
 	for _, t := range targets {
@@ -90,6 +97,13 @@ func report(o *options, targets []*target) {
 		fmt.Printf("%-16s %12.2f %10.2f %10.0f %10.2f %d\n",
 			t.name, median(t.cost), median(ratios), median(t.rate), median(t.p99), t.errors)
 	}
+}
+
+// version is the first line of what a program says of itself.
+func version(program string) string {
+	out, _ := exec.Command(program, "-v").CombinedOutput()
+	line, _, _ := strings.Cut(string(out), "\n")
+	return line
 }
 
 func median(v []float64) float64 {
