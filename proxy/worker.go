@@ -208,19 +208,23 @@ func (w *Worker) wantsStream(l *link) bool {
 	return false
 }
 
-// A direction whose queue holds this much is no longer read from, and neither is one whose queue has more pieces than a
-// scarceShare of the free buffers: then those who read slowly leave something for everybody else, however many they
-// are, because each further one makes all of them hold less.
+// A direction whose queue holds this much is no longer read from. Neither is one that holds more than its share of the
+// buffers that are free beyond a reserve: those who do not read keep what they have got, however long, so that
+// something must be left for everybody else's heads and for one piece of each body.
 const (
 	windowBytes  = 256 << 10
 	windowPieces = 2 * windowBytes / mem.SmallBytes
-	scarceShare  = 16
+	windowShare  = 16
+	reservePart  = 4
 )
 
 // hasRoom reports whether more may be received for q. An empty queue has always room.
 func (w *Worker) hasRoom(q *queue) bool {
-	most := min(windowPieces, w.mem.Free(mem.Small)/scarceShare)
-	return q.empty() || q.bytes < windowBytes && int(q.pieces) < most
+	if q.empty() {
+		return true
+	}
+	spare := w.mem.Free(mem.Small) - w.mem.Count(mem.Small)/reservePart
+	return q.bytes < windowBytes && int(q.pieces) < min(windowPieces, spare/windowShare)
 }
 
 // wantsPiece: a body is under way, or about to begin, and there is room for the next piece of it.
