@@ -141,7 +141,7 @@ func (c *slowly) Read(b []byte) (int, error) {
 // Clients that do not read for a while, and an upstream that does not: they take a fixed amount of memory, nobody else
 // on their shard notices, and nothing is lost when they go on.
 func TestSlowReaders(t *testing.T) {
-	const clients, each = 40, 8 << 20
+	const clients, each = 200, 8 << 20
 	Engines(t, func(t *testing.T, engine string) {
 		up, addr := newBulk(t), FreeAddr(t, "127.0.0.1")
 		p := Start(t, bulkConfig(up.URL, addr), "--engine", engine, "--shards", "1")
@@ -184,7 +184,7 @@ func TestSlowReaders(t *testing.T) {
 
 // Upstreams that do not read for a while.
 func TestSlowUpstreams(t *testing.T) {
-	const clients, each = 40, 8 << 20
+	const clients, each = 200, 8 << 20
 	Engines(t, func(t *testing.T, engine string) {
 		taken, goOn := make(chan struct{}, clients), make(chan struct{})
 		resume := sync.OnceFunc(func() { close(goOn) })
