@@ -33,19 +33,25 @@ func (w *Worker) find(k kind, s state) *engine.Conn {
 	return nil
 }
 
-// await waits until there is a link of a kind in a state.
-func (r *rig) await(k kind, s state) {
+// until waits for something that is to be seen on the shard's thread.
+func (r *rig) until(what string, seen func(w *Worker) bool) {
 	r.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; {
-		found := false
-		r.do(func(w *Worker) { found = w.find(k, s) != nil })
-		if found {
+		yes := false
+		r.do(func(w *Worker) { yes = seen(w) })
+		if yes {
 			return
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("no link of kind %d comes to state %d", k, s)
+			r.t.Fatalf("%s does not come: %s", what, r.summary())
 		}
 	}
+}
+
+// await waits until there is a link of a kind in a state.
+func (r *rig) await(k kind, s state) {
+	r.t.Helper()
+	r.until("the link", func(w *Worker) bool { return w.find(k, s) != nil })
 }
 
 // feed has the worker receive text on c, as if it had come before anything that c was asked to do in this turn.

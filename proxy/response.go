@@ -46,8 +46,8 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 	w.pump(&w.links[l], w.conns.At(l))
 	if x.down.done && x.has(exAnswered) {
 		w.responseReceived(x)
-	} else if limit := w.snapshot(x).Timeouts.ResponseIdle; x.has(exAnswered) && limit > 0 {
-		w.wheel.Set(c.Slot, w.sh.Now()+int64(limit))
+	} else if x.has(exAnswered) {
+		w.awaitBody(x, c.Slot, w.sh.Now())
 	}
 }
 

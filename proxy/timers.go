@@ -102,11 +102,15 @@ func (w *Worker) upstreamStalled(l *link, c *engine.Conn) {
 	switch {
 	case x.has(exAnswered):
 		// Only an upstream that we are waiting for is late; a slow client keeps its deadline away.
+		since := now
 		if c.RecvArmed() || l.has(flagStarved) {
+			since = l.rxSince
+		}
+		if now-since >= int64(t.ResponseIdle) {
 			w.abort(x, metrics.TimeoutResponseBody)
 			return
 		}
-		w.wheel.Set(c.Slot, now+int64(t.ResponseIdle))
+		w.awaitBody(x, c.Slot, since)
 	case x.sent != 0:
 		w.upstreamFailed(x, 504, metrics.TimeoutResponseHead)
 	case l.txSince != 0 && now-l.txSince >= int64(t.FirstByte):
@@ -119,4 +123,13 @@ func (w *Worker) upstreamStalled(l *link, c *engine.Conn) {
 	default:
 		w.wheel.Set(c.Slot, now+int64(t.FirstByte))
 	}
+}
+
+// awaitBody gives the upstream in slot its time for the next piece of a response's body.
+func (w *Worker) awaitBody(x *exchange, slot uint32, since int64) {
+	deadline := int64(0)
+	if limit := w.snapshot(x).Timeouts.ResponseIdle; limit > 0 {
+		deadline = since + int64(limit)
+	}
+	w.wheel.Set(slot, deadline)
 }
