@@ -30,7 +30,7 @@ func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 	x.status, x.reason = uint16(status), why
 	x.set(exAnswered | exOwnReply)
 	x.down.begin(framingNone, 0)
-	if l.state == stateHead || !x.up.done || l.has(flagEOF) {
+	if l.state == stateHead || !x.up.done || l.has(flagEOF) && l.in.empty() {
 		x.clear(exKeep)
 		x.set(exBroken)
 	}

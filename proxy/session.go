@@ -145,6 +145,9 @@ func (w *Worker) brokenBody(x *exchange, status int, why metrics.Reason) {
 // connection.
 func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 	l.set(flagEOF)
+	if errno == 0 && !l.in.empty() {
+		return // what came before it is used first, see proceed
+	}
 	switch l.state {
 	case stateIdle:
 		w.m.Inc(metrics.ConnsClosedPeer)
@@ -173,15 +176,19 @@ func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 
 // nextRequest makes a client's link ready for its next request, which may have come already.
 func (w *Worker) nextRequest(l *link, c *engine.Conn) {
-	if l.has(flagEOF) && l.in.empty() {
-		w.m.Inc(metrics.ConnsClosedPeer)
-		w.closeClient(l, c, false)
-		return
-	}
 	l.state, l.ex = stateIdle, 0
 	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Idle))
+	w.proceed(l, c)
+}
+
+// proceed takes up a client's input that had to wait: what has come, then the end of its stream if that has come too.
+func (w *Worker) proceed(l *link, c *engine.Conn) {
 	w.consumeClient(l, c)
-	if l.state != stateClosing {
+	switch {
+	case l.state == stateClosing:
+	case l.has(flagEOF) && l.in.empty():
+		w.clientEnded(l, c, 0)
+	default:
 		w.rearm(l, c)
 	}
 }

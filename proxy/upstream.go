@@ -324,10 +324,7 @@ func (w *Worker) serveLine(e *endpoint) {
 	w.leaveLine(x, e)
 	w.assign(x, false)
 	if x.upstream != 0 && !x.up.done { // what came of its body meanwhile is waiting, and no more was asked for
-		l, c := &w.links[x.client-1], w.conns.At(x.client-1)
-		if w.consumeClient(l, c); l.state != stateClosing {
-			w.rearm(l, c)
-		}
+		w.proceed(&w.links[x.client-1], w.conns.At(x.client-1))
 	}
 }
 
