@@ -85,7 +85,7 @@ func (e *simEnd) read() ([]byte, error) {
 	if err == sim.ErrWait {
 		return nil, nil
 	}
-	if n == len(b) {
+	if n > 0 {
 		e.rest()
 	}
 	if err != nil && err != io.EOF {

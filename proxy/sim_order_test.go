@@ -159,7 +159,7 @@ func (o *simOrder) spoil(d *simDice) {
 	}
 	kind := kinds[d.n(len(kinds))]
 	o.head, o.body = []byte(kind[0]), []byte(kind[1])
-	o.method = "POST"
+	o.method, o.minor = "POST", 1
 }
 
 // simChunks is b in chunks, with what the format allows around them.

@@ -152,6 +152,9 @@ func (r *simRig) stop() {
 	if !r.w.draining {
 		r.drain()
 	}
+	if r.snap.Timeouts.ResponseIdle == 0 { // there may be a response that never ends
+		r.world.After(int64(10*time.Minute), func() { r.sh.Post(func() { r.w.Abandon() }) })
+	}
 	r.until("the end of the drain", func() bool { return r.drained })
 	r.sh.Backend.Shutdown()
 	if fault := r.leftovers(); fault != "" {

@@ -91,7 +91,7 @@ func (run *simRun) configure(snap *plan.Snapshot) {
 		return
 	}
 	if d.percent(10) {
-		snap.Timeouts.ResponseIdle = 10 * time.Minute // with none, an upstream that stalls would hold the drain for ever
+		snap.Timeouts.ResponseIdle = 0
 	}
 	if d.percent(10) {
 		snap.Limits.BodyBytes = 10_000
