@@ -10,6 +10,7 @@ import (
 )
 
 const (
+	eAGAIN    = int32(unix.EAGAIN)
 	eNOBUFS   = int32(unix.ENOBUFS)
 	eCANCELED = int32(unix.ECANCELED)
 	eMFILE    = int32(unix.EMFILE)

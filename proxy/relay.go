@@ -30,6 +30,10 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 	if l.state != stateBusy {
 		return
 	}
+	if res == -eAGAIN { // a backend could not wait for room any longer, and there is some now
+		w.pump(l, c)
+		return
+	}
 	if res < 0 {
 		w.exs.At(l.ex).errno = -res
 		w.sendFailed(l, c)

@@ -151,12 +151,18 @@ func (b *Backend) acceptReady(out []engine.Event, n int) int {
 	} else {
 		a.dirty = false
 	}
-	for _, ev := range a.events[:a.got] {
-		if ev.Fd == wakeTag {
-			continue
+	for i := range a.events[:a.got] {
+		ev, drained := &a.events[i], true
+		switch {
+		case ev.Fd >= 0:
+			n, drained = b.acceptFrom(uint16(ev.Fd), out, n)
+		case ev.Fd == wakeTag:
+		case n == len(out):
+			drained = false
+		case b.roomCame(ev, &out[n]):
+			n++
 		}
-		var drained bool
-		if n, drained = b.acceptFrom(uint16(ev.Fd), out, n); !drained && !a.direct {
+		if !drained && !a.direct {
 			a.dirty = true
 		}
 	}

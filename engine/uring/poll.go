@@ -74,7 +74,7 @@ func (b *Backend) reap(out []engine.Event, n int) int {
 		case kindRecv:
 			reported = b.received(c, e, &out[n])
 		case kindSend:
-			reported = b.ended(c, e, engine.StateSend, engine.EvSent, &out[n])
+			reported = b.sent(c, e, &out[n])
 		case kindConnect:
 			reported = b.ended(c, e, engine.StateConnect, engine.EvConnected, &out[n])
 		default:
@@ -125,6 +125,9 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 			c.State &^= engine.StateRecv | engine.StateCancel
 		}
 	}
+	if res == 0 {
+		c.Priv[privFlags] |= flagEnded
+	}
 	*ev = engine.Event{Kind: engine.EvRecv, Slot: c.Slot, Gen: c.Gen, Res: res, Off: off, Buf: buf}
 	if armed {
 		ev.Flags = engine.FlagMore
@@ -156,6 +159,19 @@ func (b *Backend) noBufs(c *engine.Conn) int32 {
 	}
 	b.count.NoBufs++
 	return -int32(unix.ENOBUFS)
+}
+
+// sent handles the completion of a send. It reports whether ev was set.
+func (b *Backend) sent(c *engine.Conn, e *cqe, ev *engine.Event) bool {
+	if e.res == -int32(unix.EAGAIN) && c.State&engine.StateClosing == 0 {
+		errno, ok := b.awaitRoom(c)
+		if ok {
+			c.Ops--
+			return false
+		}
+		e.res = errno
+	}
+	return b.ended(c, e, engine.StateSend, engine.EvSent, ev)
 }
 
 // ended handles the completion of a send or connect. It reports whether ev was set.
