@@ -164,11 +164,11 @@ func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 			w.abort(x, metrics.ClientGoneSend)
 		case errno != 0:
 			w.abort(x, metrics.ClientGoneWait)
-		case !x.up.done && !x.has(exOwnReply):
+		case !x.up.done && !x.has(exBroken):
 			w.abort(x, metrics.ClientGoneBody)
 		default:
-			// The request is complete: the client has only said that it will send no other. The
-			// response is still owed; when the client is gone for good, sending it will fail.
+			// The request is complete, or nobody wants the rest: the client has only said that it will send no
+			// more. The response is still owed; when the client is gone for good, sending it will fail.
 			x.clear(exKeep)
 		}
 	}
