@@ -6,31 +6,29 @@ const noBuf = mem.NoBuf
 
 var noHead = held{buf: noBuf}
 
-// gather appends input to a head that is being received. A head must lie in one piece, and nearly always it does: it
-// came whole in the first buffer, and nothing is copied. One in pieces is copied together, into a Head buffer when it
-// outgrows a Small one. It reports false when there is no buffer.
+// gather appends input to a head that is being received: the next chunk, as far as there is room. A head must lie in one
+// piece, and nearly always it does: it came whole in the first buffer, and nothing is copied. One in pieces is copied
+// together, into a Head buffer when it outgrows a Small one. It reports false when there is no buffer.
 func (w *Worker) gather(h *held, in *queue) bool {
 	if h.buf == noBuf {
 		h.span, h.buf = w.shift(in)
 		return true
 	}
-	for !in.empty() {
-		room := w.roomBehind(h)
-		if room == 0 {
-			if h.buf.Class() == mem.Head {
-				return true // full: the parser refuses heads of this size
-			}
-			if !w.enlarge(h) {
-				return false
-			}
-			continue
+	room := w.roomBehind(h)
+	if room == 0 {
+		if h.buf.Class() == mem.Head {
+			return true // full: the parser refuses heads of this size
 		}
-		span := w.chunks.At(in.head).span
-		n := min(span.Len, room)
-		copy(w.mem.All()[h.span.End():], w.mem.Bytes(mem.Span{Off: span.Off, Len: n}))
-		h.span.Len += n
-		w.consume(in, n)
+		if !w.relocate(h, mem.SmallBytes/2) {
+			return false
+		}
+		room = w.roomBehind(h)
 	}
+	span := w.chunks.At(in.head).span
+	n := min(span.Len, room)
+	copy(w.mem.All()[h.span.End():], w.mem.Bytes(mem.Span{Off: span.Off, Len: n}))
+	h.span.Len += n
+	w.consume(in, n)
 	return true
 }
 
@@ -41,23 +39,6 @@ func (w *Worker) roomBehind(h *held) uint32 {
 		return 0
 	}
 	return w.mem.Data(h.buf).End() - h.span.End()
-}
-
-// enlarge moves a head that came in pieces to a buffer of the largest kind.
-func (w *Worker) enlarge(h *held) bool {
-	to, ok := w.mem.Take(mem.Head)
-	if !ok {
-		return false
-	}
-	w.move(h, to)
-	return true
-}
-
-func (w *Worker) move(h *held, to mem.Buf) {
-	at := w.mem.Data(to)
-	copy(w.mem.All()[at.Off:], w.mem.Bytes(h.span))
-	w.mem.Drop(h.buf)
-	*h = held{mem.Span{Off: at.Off, Len: h.span.Len}, to}
 }
 
 // splitHead cuts h behind its first n bytes, where the parser found its end. What follows, the beginning of a body or
@@ -72,7 +53,7 @@ func (w *Worker) splitHead(h *held, in *queue, n int) bool {
 			return false
 		}
 	}
-	return h.buf.Class() != mem.Bulk || w.relocate(h)
+	return h.buf.Class() != mem.Bulk || w.relocate(h, 0)
 }
 
 // floor is the lowest offset to which a head in h may grow. Only the first message in a buffer has headroom: before a
@@ -85,17 +66,21 @@ func (w *Worker) floor(h *held) int {
 	return int(data.Off) - mem.Headroom
 }
 
-// relocate copies a head to a fresh buffer, where it has headroom.
-func (w *Worker) relocate(h *held) bool {
+// relocate copies a head to the beginning of a fresh buffer, where it has headroom, and room behind it for so many more
+// bytes. The large buffers are few: a head that is short so far, which the end of a buffer has cut, takes none.
+func (w *Worker) relocate(h *held, more uint32) bool {
 	class := mem.Small
-	if h.span.Len > mem.SmallBytes {
+	if h.span.Len+more > mem.SmallBytes {
 		class = mem.Head
 	}
 	to, ok := w.mem.Take(class)
 	if !ok {
 		return false
 	}
-	w.move(h, to)
+	at := w.mem.Data(to)
+	copy(w.mem.All()[at.Off:], w.mem.Bytes(h.span))
+	w.mem.Drop(h.buf)
+	*h = held{mem.Span{Off: at.Off, Len: h.span.Len}, to}
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,20 @@ func TestUnsolicitedResponse(t *testing.T) {
 		})
 		if got := read(); got != "right" {
 			t.Errorf("second response %q", got)
+		}
+	})
+}
+
+// Heads that only happen to be cut by the end of a buffer need none of the few large ones.
+func TestPipeliningTakesNoLargeBuffers(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		up := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+		r := start(t, open(), []string{up}, func(r *rig) { r.memory.Head = 0 })
+		const n = 200
+		one := "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 300) + "\r\n"
+		got := exchangeRaw(t, r.addr, strings.Repeat(one+"\r\n", n)+one+"Connection: close\r\n\r\n")
+		if served := strings.Count(got, ok200); served != n+1 {
+			t.Errorf("%d of %d requests served: %s", served, n+1, r.summary())
 		}
 	})
 }

@@ -58,7 +58,7 @@ func (w *Worker) rewriteRequest(l *link, x *exchange, snap *plan.Snapshot) bool 
 	add := w.forwardingFields(l, x, snap)
 	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
 	if !ok {
-		if !w.relocate(&x.head) {
+		if !w.relocate(&x.head, 0) {
 			return false
 		}
 		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)

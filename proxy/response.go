@@ -154,7 +154,7 @@ func (w *Worker) dropFraming(x *exchange) {
 func (w *Worker) enqueueHead(x *exchange, add []byte) bool {
 	start, ok := x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
 	if !ok {
-		ok = w.relocate(&x.resHead)
+		ok = w.relocate(&x.resHead, 0)
 		if ok {
 			start, ok = x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
 		}
