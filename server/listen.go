@@ -124,14 +124,15 @@ func listenAdvice(err error) string {
 	return ""
 }
 
+// close removes the paths first: once nobody listens any more, another process may put its own socket there.
 func (s *sockets) close() {
+	for _, path := range s.paths {
+		_ = os.Remove(path) // somebody else may have removed it
+	}
 	for _, fds := range s.fds {
 		for _, fd := range fds {
 			_ = unix.Close(fd) // a listening socket holds nothing that could be lost
 		}
-	}
-	for _, path := range s.paths {
-		_ = os.Remove(path) // somebody else may have removed it
 	}
 	s.fds, s.paths = nil, nil
 }

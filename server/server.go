@@ -206,5 +206,5 @@ func (s *Server) logEngine() {
 		"empty_buffer_classes", sum.NoBufs)
 }
 
-// ErrForced is what Run returns when a second signal or the drain's deadline cut off running requests.
+// ErrForced is what Run returns when a second signal ended it at once.
 var ErrForced = errors.New("stopped before all requests were finished")
