@@ -18,6 +18,8 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 	}
 	w.frameRequest(x)
 	if x.req.Method == h1.CONNECT {
+		x.clear(exKeep) // what follows may be meant for the tunnel, not for us
+		x.set(exBroken)
 		w.refuse(x, 405, metrics.UnsupportedRequest)
 		return
 	}
