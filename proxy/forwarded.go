@@ -169,13 +169,27 @@ func (w *Worker) appendRequestID(b []byte, x *exchange, head []byte, seen *forwa
 			theirs = x.req.Fields[i].Value.In(head)
 		}
 	}
-	if len(theirs) > 0 && len(theirs) <= requestIDMax {
+	if isRequestID(theirs) {
 		x.requestIDLen = uint8(copy(x.requestID[:], theirs))
 	} else {
 		w.makeRequestID(x)
 	}
 	b = append(b, "X-Request-Id: "...)
 	return append(append(b, x.requestID[:x.requestIDLen]...), "\r\n"...)
+}
+
+// isRequestID reports whether id may be taken over. It is written into replies and logs, so it has only characters that
+// mean nothing there.
+func isRequestID(id []byte) bool {
+	for _, c := range id {
+		switch {
+		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
+		case c == '-', c == '_', c == '.', c == ':', c == '/', c == '+', c == '=', c == '@':
+		default:
+			return false
+		}
+	}
+	return len(id) > 0 && len(id) <= requestIDMax
 }
 
 func (w *Worker) makeRequestID(x *exchange) {
