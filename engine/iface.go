@@ -81,8 +81,8 @@ type Backend interface {
 
 	// Send sends the spans' bytes in order; there are between 1 and SendSpansMax spans, none empty. One EvSent follows
 	// with the number of bytes taken by the socket, at least 1 and possibly fewer than asked, or a negative errno;
-	// -EAGAIN is no failure, the same is to be sent again. With more the kernel is told that another send follows at
-	// once (MSG_MORE). The spans slice itself is read before Send returns.
+	// -EAGAIN is no failure: the socket was full, and now there is room to send the same again. With more the kernel is
+	// told that another send follows at once (MSG_MORE). The spans slice itself is read before Send returns.
 	Send(c *Conn, spans []mem.Span, more bool)
 
 	// CloseWrite sends the end of stream after what was sent (half-close). No Send may be in flight or follow.

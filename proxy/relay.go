@@ -30,7 +30,7 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 	if l.state != stateBusy {
 		return
 	}
-	if res == -eAGAIN { // a backend could not wait for room any longer, and there is some now
+	if res == -eAGAIN { // the socket was full, and is no longer
 		w.pump(l, c)
 		return
 	}

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -27,7 +28,8 @@ type link struct {
 
 	outbox  []byte // still to be sent, buffer by buffer
 	sendBuf mem.Buf
-	asked   int // bytes of the send in flight
+	asked   int    // bytes of the send in flight
+	again   func() // asks for it once more
 	sent    []int32
 	dialled []int32
 	closed  int
@@ -56,6 +58,8 @@ func (l *link) send(spans []mem.Span, more bool) {
 	for _, s := range spans {
 		l.asked += int(s.Len)
 	}
+	again := slices.Clone(spans)
+	l.again = func() { l.r.b.Send(l.c, again, more) }
 	l.r.b.Send(l.c, spans, more)
 }
 
@@ -135,6 +139,10 @@ func (l *link) handle(ev *engine.Event) {
 	case engine.EvSent:
 		if !l.sending || ev.Res == 0 || int(ev.Res) > l.asked {
 			t.Fatalf("slot %d: EvSent with %d of %d bytes while sending is %v", ev.Slot, ev.Res, l.asked, l.sending)
+		}
+		if ev.Res == -int32(unix.EAGAIN) {
+			l.again()
+			return
 		}
 		l.finishSend(ev.Res)
 	case engine.EvClosed:

@@ -20,7 +20,6 @@ const (
 const (
 	flagListed = 1 << iota // on the list of slots with an event to report
 	flagReset              // Close asked for a reset
-	flagEnded              // the peer has ended its side, or seems to have: sends must not wait in the ring
 
 	flagModeShift = 8 // from here on: the engine.RecvMode of the last receive
 )
@@ -93,7 +92,7 @@ func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
 	case engine.RecvBulk:
 		group = b.bulk.group
 	}
-	c.Priv[privFlags] = c.Priv[privFlags]&(flagListed|flagReset|flagEnded) | uint32(mode)<<flagModeShift
+	c.Priv[privFlags] = c.Priv[privFlags]&(flagListed|flagReset) | uint32(mode)<<flagModeShift
 	c.Ops++
 	*b.ring.sqe() = sqe{
 		opcode: opRecv, flags: sqeBufferSelect, ioprio: prio, fd: c.FD, bufGroup: group,
@@ -124,12 +123,9 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 	}
 	c.State |= engine.StateSend
 	c.Ops++
-	flags := uint32(unix.MSG_NOSIGNAL)
+	flags := uint32(unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT) // who waits for room does so elsewhere, see room.go
 	if more {
 		flags |= unix.MSG_MORE
-	}
-	if c.Priv[privFlags]&flagEnded != 0 {
-		flags |= unix.MSG_DONTWAIT
 	}
 	s := b.ring.sqe()
 	if len(spans) == 1 {

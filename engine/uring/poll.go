@@ -125,9 +125,6 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 			c.State &^= engine.StateRecv | engine.StateCancel
 		}
 	}
-	if res == 0 {
-		c.Priv[privFlags] |= flagEnded
-	}
 	*ev = engine.Event{Kind: engine.EvRecv, Slot: c.Slot, Gen: c.Gen, Res: res, Off: off, Buf: buf}
 	if armed {
 		ev.Flags = engine.FlagMore

@@ -6,10 +6,10 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 )
 
-// A full socket whose peer has ended its own side needs help. When a send has to wait, io_uring polls the socket, and
-// takes that it is half-closed for the event it waits for, always: it tries 128 times in a row, then has a worker
-// thread try, and may give up with EAGAIN. So, once either the end of stream or such a failure was seen, sends are
-// asked not to wait, and the epoll set, which can be asked about room alone, tells when to try again.
+// A send that finds its socket full does not wait in the ring. There it would be polled for, and io_uring takes for the
+// event that is waited for that the peer has ended its own side, always: with such a peer it tries 128 times in a row
+// and then has a worker thread block in the send, one for each connection. The epoll set can be asked about room alone.
+// It tells when there is some, and the send is then asked for again.
 
 // connTag marks an event of the epoll set that is a connection's: slot s is connTag - s, the generation beside it.
 const connTag = wakeTag - 1
@@ -17,7 +17,6 @@ const connTag = wakeTag - 1
 // awaitRoom has the epoll set tell when c's socket takes more. The send stays in flight until then; it reports false,
 // with the errno, when that cannot be arranged.
 func (b *Backend) awaitRoom(c *engine.Conn) (errno int32, ok bool) {
-	c.Priv[privFlags] |= flagEnded
 	ev := unix.EpollEvent{Events: unix.EPOLLOUT, Fd: connTag - int32(c.Slot), Pad: int32(c.Gen)}
 	b.syscalls++
 	if err := unix.EpollCtl(b.accept.epfd, unix.EPOLL_CTL_ADD, int(c.FD), &ev); err != nil {

@@ -87,6 +87,48 @@ func TestSendToHalfClosedPeer(t *testing.T) {
 	})
 }
 
+// The same when the peer ends its side while sends wait already.
+func TestHalfCloseWhileSendsWait(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) {
+		h := newHarness(t, Options{Tier: tier}, smallSizes, 4)
+		buf, span := h.buffer(string(make([]byte, 4096)))
+		var peers []*pusher
+		fill := func() {
+			for quiet := 0; quiet < 5; quiet++ {
+				for _, ev := range h.poll(20e6) {
+					peers[ev.Slot].event(ev)
+					quiet = 0
+				}
+			}
+		}
+		var ends []int
+		for range h.conns.Len() {
+			fds := tcpPair(t)
+			defer unix.Close(fds[0])
+			p := &pusher{harness: h, c: h.attach(fds[1]), span: span}
+			peers, ends = append(peers, p), append(ends, fds[0])
+			h.b.Send(p.c, []mem.Span{span}, false)
+		}
+		fill()
+		for _, fd := range ends {
+			if err := unix.Shutdown(fd, unix.SHUT_WR); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fill()
+		if n := workers(t); n != 0 {
+			t.Errorf("%d worker threads wait for room", n)
+		}
+		for _, p := range peers {
+			if p.sent == 0 || p.again > 100 {
+				t.Errorf("%d bytes sent, %d times asked for again", p.sent, p.again)
+			}
+			h.close(p.c, false)
+		}
+		h.mem.Drop(buf)
+	})
+}
+
 // A connection that waits for room can be closed, and its slot used again.
 func TestCloseWaitingForRoom(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
