@@ -6,9 +6,9 @@ const noBuf = mem.NoBuf
 
 var noHead = held{buf: noBuf}
 
-// gather appends input to a head that is being received: the next chunk, as far as there is room. A head must lie in one
-// piece, and nearly always it does: it came whole in the first buffer, and nothing is copied. One in pieces is copied
-// together, into a Head buffer when it outgrows a Small one. It reports false when there is no buffer.
+// gather appends input to a head that is being received: the next chunk, as far as there is room. A head must lie in
+// one piece, and nearly always it does: it came whole in the first buffer, and nothing is copied. One in pieces is
+// copied together, into a Head buffer when it outgrows a Small one. It reports false when there is no buffer.
 func (w *Worker) gather(h *held, in *queue) bool {
 	if h.buf == noBuf {
 		h.span, h.buf = w.shift(in)

@@ -61,7 +61,8 @@ func (w *Worker) feed(c *engine.Conn, text string) {
 	span := w.mem.Data(buf)
 	copy(w.mem.Bytes(span), text)
 	w.Event(&engine.Event{
-		Kind: engine.EvRecv, Flags: engine.FlagMore, Slot: c.Slot, Gen: c.Gen, Res: int32(len(text)), Off: span.Off, Buf: buf,
+		Kind: engine.EvRecv, Flags: engine.FlagMore, Slot: c.Slot, Gen: c.Gen,
+		Res: int32(len(text)), Off: span.Off, Buf: buf,
 	})
 }
 

@@ -99,7 +99,9 @@ func TestHalfCloseDuringEarlyResponse(t *testing.T) {
 			}
 		})
 		d := net.Dialer{Control: func(_, _ string, rc syscall.RawConn) (err error) {
-			return rc.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) })
+			return rc.Control(func(fd uintptr) {
+				err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096)
+			})
 		}}
 		c, err := d.Dial("tcp", r.addr)
 		if err != nil {
