@@ -13,9 +13,9 @@ import (
 	"testing"
 )
 
-// bulkConfig gives a shard little memory for data on its way.
+// bulkConfig gives a shard little memory for data on its way, and those who are slow all the time they want.
 func bulkConfig(up, addr string) string {
-	return Config(up, addr) + "[limits]\nshard_buffer_bytes = \"16MiB\"\n"
+	return Config(up, addr) + "[limits]\nshard_buffer_bytes = \"16MiB\"\nmin_body_rate = \"0\"\n"
 }
 
 // bulkMemory is what a proxy with bulkConfig and one shard may use in all: its buffers, and the program itself.

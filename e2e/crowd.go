@@ -65,7 +65,7 @@ func (c *Crowd) Ask() {
 		}
 	}
 	for _, m := range c.members {
-		m.WaitOutput(answered, c.asked)
+		m.waitOutput(answered, c.asked, 10*hang) // thousands, on a machine that may be busy
 	}
 }
 

@@ -86,7 +86,13 @@ func (p *process) Wait() int {
 // WaitOutput waits until the process has written text for the nth time, counted from 1.
 func (p *process) WaitOutput(text string, n int) {
 	p.t.Helper()
-	limit := time.After(hang)
+	p.waitOutput(text, n, hang)
+}
+
+// waitOutput is WaitOutput for what may take that long.
+func (p *process) waitOutput(text string, n int, long time.Duration) {
+	p.t.Helper()
+	limit := time.After(long)
 	for {
 		changed := p.output.next()
 		if strings.Count(p.output.String(), text) >= n {
