@@ -72,7 +72,8 @@ func NewTable(n int) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map connection table of %d slots: %w", n, err)
 	}
-	return &Table{conns: unsafe.Slice((*Conn)(unsafe.Pointer(unsafe.SliceData(m))), n)}, nil
+	conns := unsafe.Slice((*Conn)(unsafe.Pointer(unsafe.SliceData(m))), n)
+	return &Table{conns: conns, free: make([]uint32, 0, n)}, nil
 }
 
 // Close unmaps the table.

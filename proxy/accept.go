@@ -21,10 +21,16 @@ const (
 type Shared struct {
 	clients atomic.Int64
 	perIP   addressCounts
+	room    int64
 }
 
-// NewShared makes the common counters of all workers.
-func NewShared() *Shared { return &Shared{} }
+// NewShared makes the common counters of all workers. room is how many clients there can be at most, whatever the
+// configuration allows: idle ones must leave descriptors for connections to upstreams.
+func NewShared(room int) *Shared { return &Shared{room: int64(room)} }
+
+func (w *Worker) clientsMax() int64 {
+	return min(int64(w.sh.Snapshot().Limits.Connections), w.shared.room)
+}
 
 // pause says why we do not accept.
 type pause uint8
@@ -67,7 +73,7 @@ func (w *Worker) accepted(ev *engine.Event) {
 	w.clients++
 	w.m.Inc(metrics.ConnsAccepted)
 	w.m.Up(metrics.ConnsActive)
-	if w.shared.clients.Add(1) >= int64(snap.Limits.Connections) {
+	if w.shared.clients.Add(1) >= w.clientsMax() {
 		w.pauseAccept(pauseLimit)
 	}
 	if max := snap.Limits.ConnectionsPerIP; max > 0 && l.addr != ([16]byte{}) {
@@ -111,9 +117,8 @@ func (w *Worker) pauseAccept(why pause) {
 	if why > w.paused || w.paused == pauseNone {
 		w.paused = why
 	}
-	if why != pauseDrain {
+	if why == pauseFull {
 		w.resumeAt = w.sh.Now() + pauseFor
-		w.wheel.Set(w.ownTimer(), w.resumeAt)
 	}
 }
 
@@ -126,7 +131,7 @@ func (w *Worker) resume() {
 	case pauseDrain:
 		return
 	case pauseLimit:
-		if w.shared.clients.Load() >= int64(w.sh.Snapshot().Limits.Connections) {
+		if w.shared.clients.Load() >= w.clientsMax() {
 			return
 		}
 	case pauseFull:

@@ -23,7 +23,7 @@ func (w *Worker) finish(x *exchange, l *link, c *engine.Conn) {
 	switch {
 	case keep && !w.draining:
 		w.nextRequest(l, c)
-	case unread || !l.in.empty():
+	case unread || keep || !l.in.empty(): // one that was to be kept may have sent its next request already
 		w.m.Inc(metrics.ConnsClosedDone)
 		w.linger(l, c)
 	default:

@@ -34,8 +34,8 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		return
 	}
 	x.route, x.service = int32(route), int32(snap.Routes[route].Service)
-	if !w.rewriteRequest(l, x, snap) {
-		w.refuse(x, 431, metrics.LimitRequestHead)
+	if status, why := w.rewriteRequest(l, x, snap); why != metrics.None {
+		w.refuse(x, status, why)
 		return
 	}
 	if w.enqueueRequest(l, x) {
@@ -55,22 +55,23 @@ func (w *Worker) frameRequest(x *exchange) {
 	}
 }
 
-// rewriteRequest turns the head, in place, into the one that the upstream gets.
-func (w *Worker) rewriteRequest(l *link, x *exchange, snap *plan.Snapshot) bool {
+// rewriteRequest turns the head, in place, into the one that the upstream gets. A reason other than None says why it
+// cannot be done, and status what to answer.
+func (w *Worker) rewriteRequest(l *link, x *exchange, snap *plan.Snapshot) (status int, why metrics.Reason) {
 	add := w.forwardingFields(l, x, snap)
 	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
 	if !ok {
 		if !w.relocate(&x.head, 0) {
-			return false
+			return 503, metrics.LimitBuffers
 		}
 		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
 		if !ok {
-			return false
+			return 431, metrics.LimitRequestHead
 		}
 	}
 	end := x.head.span.End()
 	x.head.span = mem.Span{Off: uint32(start), Len: end - uint32(start)}
-	return true
+	return 0, metrics.None
 }
 
 // pathOf is the path to match: absolute-form may leave it out, and OPTIONS may ask for "*"; both mean the root here.

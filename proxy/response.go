@@ -107,6 +107,9 @@ func (w *Worker) finalHead(u *link, x *exchange) bool {
 	switch x.res.Body(x.req.Method) {
 	case h1.BodyNone:
 		x.down.begin(framingNone, 0)
+		if x.req.Minor == 0 {
+			w.dropFraming(x)
+		}
 	case h1.BodyLength:
 		x.down.begin(framingLength, x.res.ContentLength)
 	case h1.BodyChunked:
@@ -154,13 +157,14 @@ func (w *Worker) dropFraming(x *exchange) {
 func (w *Worker) enqueueHead(x *exchange, add []byte) bool {
 	start, ok := x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
 	if !ok {
-		ok = w.relocate(&x.resHead, 0)
-		if ok {
+		status, why := 503, metrics.LimitBuffers
+		if w.relocate(&x.resHead, 0) {
 			start, ok = x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
+			status, why = 502, metrics.LimitResponseHead
 		}
 		if !ok {
 			x.clear(exAnswered)
-			w.refuse(x, 502, metrics.LimitResponseHead)
+			w.refuse(x, status, why)
 			return false
 		}
 	}

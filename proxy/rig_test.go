@@ -115,7 +115,8 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
 		w, err := New(s, Config{
-			Shared: NewShared(), Listeners: []int{r.fd}, Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
+			Shared: NewShared(1 << 20), Listeners: []int{r.fd},
+			Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
 		})
 		r.w = w
 		return w, err

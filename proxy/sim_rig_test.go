@@ -47,7 +47,8 @@ var simListener = netip.MustParseAddrPort("127.0.0.1:80")
 
 func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	t.Helper()
-	r := &simRig{t: t, world: sim.NewWorld(cfg.seed, cfg.faults), metrics: metrics.NewSet(1), shared: NewShared()}
+	r := &simRig{t: t, world: sim.NewWorld(cfg.seed, cfg.faults), metrics: metrics.NewSet(1)}
+	r.shared = NewShared(1 << 20)
 	if cfg.memory == (mem.Sizes{}) {
 		cfg.memory = mem.Sizes{Small: 512, Bulk: 16, Head: 8, BulkBytes: 32 << 10}
 	}

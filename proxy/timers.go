@@ -8,11 +8,7 @@ import (
 // Expired handles a deadline: what a link was waiting for has not come.
 func (w *Worker) Expired(slot uint32) {
 	if slot == w.ownTimer() {
-		w.resumeAt = 0
-		if w.paused == pauseLimit {
-			w.wheel.Set(slot, w.sh.Now()+pauseFor)
-		}
-		return
+		return // what it is for is done at the end of the turn
 	}
 	l, c := &w.links[slot], w.conns.At(slot)
 	switch l.kind {

@@ -302,7 +302,22 @@ func (w *Worker) TurnEnd() {
 		w.finished = nil
 		f()
 	}
+	w.lookAgain()
 	w.turn++
+}
+
+// retryAfter is how soon links that found no buffer are tried again, when no other event does it earlier.
+const retryAfter = 10e6
+
+// lookAgain sees to it that there will be a turn for what waits until others give something back: those others may be
+// another shard's, or the backend, and make no event here.
+func (w *Worker) lookAgain() {
+	switch {
+	case w.starved.last != 0:
+		w.wheel.Set(w.ownTimer(), w.sh.Now()+retryAfter)
+	case w.paused == pauseLimit || w.paused == pauseFull:
+		w.wheel.Set(w.ownTimer(), w.sh.Now()+pauseFor)
+	}
 }
 
 // reserve is the number of small buffers below which starved links are served one a turn.

@@ -25,6 +25,9 @@ type running struct {
 	worker *proxy.Worker
 }
 
+// upstreamShare: one descriptor in so many is kept for connections to upstreams when clients would take all.
+const upstreamShare = 16
+
 // startShards starts all shards; when one cannot start, those before it are stopped again.
 func (s *Server) startShards() error {
 	n := s.shardCount()
@@ -35,7 +38,8 @@ func (s *Server) startShards() error {
 			return err
 		}
 	}
-	shared := proxy.NewShared()
+	files := descriptors()
+	shared := proxy.NewShared(files - files/upstreamShare)
 	for i := range n {
 		cpu := -1
 		if len(cpus) > 0 {

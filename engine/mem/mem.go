@@ -35,8 +35,9 @@ const (
 )
 
 // Headroom is the number of bytes before the data of a Small or Head buffer that belong to whoever
-// holds the buffer: fields added to a message head are written there.
-const Headroom = 768
+// holds the buffer: fields added to a message head are written there. It is enough for all of them with the longest
+// host name in each.
+const Headroom = 1280
 
 // Tailroom is the number of bytes behind the data capacity of every buffer, enough for the CRLF that
 // ends a chunk.

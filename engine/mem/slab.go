@@ -28,7 +28,7 @@ func NewSlab[T any](n int) (*Slab[T], error) {
 		return nil, fmt.Errorf("map slab of %d bytes: %w", size, err)
 	}
 	items := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(raw))), n+1)
-	return &Slab[T]{items: items, high: 1, raw: raw}, nil
+	return &Slab[T]{items: items, free: make([]uint32, 0, n), high: 1, raw: raw}, nil
 }
 
 // reserve maps address space that costs memory only where it is touched.

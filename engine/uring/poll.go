@@ -8,6 +8,9 @@ import (
 	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
+// acceptShare: one event in so many is kept for accepted sockets when there are some and other events would fill all.
+const acceptShare = 8
+
 // Poll submits what was queued, waits, and fills out. It may return early without an event: after a signal,
 // or when what happened concerns the backend alone. What does not fit into out is reported by the next Poll,
 // which does not wait then.
@@ -29,7 +32,11 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 			return n, err
 		}
 	}
-	n = b.reap(out, n)
+	room := out
+	if b.accept.dirty {
+		room = out[:len(out)-len(out)/acceptShare] // those who are here must not keep others out for ever
+	}
+	n = b.reap(room, n)
 	if b.accept.dirty {
 		n = b.acceptReady(out, n)
 	}
