@@ -97,6 +97,10 @@ type Backend interface {
 	// what happened may have concerned the backend alone. An error means that the backend is unusable.
 	Poll(timeout int64, out []Event) (int, error)
 
+	// Expect says how many connections are in the middle of something. A backend that can may then gather several
+	// completions in one wait, at the price of some microseconds of latency. It is a hint, in force until the next.
+	Expect(busy int)
+
 	// Wake makes the current or the next Poll return. Any goroutine may call it, at any time between Open's and
 	// Shutdown's return.
 	Wake()

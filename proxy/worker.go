@@ -303,6 +303,7 @@ func (w *Worker) TurnEnd() {
 		f()
 	}
 	w.lookAgain()
+	w.be.Expect(w.exs.Used())
 	w.turn++
 }
 

@@ -38,8 +38,8 @@ type Options struct {
 	// PostedSmall and PostedBulk are how many buffers of each class the kernel holds for receives; 0 means 128
 	// and 4. They grow by themselves when a burst needs more.
 	PostedSmall, PostedBulk int
-	// MinWait lets Poll wait so long for more than one completion, to save turns under load at the price
-	// of latency. 0 is off, and so is every value in tier T1. The resolution is a microsecond.
+	// MinWait is how long Poll may wait for more than one completion when many connections are busy, see
+	// Expect. 0 means 30 µs, negative is off, and so is every value in tier T1. The resolution is a microsecond.
 	MinWait time.Duration
 
 	// oldest does without multishot receive, deferred task work and the like, as on Linux 5.19; for tests.
@@ -69,8 +69,9 @@ type Backend struct {
 
 	done     slotList // connections with an event that needs no completion
 	highSlot uint32   // slots from here on never had a socket
-	minWait  uint32   // microseconds
-	minDone  uint32   // completions to wait for
+	minWait  uint32   // microseconds; 0: off
+	gather   uint32   // completions worth that wait, see Expect; 0: none
+	sends    uint32   // sends queued since the last enter
 	stream   uint16   // sqe.ioprio of a stream's receive
 	tier     string
 	support  Support
@@ -163,9 +164,11 @@ func (b *Backend) chooseTier() error {
 	if b.support.Multishot && !b.opt.oldest {
 		b.stream = recvMultishot
 	}
-	b.minDone = 1
+	if b.opt.MinWait == 0 {
+		b.opt.MinWait = defaultMinWait
+	}
 	if b.tier != T1 && b.opt.MinWait > 0 {
-		b.minDone, b.minWait = 16, uint32(max(b.opt.MinWait.Microseconds(), 1))
+		b.minWait = uint32(max(b.opt.MinWait.Microseconds(), 1))
 	}
 	return nil
 }

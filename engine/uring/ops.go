@@ -123,6 +123,7 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 	}
 	c.State |= engine.StateSend
 	c.Ops++
+	b.sends++
 	flags := uint32(unix.MSG_NOSIGNAL | unix.MSG_DONTWAIT) // who waits for room does so elsewhere, see room.go
 	if more {
 		flags |= unix.MSG_MORE

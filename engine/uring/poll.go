@@ -1,6 +1,8 @@
 package uring
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine"
@@ -50,9 +52,34 @@ func (b *Backend) enter(timeout int64) error {
 		b.wake.consume()
 		return b.ring.enter(0, 0, 0)
 	}
-	err := b.ring.enter(b.minDone, timeout, b.minWait)
+	var err error
+	if b.gather > 0 && b.minWait > 0 {
+		// Sends are as good as done when they are submitted: they are not what is waited for.
+		err = b.ring.enter(b.gather+b.sends, timeout, b.minWait)
+	} else {
+		err = b.ring.enter(1, timeout, 0)
+	}
+	b.sends = 0
 	b.wake.rise()
 	return err
+}
+
+const (
+	// defaultMinWait is small against what a request takes under load, and long enough to save most turns.
+	defaultMinWait = 30 * time.Microsecond
+	// gatherFrom is the number of busy connections from which on a wait gathers completions: with fewer, the one that
+	// it delays is too likely to be the only one.
+	gatherFrom = 16
+	// gatherShare and gatherMost say how many completions a wait holds out for: a share of the busy connections.
+	gatherShare, gatherMost = 8, 16
+)
+
+// Expect implements engine.Backend.
+func (b *Backend) Expect(busy int) {
+	b.gather = 0
+	if busy >= gatherFrom {
+		b.gather = uint32(min(busy/gatherShare, gatherMost))
+	}
 }
 
 // reap translates completions to events while there is room for them.
