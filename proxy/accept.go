@@ -166,6 +166,8 @@ func (w *Worker) Drain(finished func()) {
 		case l.kind == kindClient && l.state == stateIdle && l.in.empty():
 			w.m.Inc(metrics.ConnsClosedDrain)
 			w.closeClient(l, c, false)
+		case l.kind == kindClient && l.state == stateLinger:
+			w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), w.sh.Now()+lingerInDrain))
 		case l.kind == kindUpstream && l.state == statePooled:
 			w.closeUpstream(l, c)
 		}
