@@ -222,6 +222,23 @@ func (t *table) count(key string, to *int, lo, hi int) {
 }
 
 func (t *table) size(key string, to *int64, lo, hi int64) {
+	quantity(t, key, to, lo, hi, unit[int64]{"size", parseSize, formatSize, sizeHint})
+}
+
+func (t *table) duration(key string, to *time.Duration, lo, hi time.Duration) {
+	quantity(t, key, to, lo, hi, unit[time.Duration]{"duration", parseDuration, formatDuration, durationHint})
+}
+
+// unit is how a kind of quantity is written.
+type unit[T any] struct {
+	noun   string
+	parse  func(string) (T, bool)
+	format func(T) string
+	hint   func(string) string // the right spelling of what parse does not take
+}
+
+// quantity reads a number with its unit, in a string.
+func quantity[T int64 | time.Duration](t *table, key string, to *T, lo, hi T, u unit[T]) {
 	raw, ok := t.get(key)
 	if !ok {
 		return
@@ -229,42 +246,18 @@ func (t *table) size(key string, to *int64, lo, hi int64) {
 	hint := ""
 	switch v := raw.(type) {
 	case string:
-		n, ok := parseSize(v)
+		n, ok := u.parse(v)
 		if ok && lo <= n && n <= hi {
 			*to = n
 			return
 		}
 		if !ok {
-			hint = sizeHint(v)
+			hint = u.hint(v)
 		}
 	case int64:
-		hint = sizeHint(strconv.FormatInt(v, 10))
+		hint = u.hint(strconv.FormatInt(v, 10))
 	}
-	t.d.at(t.child(key), describe(raw),
-		fmt.Sprintf(`a size from %q to %q`, formatSize(lo), formatSize(hi)), hint)
-}
-
-func (t *table) duration(key string, to *time.Duration, lo, hi time.Duration) {
-	raw, ok := t.get(key)
-	if !ok {
-		return
-	}
-	hint := ""
-	switch v := raw.(type) {
-	case string:
-		d, ok := parseDuration(v)
-		if ok && lo <= d && d <= hi {
-			*to = d
-			return
-		}
-		if !ok {
-			hint = durationHint(v)
-		}
-	case int64:
-		hint = durationHint(strconv.FormatInt(v, 10))
-	}
-	t.d.at(t.child(key), describe(raw),
-		fmt.Sprintf(`a duration from %q to %q`, formatDuration(lo), formatDuration(hi)), hint)
+	t.d.at(t.child(key), describe(raw), fmt.Sprintf("a %s from %q to %q", u.noun, u.format(lo), u.format(hi)), hint)
 }
 
 // list hands each item of key to read, with its path. A single value counts as a list of one. It tells whether the key
