@@ -37,14 +37,7 @@ func (w *Worker) finish(x *exchange, l *link, c *engine.Conn) {
 func (w *Worker) abort(x *exchange, why metrics.Reason) {
 	slot := x.client - 1
 	l, c := &w.links[slot], w.conns.At(slot)
-	if x.has(exWaiting) {
-		e, _ := w.endpointOf(x)
-		w.leaveLine(x, e)
-	}
-	if x.upstream != 0 {
-		w.closeUpstream(w.part(x))
-	}
-	w.discard(&x.pending)
+	w.abandonUpstream(x)
 	if x.reason == metrics.None {
 		x.reason = why
 	}

@@ -18,14 +18,7 @@ func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 	}
 	slot := x.client - 1
 	l, c := &w.links[slot], w.conns.At(slot)
-	if x.has(exWaiting) {
-		e, _ := w.endpointOf(x)
-		w.leaveLine(x, e)
-	}
-	if x.upstream != 0 {
-		w.closeUpstream(w.part(x))
-	}
-	w.discard(&x.pending)
+	w.abandonUpstream(x)
 	w.dropHead(&x.resHead)
 	x.status, x.reason = uint16(status), why
 	x.set(exAnswered | exOwnReply)

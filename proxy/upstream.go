@@ -167,6 +167,18 @@ func (w *Worker) part(x *exchange) (*link, *engine.Conn) {
 	return l, w.conns.At(slot)
 }
 
+// abandonUpstream ends what x has with its upstream: its place in a line, its connection, what was to be sent on it.
+func (w *Worker) abandonUpstream(x *exchange) {
+	if x.has(exWaiting) {
+		e, _ := w.endpointOf(x)
+		w.leaveLine(x, e)
+	}
+	if x.upstream != 0 {
+		w.closeUpstream(w.part(x))
+	}
+	w.discard(&x.pending)
+}
+
 // connected continues when a connection is open, or could not be opened.
 func (w *Worker) connected(l *link, c *engine.Conn, res int32) {
 	if l.state != stateConnecting { // closed by an event that came before this one in the same batch
