@@ -20,7 +20,6 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
-	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/shard"
 )
@@ -55,20 +54,19 @@ type Worker struct {
 	turns     []uint32   // by the plan's service ID: position in its cycle
 	starved   list       // links whose receive found no buffer
 
-	listeners   []int
-	turn        uint32 // counts turns
-	paused      pause
-	resumeAt    int64
-	clients     int // links of kindClient
-	draining    bool
-	finished    func() // called once when draining is over
-	ids         idSource
-	limits      h1.Limits // of the current snapshot, for both directions
-	additions   []byte    // scratch: header lines being put together
-	spans       [engine.SendSpansMax]mem.Span
-	date        httpDate
-	record      accesslog.Record
-	exchangeCap int
+	listeners []int
+	turn      uint32 // counts turns
+	paused    pause
+	resumeAt  int64
+	clients   int // links of kindClient
+	draining  bool
+	finished  func() // called once when draining is over
+	ids       idSource
+	limits    h1.Limits // of the current snapshot, for both directions
+	additions []byte    // scratch: header lines being put together
+	spans     [engine.SendSpansMax]mem.Span
+	date      httpDate
+	record    accesslog.Record
 }
 
 // New makes the worker of sh, on its thread. chunks and exchanges are reserved for every slot.
@@ -332,7 +330,7 @@ func (w *Worker) unstarve(l *link, c *engine.Conn) {
 }
 
 // Adopt prepares for the snapshot that has become current.
-func (w *Worker) Adopt(old *plan.Snapshot) {
+func (w *Worker) Adopt() {
 	snap := w.sh.Snapshot()
 	w.limits = h1.Limits{
 		LineBytes: snap.Limits.LineBytes, HeaderBytes: snap.Limits.HeaderBytes, Fields: snap.Limits.HeaderCount,

@@ -26,8 +26,8 @@ func (p *pins) current() *plan.Snapshot {
 	return p.entries[p.cur].snap
 }
 
-// advance makes next current and returns what was. It may allocate: it runs once per configuration change.
-func (p *pins) advance(next *plan.Snapshot) *plan.Snapshot {
+// advance makes next current. It may allocate: it runs once per configuration change.
+func (p *pins) advance(next *plan.Snapshot) {
 	old, was := p.current(), p.cur
 	if n := len(p.free); n > 0 {
 		p.cur = p.free[n-1]
@@ -40,7 +40,6 @@ func (p *pins) advance(next *plan.Snapshot) *plan.Snapshot {
 	if old != nil {
 		p.forget(was)
 	}
-	return old
 }
 
 func (p *pins) pin() uint32 {

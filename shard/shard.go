@@ -26,8 +26,8 @@ type Handler interface {
 	Event(ev *engine.Event)
 	// Expired says that the deadline of a slot has passed. The deadline is cleared.
 	Expired(slot uint32)
-	// Adopt says that a new snapshot has become current; old is nil for the first.
-	Adopt(old *plan.Snapshot)
+	// Adopt says that a new snapshot has become current.
+	Adopt()
 	// TurnEnd comes after all events and deadlines of a turn.
 	TurnEnd()
 }
@@ -187,8 +187,8 @@ func (s *Shard) adopt() {
 	if next == s.pins.current() {
 		return
 	}
-	old := s.pins.advance(next)
-	s.handler.Adopt(old)
+	s.pins.advance(next)
+	s.handler.Adopt()
 }
 
 // Stop ends the loop after the current turn. On the shard's thread.
