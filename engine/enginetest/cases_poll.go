@@ -23,9 +23,9 @@ var pollCases = []testCase{
 	{"NoAllocations", kernel, testNoAllocations},
 }
 
-// testTimeout checks that an idle Poll returns nothing, and waits. A single Poll may return early, for a signal that the
-// runtime sends or for something that concerns the backend alone, but one that does so again and again does not wait.
-// Virtual time is not measured.
+// testTimeout checks that an idle Poll returns nothing, and waits. A single Poll may return early, for a signal that
+// the runtime sends or for something that concerns the backend alone, but one that does so again and again does not
+// wait. Virtual time is not measured.
 func testTimeout(t *testing.T, h Harness) {
 	const earlyMax = 20
 	r := newRig(t, h, usual)
