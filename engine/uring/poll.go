@@ -48,6 +48,8 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 
 // enter is the one system call of a turn.
 func (b *Backend) enter(timeout int64) error {
+	sends := b.sends
+	b.sends = 0
 	if timeout == 0 || !b.wake.sleep() {
 		b.wake.consume()
 		return b.ring.enter(0, 0, 0)
@@ -55,11 +57,10 @@ func (b *Backend) enter(timeout int64) error {
 	var err error
 	if b.gather > 0 && b.minWait > 0 {
 		// Sends are as good as done when they are submitted: they are not what is waited for.
-		err = b.ring.enter(b.gather+b.sends, timeout, b.minWait)
+		err = b.ring.enter(b.gather+sends, timeout, b.minWait)
 	} else {
 		err = b.ring.enter(1, timeout, 0)
 	}
-	b.sends = 0
 	b.wake.rise()
 	return err
 }
