@@ -31,7 +31,10 @@ const edges = `
 	proxy/h1:          internal/invariant
 	proxy:             engine engine/mem shard proxy/h1 plan metrics accesslog
 
-	routing:
+	routing/regset:
+	routing/urlpath:
+	routing/rule:      routing/regset routing/urlpath
+	routing:           routing/rule routing/regset
 	plan:              routing
 	config:            plan routing internal/suggest
 	control:           config plan routing
