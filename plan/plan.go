@@ -4,7 +4,7 @@
 // store, and every shard reads it without a lock. Nothing in it refers to a file, a name to be resolved or a
 // connection.
 //
-// It may import routing and the standard library only, and is imported by both planes.
+// It may import routing, routing/urlpath and the standard library only, and is imported by both planes.
 package plan
 
 import (
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
 )
 
 // Snapshot is one compiled configuration.
@@ -27,11 +28,17 @@ type Snapshot struct {
 	Services  []Service
 	Limits    Limits
 	Timeouts  Timeouts
+	Paths     Paths
 	Forward   Forward
 	AccessLog AccessLog
 }
 
-// Listener is one address we accept on. Its index in Snapshot.Listeners is stable while the process lives.
+// Listener is one address we accept on. Its index in Snapshot.Listeners is its ID, which belongs to that address for the
+// life of the process: connections are counted and found by it. A listener that moves to another address is one that
+// went and one that came; an address that comes back gets its ID again.
+//
+// An entry whose Table is nil is vacant: its listener was removed. It keeps its address and its name, for logs; nobody
+// accepts on it, and requests that are running on its connections end on the snapshot with which they began.
 type Listener struct {
 	Name string
 	// Addr is the IP address and port; Unix the socket's path when it is a unix socket. One of them is set.
@@ -39,9 +46,12 @@ type Listener struct {
 	Unix string
 	// Trusted holds the client networks whose forwarding headers are believed.
 	Trusted []netip.Prefix
-	// Table maps host and path to an index in Snapshot.Routes.
+	// Table maps host and path to an index in Snapshot.Routes; nil: see above.
 	Table *routing.Table
 }
+
+// Vacant reports whether the listener was removed.
+func (l *Listener) Vacant() bool { return l.Table == nil }
 
 // Route is what a match leads to.
 type Route struct {
@@ -98,6 +108,14 @@ type Timeouts struct {
 	BodyRateWindow time.Duration // see Limits.BodyRateBytes
 	Linger         time.Duration // reading on after an early response, so that the client gets to see it
 	Drain          time.Duration // finishing running requests at shutdown
+}
+
+// Paths says how the path of a request target is brought into the form in which it is matched and forwarded.
+type Paths struct {
+	Policy urlpath.Policy
+	// ForwardReceived has upstreams get the target as it was received, instead of the path that was matched. What is
+	// forwarded may then mean another path to the upstream than to the routes.
+	ForwardReceived bool
 }
 
 // Forward says what upstreams are told about the client.

@@ -35,7 +35,7 @@ const edges = `
 	routing/urlpath:
 	routing/rule:      routing/regset routing/urlpath
 	routing:           routing/rule routing/regset
-	plan:              routing
+	plan:              routing routing/urlpath
 	config:            plan routing internal/suggest
 	control:           config plan routing
 
