@@ -23,11 +23,6 @@ import (
 	"github.com/uringproxy/uringproxy/plan"
 )
 
-// Publisher takes snapshots over. Publish must not block for long, and must not change what it is given.
-type Publisher interface {
-	Publish(*plan.Snapshot)
-}
-
 // Resolver looks addresses up; net.DefaultResolver is one.
 type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -106,6 +101,10 @@ func (m *Manager) Reload(ctx context.Context) error {
 	}
 	snap, err := m.compile(cfg, found)
 	if err != nil {
+		m.opts.Log.Error("configuration not reloaded, the last good one stays", "error", err)
+		return err
+	}
+	if err := m.opts.Publisher.Prepare(snap); err != nil {
 		m.opts.Log.Error("configuration not reloaded, the last good one stays", "error", err)
 		return err
 	}
@@ -199,6 +198,10 @@ func (m *Manager) Refresh(ctx context.Context) {
 	}
 	snap, err := m.compile(m.current, found)
 	if err != nil {
+		m.opts.Log.Error("new addresses not used, the old ones stay", "error", err)
+		return
+	}
+	if err := m.opts.Publisher.Prepare(snap); err != nil {
 		m.opts.Log.Error("new addresses not used, the old ones stay", "error", err)
 		return
 	}

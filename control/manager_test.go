@@ -37,6 +37,8 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+func (r *rig) Prepare(*plan.Snapshot) error { return nil }
+
 func (r *rig) Publish(s *plan.Snapshot) { r.published = append(r.published, s) }
 
 func (r *rig) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {

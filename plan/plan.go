@@ -33,9 +33,9 @@ type Snapshot struct {
 	AccessLog AccessLog
 }
 
-// Listener is one address we accept on. Its index in Snapshot.Listeners is its ID, which belongs to that address for the
-// life of the process: connections are counted and found by it. A listener that moves to another address is one that
-// went and one that came; an address that comes back gets its ID again.
+// Listener is one address we accept on. Its index in Snapshot.Listeners is its ID, which belongs to that address for
+// the life of the process: connections are counted and found by it. A listener that moves to another address is one
+// that went and one that came; an address that comes back gets its ID again.
 //
 // An entry whose Table is nil is vacant: its listener was removed. It keeps its address and its name, for logs; nobody
 // accepts on it, and requests that are running on its connections end on the snapshot with which they began.

@@ -163,6 +163,9 @@ func (s *Server) openAccessLog() error {
 	return err
 }
 
+// Prepare has nothing to open: the listeners are those of the start.
+func (s *Server) Prepare(*plan.Snapshot) error { return nil }
+
 // Publish hands a new snapshot to every shard.
 func (s *Server) Publish(snap *plan.Snapshot) {
 	s.drainLimit.Store(int64(snap.Timeouts.Drain))
