@@ -21,6 +21,7 @@ import (
 	"os"
 
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
 // Config is a checked configuration. Lists are in order of their names.
@@ -34,10 +35,12 @@ type Config struct {
 	Limits    plan.Limits
 	Timeouts  plan.Timeouts
 	Forward   plan.Forward
+	Paths     plan.Paths
+	Admin     Admin
 
-	Listeners []Listener
-	Routes    []Route
-	Services  []Service
+	Listeners []*Listener
+	Routes    []*Route
+	Services  []*Service
 
 	src    *source
 	places index
@@ -49,6 +52,15 @@ type Engine struct {
 	Tier    string // "auto", "T1", "T2" or "T3"
 	Shards  int    // 0: one for each usable core
 	Pin     bool   // bind each shard to a core
+}
+
+// Admin says where the process answers questions about itself: at Addr, or on the socket Unix, or nowhere.
+type Admin struct {
+	Addr netip.AddrPort
+	Unix string
+	Off  bool
+	// Explicit tells that the address was written down, so that failing to listen there is no small matter.
+	Explicit bool
 }
 
 // Listener is an address to accept connections on: Addr, or Unix when it is a unix socket.
@@ -64,6 +76,9 @@ type Route struct {
 	Name string
 	// Listeners are names; none means all of them.
 	Listeners []string
+	// Rule says which requests the route is for; nil: all of them.
+	Rule     *rule.Expr
+	Priority int
 	// Hosts and Prefixes are patterns as routing.Rule has them.
 	Hosts    []string
 	Prefixes []string
@@ -107,8 +122,12 @@ func Default() *Config {
 	return c
 }
 
-// Load reads the file at path. Exactly one of its results is nil.
-func Load(path string) (*Config, Faults) {
+// Load reads the files at paths. Exactly one of its results is nil.
+func Load(paths []string) (*Config, Faults) {
+	path := paths[0]
+	if len(paths) > 1 {
+		return nil, Faults{{File: paths[1], Found: "a second file", Expected: "one file"}}
+	}
 	data, err := readFile(path)
 	if err != nil {
 		return nil, Faults{unreadable(path, err)}

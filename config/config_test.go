@@ -25,7 +25,7 @@ func TestBadFiles(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			c, faults := Load(file)
+			c, faults := Load([]string{file})
 			if c != nil || len(faults) == 0 {
 				t.Fatal("no fault found")
 			}
@@ -56,7 +56,7 @@ func TestBadFiles(t *testing.T) {
 
 // TestEverything reads a configuration that sets every key, and compares all of the result.
 func TestEverything(t *testing.T) {
-	c, faults := Load("testdata/everything.toml")
+	c, faults := Load([]string{"testdata/everything.toml"})
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
@@ -87,21 +87,21 @@ func TestEverything(t *testing.T) {
 	if c.LogLevel != slog.LevelWarn {
 		t.Errorf("level: %v", c.LogLevel)
 	}
-	if want := []Listener{
+	if want := []*Listener{
 		{Name: "local", Unix: "/run/local.sock"},
 		{Name: "web", Addr: netip.MustParseAddrPort("[::]:8080"),
 			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
 	}; !reflect.DeepEqual(c.Listeners, want) {
 		t.Errorf("listeners: %+v", c.Listeners)
 	}
-	if want := []Route{
+	if want := []*Route{
 		{Name: "api", Listeners: []string{"web"}, Hosts: []string{"a.test", "*.b.test"},
 			Prefixes: []string{"/v1", "/v2"}, Service: "app"},
 		{Name: "rest", Service: "app"},
 	}; !reflect.DeepEqual(c.Routes, want) {
 		t.Errorf("routes: %+v", c.Routes)
 	}
-	if want := []Service{{Name: "app", Endpoints: []Endpoint{
+	if want := []*Service{{Name: "app", Endpoints: []Endpoint{
 		{Key: "services.app.endpoints[0]", URL: "http://10.0.0.1", Host: "10.0.0.1", Port: 80, Weight: 1},
 		{Key: "services.app.endpoints[1].url", URL: "http://App:81", Host: "app", Port: 81, Weight: 3},
 		{Key: "services.app.endpoints[2]", URL: "unix:/run/app.sock", Unix: "/run/app.sock", Weight: 1},
@@ -128,7 +128,7 @@ func TestUnreadableFiles(t *testing.T) {
 	for path, want := range map[string]string{
 		filepath.Join(dir, "none.toml"): "found no such file", dir: "is a directory", "/dev/zero": "more than 16MiB",
 	} {
-		c, faults := Load(path)
+		c, faults := Load([]string{path})
 		if c != nil || len(faults) != 1 || !strings.Contains(faults.Error(), want) || faults[0].File != path {
 			t.Errorf("Load(%s) = %v, %v, want a fault with %q", path, c, faults, want)
 		}

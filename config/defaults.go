@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/uringproxy/uringproxy/plan"
@@ -12,6 +13,7 @@ import (
 func defaults() *Config {
 	return &Config{
 		Engine:    Engine{Backend: "auto", Tier: "auto"},
+		Admin:     Admin{Addr: netip.MustParseAddrPort("127.0.0.1:9901")}, // loopback: nobody has to prove who they are
 		LogLevel:  slog.LevelInfo,
 		AccessLog: plan.AccessLog{Format: plan.LogJSON}, // no path: recording costs, so it is asked for
 		Limits: plan.Limits{

@@ -108,6 +108,20 @@ func (fs Faults) Err() error {
 	return fs
 }
 
+// Count is the number of faults.
+func (fs Faults) Count() int { return len(fs) }
+
+// Files are the files that have faults, each once.
+func (fs Faults) Files() []string {
+	var files []string
+	for _, f := range fs {
+		if !slices.Contains(files, f.File) {
+			files = append(files, f.File)
+		}
+	}
+	return files
+}
+
 func (fs Faults) sort() {
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))

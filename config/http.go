@@ -9,8 +9,8 @@ import (
 	"github.com/uringproxy/uringproxy/routing"
 )
 
-func (d *decoder) listener(t *table) Listener {
-	l := Listener{Name: t.name}
+func (d *decoder) listener(t *table) *Listener {
+	l := &Listener{Name: t.name}
 	const expected = `an address such as "127.0.0.1:8080", ":8080", "[::1]:8080" or "unix:/run/web.sock"`
 	address := ""
 	if t.text("address", expected, &address); address != "" {
@@ -37,8 +37,8 @@ func (d *decoder) listener(t *table) Listener {
 	return l
 }
 
-func (d *decoder) route(t *table, listeners, services nameSet) Route {
-	r := Route{Name: t.name}
+func (d *decoder) route(t *table, listeners, services nameSet) *Route {
+	r := &Route{Name: t.name}
 	t.some("listeners", "the name of a listener, or no such key for all of them")
 	t.some("host", "a host name, or no such key for any host")
 	t.some("path_prefix", "a path, or no such key for any path")
@@ -87,8 +87,8 @@ func (d *decoder) serviceRef(t *table, services nameSet) string {
 	return name
 }
 
-func (d *decoder) service(t *table) Service {
-	s := Service{Name: t.name}
+func (d *decoder) service(t *table) *Service {
+	s := &Service{Name: t.name}
 	seen := map[Endpoint]string{}
 	const expected = `endpoints such as "http://10.0.0.1:8080" or { url = "http://10.0.0.2:8080", weight = 3 }`
 	t.some("endpoints", expected)
@@ -147,7 +147,7 @@ func (d *decoder) endpoint(path string, item any, expected string) (e Endpoint, 
 }
 
 // sameAddress finds listeners that would take each other's connections: the kernel lets them share a port.
-func (d *decoder) sameAddress(listeners []Listener) {
+func (d *decoder) sameAddress(listeners []*Listener) {
 	type key struct {
 		addr netip.AddrPort
 		unix string

@@ -67,14 +67,14 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 
 // sameSockets pairs each listener of the start with the one that now stands for its socket: that with the same address,
 // whatever its name, else that with the same name, whatever its address. A listener that is gone has nil.
-func sameSockets(boot, now []config.Listener) []*config.Listener {
+func sameSockets(boot, now []*config.Listener) []*config.Listener {
 	pairs := make([]*config.Listener, len(boot))
 	used := make([]bool, len(now))
 	pair := func(same func(a, b *config.Listener) bool) {
 		for i := range boot {
 			for j := range now {
-				if pairs[i] == nil && !used[j] && same(&boot[i], &now[j]) {
-					pairs[i], used[j] = &now[j], true
+				if pairs[i] == nil && !used[j] && same(boot[i], now[j]) {
+					pairs[i], used[j] = now[j], true
 				}
 			}
 		}
@@ -86,7 +86,7 @@ func sameSockets(boot, now []config.Listener) []*config.Listener {
 
 // listener compiles the listener that was boot at the start and is now now. One that is gone from the configuration
 // stays open until the next start, with the routes that are for every listener.
-func listener(boot config.Listener, now *config.Listener, routes []config.Route) (plan.Listener, error) {
+func listener(boot, now *config.Listener, routes []*config.Route) (plan.Listener, error) {
 	if now == nil {
 		now = &config.Listener{Name: boot.Name, Trusted: boot.Trusted}
 	}
@@ -105,7 +105,7 @@ func listener(boot config.Listener, now *config.Listener, routes []config.Route)
 
 // service compiles a service: every address of an endpoint's name becomes an endpoint of its own with the full weight,
 // and an address that comes up twice becomes one endpoint with the sum.
-func (m *Manager) service(c config.Service, found names) plan.Service {
+func (m *Manager) service(c *config.Service, found names) plan.Service {
 	s := plan.Service{Name: c.Name, ID: identify(m.ids.services, c.Name)}
 	var weights []int
 	at := map[endpointKey]int{}
@@ -160,7 +160,7 @@ func pending(boot, now *config.Config, levelFollows bool) []string {
 	return append(keys, pendingListeners(boot.Listeners, now.Listeners)...)
 }
 
-func pendingListeners(boot, now []config.Listener) []string {
+func pendingListeners(boot, now []*config.Listener) []string {
 	var keys []string
 	kept := map[string]bool{}
 	for i, l := range sameSockets(boot, now) {

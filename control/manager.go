@@ -30,8 +30,8 @@ type Resolver interface {
 
 // Options say what a Manager works with.
 type Options struct {
-	// Path is the configuration file; none means the embedded default.
-	Path      string
+	// Paths are the configuration's files and directories; none means the embedded default.
+	Paths     []string
 	Publisher Publisher
 	Log       *slog.Logger
 	// Level, when there is one, follows log.level. It should be the level of Log's handler.
@@ -130,8 +130,8 @@ func (m *Manager) refused(faults config.Faults) {
 // addresses.
 func (m *Manager) load(ctx context.Context) (*config.Config, names, config.Faults) {
 	cfg, faults := config.Default(), config.Faults(nil)
-	if m.opts.Path != "" {
-		cfg, faults = config.Load(m.opts.Path)
+	if len(m.opts.Paths) > 0 {
+		cfg, faults = config.Load(m.opts.Paths)
 	}
 	if len(faults) > 0 {
 		return nil, nil, faults

@@ -32,7 +32,8 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, path: filepath.Join(t.TempDir(), "proxy.toml"), hosts: map[string]string{}}
 	r.m = New(Options{
-		Path: r.path, Publisher: r, Resolver: r, Level: &r.level, Log: slog.New(slog.NewTextHandler(&r.log, nil)),
+		Paths: []string{r.path}, Publisher: r, Resolver: r, Level: &r.level,
+		Log: slog.New(slog.NewTextHandler(&r.log, nil)),
 	})
 	return r
 }

@@ -26,7 +26,7 @@ func (s *Server) banner() {
 	fmt.Fprintf(w, "  %-10s %s, %s: %s\n", "engine", s.choice.Engine, count(len(s.shards), "shard"), s.choice.Why)
 	fmt.Fprintf(w, "  %-10s %s (%s, %s)\n\n", "config", s.snap.Source,
 		count(len(s.snap.Routes), "route"), count(len(s.snap.Services), "service"))
-	if s.opts.ConfigPath == "" {
+	if len(s.opts.ConfigPaths) == 0 {
 		s.hints(w, url(&s.snap.Listeners[0]))
 	}
 }

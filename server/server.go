@@ -28,13 +28,13 @@ import (
 
 // Options are what the command line says. Empty values leave the configuration's in force.
 type Options struct {
-	ConfigPath string // none: the embedded default, with demo upstreams
-	Engine     string
-	Tier       string
-	Shards     int
-	Stdout     io.Writer // the banner
-	Stderr     io.Writer // the log
-	Version    string
+	ConfigPaths []string // files and directories; none: the embedded default, with demo upstreams
+	Engine      string
+	Tier        string
+	Shards      int
+	Stdout      io.Writer // the banner
+	Stderr      io.Writer // the log
+	Version     string
 }
 
 // Server is a running uringproxy.
@@ -77,14 +77,14 @@ func Run(ctx context.Context, opts Options) error {
 
 // start brings everything up, in the order in which it needs one another.
 func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
-	if s.opts.ConfigPath == "" {
+	if len(s.opts.ConfigPaths) == 0 {
 		stop, err := startDemo()
 		if err != nil {
 			return err
 		}
 		context.AfterFunc(ctx, stop)
 	}
-	s.control = control.New(control.Options{Path: s.opts.ConfigPath, Publisher: s, Log: s.log, Level: level})
+	s.control = control.New(control.Options{Paths: s.opts.ConfigPaths, Publisher: s, Log: s.log, Level: level})
 	var err error
 	if s.cfg, s.snap, err = s.control.Start(ctx); err != nil {
 		return err

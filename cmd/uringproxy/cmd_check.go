@@ -9,14 +9,15 @@ import (
 
 func runCheck(env *environment, args []string) int {
 	f := env.flags("check")
-	path := f.String("config", "", "")
+	var paths []string
+	f.list("config", &paths)
 	if code, done := f.parse(args); done {
 		return code
 	}
-	if *path == "" {
+	if len(paths) == 0 {
 		return env.usage("check needs --config FILE; see: uringproxy help check")
 	}
-	c, faults := config.Load(*path)
+	c, faults := config.Load(paths)
 	if len(faults) > 0 {
 		return env.faulty(faults)
 	}
@@ -36,7 +37,7 @@ func (env *environment) faulty(faults config.Faults) int {
 	for _, f := range faults {
 		fmt.Fprintf(env.stderr, "%s\n%s\n", f.Error(), f.Excerpt())
 	}
-	fmt.Fprintf(env.stderr, "%s in %s\n", count(len(faults), "fault"), faults[0].File)
+	fmt.Fprintf(env.stderr, "%s in %s\n", count(faults.Count(), "fault"), strings.Join(faults.Files(), ", "))
 	return exitFailed
 }
 

@@ -16,7 +16,7 @@ const maxShards = 256
 func runRun(env *environment, args []string) int {
 	opts := server.Options{Stdout: env.stdout, Stderr: env.stderr, Version: versionText()}
 	f := env.flags("run")
-	f.StringVar(&opts.ConfigPath, "config", "", "")
+	f.list("config", &opts.ConfigPaths)
 	f.choice("engine", &opts.Engine, "auto", "uring", "epoll")
 	f.choice("tier", &opts.Tier, "auto", "T1", "T2", "T3")
 	f.Func("shards", "", func(s string) (err error) {

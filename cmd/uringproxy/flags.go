@@ -75,3 +75,14 @@ func (f *flags) choice(name string, to *string, options ...string) {
 		return nil
 	})
 }
+
+// list defines a flag that may be given several times.
+func (f *flags) list(name string, to *[]string) {
+	f.Func(name, "", func(s string) error {
+		if s == "" {
+			return errors.New("the value is empty")
+		}
+		*to = append(*to, s)
+		return nil
+	})
+}

@@ -33,7 +33,8 @@ const helpRun = `uringproxy run: start the proxy
   uringproxy run --config my.toml --engine epoll --shards 2
 
 Flags, which go before what the configuration says:
-  --config FILE    the configuration; without it, the built-in demo
+  --config PATH    the configuration, a file or a directory of *.toml files;
+                   may be repeated; without it, the built-in demo
   --engine NAME    auto (the best that works here), uring or epoll
   --tier NAME      auto, T1, T2 or T3: hold io_uring to the features of a
                    kernel from 6.1, 6.12 or 6.15 on; for tests
@@ -59,7 +60,8 @@ shown at once, with the line and what was probably meant. Nothing is started,
 and host names are not looked up. docs/configuration.md describes every key.
 
 Flags:
-  --config FILE    the configuration
+  --config PATH    the configuration, a file or a directory of *.toml files;
+                   may be repeated
 
 Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
 `

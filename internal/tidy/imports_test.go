@@ -36,7 +36,7 @@ const edges = `
 	routing/rule:      routing/regset routing/urlpath
 	routing:           routing/rule routing/regset
 	plan:              routing routing/urlpath
-	config:            plan routing internal/suggest
+	config:            plan routing routing/rule internal/suggest
 	control:           config plan routing
 
 	demo:
