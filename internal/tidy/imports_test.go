@@ -37,6 +37,7 @@ const edges = `
 	routing:           routing/rule routing/regset
 	plan:              routing routing/urlpath
 	config:            plan routing routing/rule internal/suggest
+	control/watch:
 	control:           config plan routing
 
 	demo:
@@ -61,6 +62,7 @@ var unreachable = [][2]string{
 // Only golang.org/x/sys, which is the kernel's interface and no library, is open to all who talk to the kernel.
 var importers = map[string][]string{
 	"github.com/BurntSushi/toml":              {"config"},
+	"github.com/fsnotify/fsnotify":            {"control/watch"},
 	"github.com/pawelgaczynski/giouring":      {"engine/uring"},
 	"github.com/panjf2000/gnet/v2/pkg/socket": {"server"},
 	"github.com/panjf2000/gnet/v2":            {"perf"},
