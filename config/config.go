@@ -37,6 +37,7 @@ type Config struct {
 	Forward   plan.Forward
 	Paths     plan.Paths
 	Admin     Admin
+	Reload    Reload
 
 	Listeners []*Listener
 	Routes    []*Route
@@ -61,6 +62,11 @@ type Admin struct {
 	Off  bool
 	// Explicit tells that the address was written down, so that failing to listen there is no small matter.
 	Explicit bool
+}
+
+// Reload says what makes the process read its configuration again, beyond being told to.
+type Reload struct {
+	Watch bool // a change of its files
 }
 
 // Listener is an address to accept connections on: Addr, or Unix when it is a unix socket.

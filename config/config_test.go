@@ -84,8 +84,8 @@ func TestEverything(t *testing.T) {
 	if want := (plan.AccessLog{Path: "/var/log/x.log", Format: plan.LogCLF}); c.AccessLog != want {
 		t.Errorf("access log: %+v", c.AccessLog)
 	}
-	if c.LogLevel != slog.LevelWarn {
-		t.Errorf("level: %v", c.LogLevel)
+	if c.LogLevel != slog.LevelWarn || c.Reload.Watch {
+		t.Errorf("level: %v, reload: %+v", c.LogLevel, c.Reload)
 	}
 	if want := []*Listener{
 		{Name: "local", Unix: "/run/local.sock"},

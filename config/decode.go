@@ -22,6 +22,7 @@ func (d *decoder) root(m map[string]any, c *Config) {
 	d.timeouts(t.sub("timeouts"), &c.Timeouts)
 	d.log(t.sub("log"), c)
 	d.forward(t.sub("forward"), &c.Forward)
+	d.reload(t.sub("reload"), &c.Reload)
 	listeners, listenerNames := t.named("listeners")
 	routes, _ := t.named("routes")
 	services, serviceNames := t.named("services")
@@ -118,6 +119,11 @@ func (d *decoder) forward(t *table, f *plan.Forward) {
 	t.flag("forwarded", &f.Forwarded)
 	t.flag("request_id", &f.RequestID)
 	t.flag("via", &f.Via)
+	t.done()
+}
+
+func (d *decoder) reload(t *table, r *Reload) {
+	t.flag("watch", &r.Watch)
 	t.done()
 }
 

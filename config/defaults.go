@@ -14,6 +14,7 @@ func defaults() *Config {
 	return &Config{
 		Engine:    Engine{Backend: "auto", Tier: "auto"},
 		Admin:     Admin{Addr: netip.MustParseAddrPort("127.0.0.1:9901")}, // loopback: nobody has to prove who they are
+		Reload:    Reload{Watch: true},                                    // a faulty file changes nothing
 		LogLevel:  slog.LevelInfo,
 		AccessLog: plan.AccessLog{Format: plan.LogJSON}, // no path: recording costs, so it is asked for
 		Limits: plan.Limits{

@@ -29,7 +29,7 @@ func TestDocsHaveEveryKey(t *testing.T) {
 	const none = "no_such_key = 1\n"
 	text := ""
 	for _, table := range []string{
-		"engine", "limits", "timeouts", "forward", "log", "log.access",
+		"engine", "limits", "timeouts", "forward", "log", "log.access", "reload",
 		"listeners.NAME", "routes.NAME", "services.NAME",
 	} {
 		text += "[" + table + "]\n" + none
@@ -96,6 +96,7 @@ func document(t *testing.T, key, value string) string {
 		"listeners.NAME": "address = \":1\"\n", "routes.NAME": "service = \"NAME\"\n",
 		"services.NAME": "endpoints = [{ url = \"http://10.0.0.1\"" + endpoint + " }]\n",
 		"engine":        "", "limits": "", "timeouts": "", "forward": "", "log": "", "log.access": "",
+		"reload": "",
 	} {
 		fmt.Fprintf(&b, "[%s]\n%s", header, body)
 		if header == table {
