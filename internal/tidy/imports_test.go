@@ -29,11 +29,11 @@ const edges = `
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
 	proxy/h1:          internal/invariant
-	proxy:             engine engine/mem shard proxy/h1 plan metrics accesslog
+	proxy:             engine engine/mem shard proxy/h1 plan routing/urlpath metrics accesslog
 
 	routing/regset:
 	routing/urlpath:
-	routing/rule:      routing/regset routing/urlpath
+	routing/rule:      routing/regset routing/urlpath internal/suggest
 	routing:           routing/rule routing/regset
 	plan:              routing routing/urlpath
 	config:            plan routing routing/rule internal/suggest
@@ -44,7 +44,10 @@ const edges = `
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	server:            shard proxy plan config control accesslog accesslog/sink metrics demo
 	cmd/uringproxy:    server config engine/probe internal/suggest
-	perf/compare:
+	perf/peer:
+	perf/load:         metrics
+	perf/compare:      perf/peer
+	perf/reload:       perf/peer perf/load
 	e2e:
 `
 
@@ -66,6 +69,7 @@ var importers = map[string][]string{
 	"github.com/pawelgaczynski/giouring":      {"engine/uring"},
 	"github.com/panjf2000/gnet/v2/pkg/socket": {"server"},
 	"github.com/panjf2000/gnet/v2":            {"perf"},
+	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
 	"unsafe": {"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog"},

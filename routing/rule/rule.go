@@ -5,8 +5,8 @@
 // (Expand): conjunctions with one host pattern and one path pattern each, which is what routing compiles. It owns the
 // meaning of every matcher's arguments and their canonical form, so that two predicates that say the same are equal.
 //
-// The package is pure: an Expr is immutable once built. It imports routing/urlpath and routing/regset, and may be
-// imported by both planes.
+// The package is pure: an Expr is immutable once built. It imports routing/urlpath, routing/regset and
+// internal/suggest, and may be imported by both planes.
 package rule
 
 import "net/netip"
@@ -19,7 +19,7 @@ const (
 	Host                      // Values: host patterns in canonical form: "a.com", "*.a.com", "**.a.com", "[::1]"
 	HostRegexp                // Values: expressions, against the host in lower case without port and trailing dot
 	Path                      // Values: normalized paths
-	PathPrefix                // Values: normalized paths without trailing slash, matched at segment boundaries
+	PathPrefix                // Values: normalized paths without trailing slash, by segments; "": any path, "*" too
 	PathPrefixRaw             // Values: normalized paths, matched byte by byte
 	PathRegexp                // Values: expressions, against the normalized path
 	Method                    // Values: in capitals
