@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,11 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"sync"
-	"syscall"
 	"text/template"
 	"time"
+
+	"github.com/uringproxy/uringproxy/perf/peer"
 )
 
 //go:embed configs
@@ -23,11 +23,9 @@ var configs embed.FS
 
 // bench is the processes of one comparison and the folder they live in.
 type bench struct {
-	o     *options
-	dir   string
-	once  sync.Once
-	procs []*exec.Cmd
-	idle  []net.Conn
+	*peer.Group
+	o    *options
+	idle []net.Conn
 }
 
 // sizes are the files that the upstream serves.
@@ -42,46 +40,39 @@ func newBench(o *options) (*bench, error) {
 			return nil, fmt.Errorf("%s cannot be run: apt-get install wrk nginx haproxy util-linux", tool)
 		}
 	}
-	dir, err := os.MkdirTemp("", "compare-")
+	group, err := peer.NewGroup("compare")
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers give up root
-		return nil, err
-	}
 	for name, size := range sizes {
-		if err := os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte{'x'}, size), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(group.Dir, name), bytes.Repeat([]byte{'x'}, size), 0o644); err != nil {
+			group.Stop()
 			return nil, err
 		}
 	}
-	return &bench{o: o, dir: dir}, nil
+	return &bench{Group: group, o: o}, nil
 }
 
-// stop ends every process, and removes the folder.
+// stop closes the idle connections and ends every process.
 func (b *bench) stop() {
-	b.once.Do(func() {
-		for _, c := range b.idle {
-			c.Close()
-		}
-		for _, p := range b.procs {
-			_ = p.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-			_ = p.Wait()
-		}
-		_ = os.RemoveAll(b.dir)
-	})
+	for _, c := range b.idle {
+		c.Close()
+	}
+	b.Stop()
 }
 
 // start starts the upstream and the proxies that are compared.
 func (b *bench) start() ([]*target, error) {
 	if b.o.binary == "" {
-		b.o.binary = filepath.Join(b.dir, "uringproxy")
-		build := exec.Command("go", "build", "-o", b.o.binary, "./cmd/uringproxy")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return nil, fmt.Errorf("build uringproxy: %w", err)
+		var err error
+		if b.o.binary, err = peer.Build(b.Dir); err != nil {
+			return nil, err
 		}
 	}
-	upstream := freePort()
+	upstream, err := peer.FreePort()
+	if err != nil {
+		return nil, err
+	}
 	if _, err := b.launch("upstream.conf", b.o.load, upstream, upstream, "nginx", "-e", "stderr", "-c"); err != nil {
 		return nil, err
 	}
@@ -117,7 +108,10 @@ type proxy struct {
 }
 
 func (b *bench) proxy(p proxy, upstream int) (*target, error) {
-	port := freePort()
+	port, err := peer.FreePort()
+	if err != nil {
+		return nil, err
+	}
 	pid, err := b.launch(p.config, b.o.proxies, port, upstream, p.command...)
 	if err != nil {
 		return nil, err
@@ -131,35 +125,24 @@ func (b *bench) launch(config string, core, port, upstream int, command ...strin
 	if err != nil {
 		return 0, err
 	}
-	file := filepath.Join(b.dir, fmt.Sprintf("%d-%s", port, config))
+	file := filepath.Join(b.Dir, fmt.Sprintf("%d-%s", port, config))
 	f, err := os.Create(file)
 	if err != nil {
 		return 0, err
 	}
-	err = t.Execute(f, map[string]any{"Port": port, "Upstream": upstream, "Dir": b.dir})
+	err = t.Execute(f, map[string]any{"Port": port, "Upstream": upstream, "Dir": b.Dir})
 	if err = errors.Join(err, f.Close()); err != nil {
 		return 0, fmt.Errorf("write %s: %w", config, err)
 	}
-	args := append([]string{"-c", strconv.Itoa(core)}, append(command, file)...)
-	cmd := exec.Command("taskset", args...)
-	var output bytes.Buffer
-	cmd.Stderr = &output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
+	p, err := b.Start(core, exec.Command(command[0], append(command[1:], file)...))
+	if err != nil {
 		return 0, err
 	}
-	b.procs = append(b.procs, cmd)
 	url := fmt.Sprintf("http://127.0.0.1:%d/%s", port, b.o.path)
-	for range 200 {
-		if res, err := http.Get(url); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return cmd.Process.Pid, nil
-			}
-		}
-		time.Sleep(25 * time.Millisecond)
+	if err := p.Await(context.Background(), url, "", 5*time.Second); err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("%s does not answer: %s", command[0], output.String())
+	return p.Pid(), nil
 }
 
 // openIdle opens connections that make one request each and then stay.
@@ -180,14 +163,4 @@ func (b *bench) openIdle(t *target) error {
 		res.Body.Close()
 	}
 	return nil
-}
-
-// freePort is a port of the loopback interface that nobody uses now.
-func freePort() int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

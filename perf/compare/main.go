@@ -16,12 +16,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
+
+	"github.com/uringproxy/uringproxy/perf/peer"
 )
 
 type options struct {
@@ -86,7 +85,7 @@ func run(o *options) error {
 
 // report prints medians, and the median over the rounds of the ratio to the first target.
 func report(o *options, targets []*target) {
-	fmt.Printf("%s, %s\n", version(o.nginx), version(o.haproxy))
+	fmt.Printf("%s, %s\n", peer.Version(o.nginx, "-v"), peer.Version(o.haproxy, "-v"))
 	fmt.Printf("%s, %d connections, %d rounds of %s\n", o.path, o.conns, o.rounds, o.length)
 	fmt.Printf("%-16s %12s %10s %10s %10s %s\n", "", "CPU µs/req", "ratio", "req/s", "p99 ms", "errors")
 	for _, t := range targets {
@@ -95,22 +94,6 @@ func report(o *options, targets []*target) {
 			ratios[i] = t.cost[i] / targets[0].cost[i]
 		}
 		fmt.Printf("%-16s %12.2f %10.2f %10.0f %10.2f %d\n",
-			t.name, median(t.cost), median(ratios), median(t.rate), median(t.p99), t.errors)
+			t.name, peer.Median(t.cost), peer.Median(ratios), peer.Median(t.rate), peer.Median(t.p99), t.errors)
 	}
-}
-
-// version is the first line of what a program says of itself.
-func version(program string) string {
-	out, _ := exec.Command(program, "-v").CombinedOutput()
-	line, _, _ := strings.Cut(string(out), "\n")
-	return line
-}
-
-func median(v []float64) float64 {
-	v = slices.Clone(v)
-	slices.Sort(v)
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
-	"time"
+
+	"github.com/uringproxy/uringproxy/perf/peer"
 )
 
 // target is one proxy under test and what was measured of it, a figure for each round.
@@ -31,7 +29,7 @@ var (
 
 // round lets wrk load the target once.
 func (t *target) round(o *options) error {
-	before, err := cpuTime(t.pid)
+	before, err := peer.CPUTime(t.pid)
 	if err != nil {
 		return err
 	}
@@ -40,7 +38,7 @@ func (t *target) round(o *options) error {
 	if err != nil {
 		return fmt.Errorf("wrk: %w: %s", err, out)
 	}
-	after, err := cpuTime(t.pid)
+	after, err := peer.CPUTime(t.pid)
 	if err != nil {
 		return err
 	}
@@ -71,33 +69,4 @@ func number(re *regexp.Regexp, out []byte) float64 {
 	}
 	v, _ := strconv.ParseFloat(string(m[1]), 64)
 	return v
-}
-
-// cpuTime is what all threads of pid and of its descendants have used so far.
-func cpuTime(pid int) (time.Duration, error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("process %d has ended", pid)
-	}
-	var sum time.Duration
-	for _, task := range tasks {
-		stat, err := os.ReadFile(task + "/schedstat")
-		if err != nil {
-			continue // a thread that has just ended
-		}
-		running, _, _ := strings.Cut(string(stat), " ")
-		ns, err := strconv.ParseInt(running, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read %s/schedstat: %w", task, err)
-		}
-		sum += time.Duration(ns)
-		children, _ := os.ReadFile(task + "/children")
-		for _, child := range strings.Fields(string(children)) {
-			id, _ := strconv.Atoi(child)
-			if t, err := cpuTime(id); err == nil {
-				sum += t
-			}
-		}
-	}
-	return sum, nil
 }

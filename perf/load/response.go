@@ -1,0 +1,52 @@
+package load
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+)
+
+// head is what we need to know of the head of a response.
+type head struct {
+	size    int // bytes of the head, with the empty line
+	status  int
+	length  int // of the body; -1: chunked
+	closing bool
+}
+
+var errFraming = errors.New("a response that is neither of known length nor chunked, or no HTTP/1.1 at all")
+
+// parseHead reads the head of a response. It reports whether b has all of it.
+func parseHead(b []byte) (h head, whole bool, err error) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return h, false, nil
+	}
+	line, rest, _ := bytes.Cut(b[:end], []byte("\r\n"))
+	if len(line) < 12 || string(line[:9]) != "HTTP/1.1 " {
+		return h, false, errFraming
+	}
+	h = head{size: end + 4, length: -2}
+	if h.status, err = strconv.Atoi(string(line[9:12])); err != nil {
+		return h, false, errFraming
+	}
+	for len(rest) > 0 {
+		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimSpace(value)
+		switch {
+		case len(name) == 14 && bytes.EqualFold(name, []byte("content-length")):
+			if h.length, err = strconv.Atoi(string(value)); err != nil || h.length < 0 {
+				return h, false, errFraming
+			}
+		case len(name) == 17 && bytes.EqualFold(name, []byte("transfer-encoding")):
+			h.length = -1
+		case len(name) == 10 && bytes.EqualFold(name, []byte("connection")):
+			h.closing = bytes.EqualFold(value, []byte("close"))
+		}
+	}
+	if h.length == -2 {
+		return h, false, errFraming
+	}
+	return h, true, nil
+}

@@ -1,0 +1,191 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func group(t *testing.T) *Group {
+	t.Helper()
+	g, err := NewGroup("peer-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Stop)
+	return g
+}
+
+func TestProcessRunsOnItsCore(t *testing.T) {
+	g := group(t)
+	var out strings.Builder
+	cmd := exec.Command("grep", "Cpus_allowed_list", "/proc/self/status")
+	cmd.Stdout = &out
+	p, err := g.Start(0, cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Ended
+	if fields := strings.Fields(out.String()); len(fields) != 2 || fields[1] != "0" {
+		t.Errorf("allowed cores: %q", out.String())
+	}
+}
+
+// What a program started goes with it, and so does the folder.
+func TestStopLeavesNothing(t *testing.T) {
+	g := group(t)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command("sh", "-c", "sleep 1000 & echo $!; wait")
+	cmd.Stdout = in
+	p, err := g.Start(0, cmd)
+	in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var child int
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	if got := children(p.Pid()); len(got) != 1 || got[0] != child {
+		t.Errorf("children %v, want %d", got, child)
+	}
+	g.Stop()
+	g.Stop()
+	// Both have the pipe open: its end is theirs.
+	if n, err := out.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("read %d, %v", n, err)
+	}
+	if _, err := os.Stat(g.Dir); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	if _, err := g.Start(0, exec.Command("true")); err == nil {
+		t.Error("a stopped group starts programs")
+	}
+	if syscall.Kill(p.Pid(), 0) == nil {
+		t.Error("the process is still there")
+	}
+}
+
+func TestFailureTellsWhatTheProgramSaid(t *testing.T) {
+	g := group(t)
+	p, err := g.Start(0, exec.Command("sh", "-c", "echo no such key >&2; exit 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Ended
+	err = p.Await(context.Background(), "http://127.0.0.1:1/", "", time.Minute)
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such key") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := g.Start(0, exec.Command("no-such-program")); err == nil {
+		t.Error("a program that does not exist was started")
+	}
+}
+
+func TestAwaitAsksForAHost(t *testing.T) {
+	g := group(t)
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; r.Host != "a.example.com" || asked < 3 {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer server.Close()
+	p, err := g.Start(0, exec.Command("sleep", "1000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Await(context.Background(), server.URL, "a.example.com", time.Minute); err != nil || asked != 3 {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+	if err := p.Await(context.Background(), server.URL, "b.example.com", time.Nanosecond); err == nil {
+		t.Error("waiting has no end")
+	}
+}
+
+func TestUsage(t *testing.T) {
+	g := group(t)
+	// The shell and its child have used some time when it writes: what has ended counts as well.
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command("sh", "-c", "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; echo done; read x")
+	cmd.Stdout = in
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stdin.Close()
+	p, err := g.Start(0, cmd)
+	in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := CPUTime(p.Pid()); err != nil || d < 2*userTick {
+		t.Errorf("CPU time %v, %v", d, err)
+	}
+	if n, err := Memory(os.Getpid()); err != nil || n < 1<<20 {
+		t.Errorf("memory %d, %v", n, err)
+	}
+	g.Stop()
+	if _, err := CPUTime(p.Pid()); err == nil {
+		t.Error("a process that has ended has a CPU time")
+	}
+	if _, err := Memory(p.Pid()); err == nil {
+		t.Error("a process that has ended has memory")
+	}
+}
+
+func TestPorts(t *testing.T) {
+	port, err := FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		t.Skip("somebody else has taken the port meanwhile")
+	}
+	defer l.Close()
+	if err := CheckPort(port); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)+" is taken") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		v    []float64
+		want float64
+	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 2}, 2}} {
+		if got := Median(c.v); got != c.want {
+			t.Errorf("median of %v: %v", c.v, got)
+		}
+	}
+}
+
+func TestTailKeepsTheEnd(t *testing.T) {
+	var o tail
+	for i := range 10_000 {
+		fmt.Fprintf(&o, "%d\n", i)
+	}
+	if s := o.String(); len(s) != tailBytes || !strings.HasSuffix(s, "9999\n") {
+		t.Errorf("%d bytes, ending in %q", len(s), s[len(s)-10:])
+	}
+}

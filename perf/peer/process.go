@@ -1,0 +1,185 @@
+// Package peer runs the programs of a measurement: each on its core, ended with whoever started it, and asked for the
+// processor time and the memory that it and its descendants use.
+//
+// It knows nothing of what is measured. Only programs under perf import it.
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a program may take to end when it is asked to, before it and all it started are killed.
+const patience = 5 * time.Second
+
+// Group is the processes of one measurement and the folder that they share. Its methods are safe for concurrent use.
+type Group struct {
+	Dir string
+
+	mu        sync.Mutex
+	processes []*Process
+	stopped   bool
+}
+
+// NewGroup makes a group with an empty folder, which programs that give up root can read.
+func NewGroup(prefix string) (*Group, error) {
+	dir, err := os.MkdirTemp("", prefix+"-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open folder to others: %w", err)
+	}
+	return &Group{Dir: dir}, nil
+}
+
+// Stop ends every process of the group, the last one started first, and removes the folder. Nothing can be started
+// afterwards. It may be called again.
+func (g *Group) Stop() {
+	g.mu.Lock()
+	processes := g.processes
+	g.processes, g.stopped = nil, true
+	g.mu.Unlock()
+	for i := len(processes) - 1; i >= 0; i-- {
+		processes[i].Stop()
+	}
+	_ = os.RemoveAll(g.Dir) // what is left is in the system's folder for such things
+}
+
+// Process is a program that was started.
+type Process struct {
+	Ended <-chan struct{} // closed when the program has ended
+
+	cmd    *exec.Cmd
+	output tail
+}
+
+// Start starts a program on one core. Stderr, and stdout if the caller has no use for it, are kept for error messages.
+//
+// The program leads a process group, so that ctrl-C reaches nobody but us, and gets SIGTERM when the thread that
+// started it ends, that is with this process: a thread is kept for it, whose affinity it inherits.
+func (g *Group) Start(core int, cmd *exec.Cmd) (*Process, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopped {
+		return nil, errors.New("start " + cmd.Args[0] + ": the measurement was stopped")
+	}
+	ended := make(chan struct{})
+	p := &Process{Ended: ended, cmd: cmd}
+	cmd.Stderr = &p.output
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.output
+	}
+	cmd.WaitDelay = time.Second // for descendants that outlive it and have its stderr open
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread goes with the goroutine
+		var cores unix.CPUSet
+		cores.Set(core)
+		err := unix.SchedSetaffinity(0, &cores)
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // the state tells more than the error
+			close(ended)
+		}
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s on core %d: %w", cmd.Args[0], core, err)
+	}
+	g.processes = append(g.processes, p)
+	return p, nil
+}
+
+// Pid is the process's id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the process, and not to its descendants.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Stop asks the process to end, and kills what is left of its group after a while. It returns when the process has
+// ended.
+func (p *Process) Stop() {
+	_ = p.Signal(syscall.SIGTERM) // it may have ended by itself
+	select {
+	case <-p.Ended:
+	case <-time.After(patience):
+	}
+	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL) // the group may be empty
+	<-p.Ended
+}
+
+// Failure is an error that says what the process was to do, how it is, and what it said.
+func (p *Process) Failure(what string) error {
+	state := "still runs"
+	select {
+	case <-p.Ended:
+		state = p.cmd.ProcessState.String()
+	default:
+	}
+	return fmt.Errorf("%s: %s (%s): %s", p.cmd.Args[0], what, state, p.output.String())
+}
+
+// Await asks for url, in the name of host, until it is answered with 200. An empty host means that of the URL.
+func (p *Process) Await(ctx context.Context, url, host string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return fmt.Errorf("make request: %w", err)
+		}
+		req.Host = host
+		if res, err := client.Do(req); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.Ended:
+			return p.Failure("ended before it answered")
+		case <-ctx.Done():
+			return p.Failure(fmt.Sprintf("no answer from %s within %s", url, limit))
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailBytes = 4 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, b...)
+	if extra := len(t.buf) - tailBytes; extra > 0 {
+		t.buf = append(t.buf[:0], t.buf[extra:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf)
+}

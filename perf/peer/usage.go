@@ -1,0 +1,104 @@
+package peer
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// userTick is the unit of processor times in /proc/PID/stat, whatever the kernel's own clock.
+const userTick = 10 * time.Millisecond
+
+// CPUTime is what all threads of a process and of its descendants have used so far, and what those descendants had used
+// that have ended; the latter to 10 ms.
+func CPUTime(pid int) (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, fmt.Errorf("process %d has ended", pid)
+	}
+	sum, err := endedTime(pid)
+	if err != nil {
+		return 0, err
+	}
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task + "/schedstat")
+		if err != nil {
+			continue // a thread that has just ended
+		}
+		running, _, _ := strings.Cut(string(stat), " ")
+		ns, err := strconv.ParseInt(running, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read %s/schedstat: %w", task, err)
+		}
+		sum += time.Duration(ns)
+	}
+	for _, child := range children(pid) {
+		if t, err := CPUTime(child); err == nil { // it may have ended meanwhile
+			sum += t
+		}
+	}
+	return sum, nil
+}
+
+// endedTime is what the children that a process has waited for had used.
+func endedTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("process %d has ended", pid)
+	}
+	// The name in brackets may contain anything; cutime and cstime are the 14th and 15th field after it.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	if len(fields) < 15 {
+		return 0, fmt.Errorf("read /proc/%d/stat: %d fields", pid, len(fields))
+	}
+	var sum time.Duration
+	for _, field := range fields[13:15] {
+		ticks, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read /proc/%d/stat: %w", pid, err)
+		}
+		sum += time.Duration(ticks) * userTick
+	}
+	return sum, nil
+}
+
+func children(pid int) (ids []int) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // a thread may have ended
+		for _, field := range strings.Fields(string(text)) {
+			if id, err := strconv.Atoi(field); err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// Memory is the resident memory of a process and its descendants in bytes. A page that several of them share is counted
+// once, in parts.
+func Memory(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, fmt.Errorf("read memory: %w", err)
+	}
+	_, after, found := strings.Cut(string(text), "\nPss:")
+	fields := strings.Fields(after)
+	if !found || len(fields) == 0 {
+		return 0, fmt.Errorf("read memory of process %d: the kernel does not tell it", pid)
+	}
+	kib, err := strconv.ParseInt(fields[0], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read memory: %w", err)
+	}
+	sum := kib << 10
+	for _, child := range children(pid) {
+		if n, err := Memory(child); err == nil { // it may have ended meanwhile
+			sum += n
+		}
+	}
+	return sum, nil
+}
