@@ -12,6 +12,7 @@ const (
 	ClientGoneSend
 	BadRequestHead // what the client sent is not HTTP as we accept it
 	BadRequestBody
+	BadRequestPath // the path has something in it that is read differently by different programs
 	UnsupportedRequest
 	TimeoutRequestHead
 	TimeoutRequestBody
@@ -72,6 +73,7 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	ClientGoneSend:      {"client_gone_send", "client closed connection", sendingResponse},
 	BadRequestHead:      {"bad_request_head", "malformed request", requestHead},
 	BadRequestBody:      {"bad_request_body", "malformed request", requestBody},
+	BadRequestPath:      {"bad_request_path", "refused path", requestHead},
 	UnsupportedRequest:  {"unsupported_request", "unsupported request", requestHead},
 	TimeoutRequestHead:  {"timeout_request_head", "timeout", requestHead},
 	TimeoutRequestBody:  {"timeout_request_body", "timeout", requestBody},

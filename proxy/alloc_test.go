@@ -42,6 +42,8 @@ func TestNoAllocationPerRequest(t *testing.T) {
 	cases := []struct{ name, request, end, answer string }{
 		{"get", "GET /p?q=1 HTTP/1.1\r\nHost: example.com\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n", "\r\n\r\n",
 			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello"},
+		{"path", "GET /a/../%70//x?q=1 HTTP/1.1\r\nHost: example.com\r\n\r\n", "\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"},
 		{"bodies", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + body, body,
 			"HTTP/1.1 200 OK\r\nContent-Length: 50000\r\n\r\n" + body},
 		{"chunked", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",

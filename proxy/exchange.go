@@ -4,6 +4,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
 )
 
 // framing is how the end of a body is found.
@@ -100,6 +101,7 @@ type exchange struct {
 	head    held     // the request's head as it is forwarded: kept for replay and for the log
 	replay  mem.Span // exReplayable: head and body
 	resHead held     // the response's head while it is incomplete
+	asked   held     // path and query as received, for the log, where others are forwarded
 	frames  mem.Buf  // exEnchunk: where chunk headers are written
 	framed  uint32   // how many
 
@@ -110,8 +112,9 @@ type exchange struct {
 	firstByte  int64 // first byte of the response; 0: not yet
 	received   int64 // last byte of the response, or the end of our hopes for it; 0: not yet
 
-	code  h1.Code // what was wrong with a message that we refused
-	errno int32   // what the kernel said of a connection that failed
+	code  h1.Code       // what was wrong with a message that we refused
+	fault urlpath.Fault // what was wrong with a path that we refused
+	errno int32         // what the kernel said of a connection that failed
 
 	pending  queue // the request while it has no connection
 	interims uint8 // 1xx responses passed on

@@ -8,6 +8,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
 )
 
 // finish ends an exchange whose response has been sent completely, and decides what becomes of the client's connection.
@@ -58,6 +59,7 @@ func (w *Worker) end(x *exchange, l *link) {
 	}
 	w.dropHead(&x.head)
 	w.dropHead(&x.resHead)
+	w.dropHead(&x.asked)
 	w.mem.Drop(x.frames)
 	x.frames = noBuf
 	w.sh.Unpin(x.pin)
@@ -128,6 +130,8 @@ func detail(x *exchange) string {
 		return ""
 	case x.code != h1.OK:
 		return x.code.String()
+	case x.fault != urlpath.OK:
+		return x.fault.String()
 	case x.errno != 0:
 		return unix.ErrnoName(unix.Errno(x.errno))
 	}
@@ -143,6 +147,9 @@ func (w *Worker) logHead(x *exchange) {
 	}
 	head := w.mem.Bytes(x.head.span)
 	r.Method, r.Host, r.Target = x.req.MethodRef.In(head), x.req.Authority.In(head), x.req.Target.In(head)
+	if x.asked.buf != noBuf {
+		r.Target = w.mem.Bytes(x.asked.span)
+	}
 	for i := range int(x.req.N) {
 		switch f := &x.req.Fields[i]; f.ID {
 		case h1.FieldUserAgent:

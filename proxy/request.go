@@ -5,6 +5,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
 )
 
 // snapshot is the configuration that x runs on.
@@ -27,14 +28,23 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 413, metrics.LimitRequestBody)
 		return
 	}
+	path, target := w.normalizePath(x, &snap.Paths)
+	if x.fault != urlpath.OK {
+		w.refuse(x, 400, metrics.BadRequestPath)
+		return
+	}
 	head := w.mem.Bytes(x.head.span)
-	route := snap.Listeners[l.from].Table.Match(x.req.Authority.In(head), pathOf(x, head))
+	route := snap.Listeners[l.from].Table.Match(x.req.Authority.In(head), path)
 	if route < 0 {
 		w.refuse(x, 404, metrics.NoRoute)
 		return
 	}
 	x.route, x.service = int32(route), int32(snap.Routes[route].Service)
-	if status, why := w.rewriteRequest(l, x, snap); why != metrics.None {
+	if target != nil && w.log != nil && !w.keepTarget(x) {
+		w.refuse(x, 503, metrics.LimitBuffers)
+		return
+	}
+	if status, why := w.rewriteRequest(l, x, snap, target); why != metrics.None {
 		w.refuse(x, status, why)
 		return
 	}
@@ -55,16 +65,18 @@ func (w *Worker) frameRequest(x *exchange) {
 	}
 }
 
-// rewriteRequest turns the head, in place, into the one that the upstream gets. A reason other than None says why it
-// cannot be done, and status what to answer.
-func (w *Worker) rewriteRequest(l *link, x *exchange, snap *plan.Snapshot) (status int, why metrics.Reason) {
+// rewriteRequest turns the head, in place, into the one that the upstream gets, with target in place of the one that was
+// received, unless it is nil. A reason other than None says why it cannot be done, and status what to answer.
+func (w *Worker) rewriteRequest(
+	l *link, x *exchange, snap *plan.Snapshot, target []byte,
+) (status int, why metrics.Reason) {
 	add := w.forwardingFields(l, x, snap)
-	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
+	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), target, add)
 	if !ok {
 		if !w.relocate(&x.head, 0) {
 			return 503, metrics.LimitBuffers
 		}
-		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), nil, add)
+		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), target, add)
 		if !ok {
 			return 431, metrics.LimitRequestHead
 		}
@@ -73,16 +85,6 @@ func (w *Worker) rewriteRequest(l *link, x *exchange, snap *plan.Snapshot) (stat
 	x.head.span = mem.Span{Off: uint32(start), Len: end - uint32(start)}
 	return 0, metrics.None
 }
-
-// pathOf is the path to match: absolute-form may leave it out, and OPTIONS may ask for "*"; both mean the root here.
-func pathOf(x *exchange, head []byte) []byte {
-	if x.req.Path.Len == 0 {
-		return root
-	}
-	return x.req.Path.In(head)
-}
-
-var root = []byte("/")
 
 // enqueueRequest makes a request's head, and what has come of its body, ready to be sent. It reports false when the
 // request has failed with that.

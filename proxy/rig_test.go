@@ -175,8 +175,16 @@ type timeouts = plan.Timeouts
 
 // setTimeout publishes the snapshot with other timeouts.
 func (r *rig) setTimeout(edit func(*timeouts)) {
+	r.publish(func(s *plan.Snapshot) { edit(&s.Timeouts) })
+}
+
+// setPaths publishes the snapshot with other rules for paths.
+func (r *rig) setPaths(p plan.Paths) { r.publish(func(s *plan.Snapshot) { s.Paths = p }) }
+
+// publish makes an edited copy of the snapshot current.
+func (r *rig) publish(edit func(*plan.Snapshot)) {
 	next := *r.snap
-	edit(&next.Timeouts)
+	edit(&next)
 	next.Generation++
 	r.snap = &next
 	r.sh.Publish(r.snap)

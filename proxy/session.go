@@ -4,6 +4,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
 )
 
 // consumeClient uses what a client sent as far as its state allows: a head, a body, or nothing while a response to an
@@ -59,10 +60,10 @@ func (w *Worker) resetExchange(x *exchange) {
 	x.route, x.service, x.target, x.next = -1, -1, 0, 0
 	x.up.begin(framingNone, 0)
 	x.down.begin(framingNone, 0)
-	x.head, x.resHead, x.frames, x.framed = noHead, noHead, noBuf, 0
+	x.head, x.resHead, x.asked, x.frames, x.framed = noHead, noHead, noHead, noBuf, 0
 	x.pending, x.interims, x.requestIDLen = queue{}, 0, 0
 	x.understood, x.forwarded, x.sent, x.firstByte, x.received = 0, 0, 0, 0, 0
-	x.code, x.errno = h1.OK, 0
+	x.code, x.fault, x.errno = h1.OK, urlpath.OK, 0
 }
 
 // requestBytes feeds the head of the request with what is in the queue.

@@ -1,8 +1,8 @@
 // Package proxy is what a shard runs: the state machines that join a client's connection to an upstream's.
 //
-// The files stand in the order of a request's life: accept, session (the client's side), head, request, forwarded,
-// upstream, relay, response, reply, finish; link and exchange hold the state, timers says what happens when nothing
-// does.
+// The files stand in the order of a request's life: accept, session (the client's side), head, request, path,
+// forwarded, upstream, relay, response, reply, finish; link and exchange hold the state, timers says what happens when
+// nothing does.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -10,7 +10,7 @@
 // consumed from the link's queue `in`, and whatever is sent lies in the queue `out` of the link that it
 // goes to.
 //
-// It imports shard, engine, plan, proxy/h1, metrics and accesslog; only server imports it.
+// It imports shard, engine, plan, routing/urlpath, proxy/h1, metrics and accesslog; only server imports it.
 package proxy
 
 import (
@@ -64,6 +64,7 @@ type Worker struct {
 	ids       idSource
 	limits    h1.Limits // of the current snapshot, for both directions
 	additions []byte    // scratch: header lines being put together
+	target    []byte    // scratch: a request's target in normal form
 	spans     [engine.SendSpansMax]mem.Span
 	date      httpDate
 	record    accesslog.Record
@@ -84,7 +85,7 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
 		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
 		listeners: cfg.Listeners, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
-		paused: pauseStart,
+		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
 	}, nil
 }
 

@@ -105,7 +105,7 @@ func (p *Parser) pathEnd(i int) {
 }
 
 // escape reads the hexadecimal digits behind %. Paths are decoded on the way to a handler, and what cannot be
-// decoded, or becomes NUL, is read differently by everyone.
+// decoded is read differently by everyone.
 func (p *Parser) escape(b []byte) Code {
 	c := b[p.pos]
 	if class[c]&isHex == 0 {
@@ -114,9 +114,6 @@ func (p *Parser) escape(b []byte) Code {
 	if p.part == partHex1 {
 		p.part = partHex2
 	} else {
-		if c == '0' && b[p.pos-1] == '0' {
-			return BadEscape
-		}
 		p.part = partPath
 	}
 	p.pos++
