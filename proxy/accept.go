@@ -71,6 +71,7 @@ func (w *Worker) accepted(ev *engine.Event) {
 	w.identify(l, ev)
 	w.be.Attach(c, fd)
 	w.clients++
+	w.listeners[l.from].clients++
 	w.m.Inc(metrics.ConnsAccepted)
 	w.m.Up(metrics.ConnsActive)
 	if w.shared.clients.Add(1) >= w.clientsMax() {
@@ -85,7 +86,11 @@ func (w *Worker) accepted(ev *engine.Event) {
 		}
 		l.set(flagCounted)
 	}
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(snap.Timeouts.Idle))
+	patience := snap.Timeouts.Idle
+	if w.listeners[l.from].gone {
+		patience = snap.Timeouts.Header
+	}
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(patience))
 	l.set(flagStreamed)
 	w.be.Recv(c, engine.RecvStream)
 }
@@ -99,7 +104,7 @@ func (w *Worker) identify(l *link, ev *engine.Event) {
 	}
 	ip := peer.Addr().Unmap()
 	l.addr, l.port, l.ip6 = ip.As16(), peer.Port(), ip.Is6()
-	for _, p := range w.sh.Snapshot().Listeners[ev.Listener].Trusted {
+	for _, p := range w.sh.Pinned(w.listeners[l.from].pin).Listeners[l.from].Trusted {
 		if p.Contains(ip) {
 			l.set(flagTrusted)
 			return
@@ -140,11 +145,8 @@ func (w *Worker) resume() {
 		}
 	}
 	w.paused = pauseNone
-	for i, fd := range w.listeners {
-		if err := w.be.Listen(uint16(i), fd); err != nil {
-			w.pauseAccept(pauseFull)
-			return
-		}
+	for i := range w.listeners {
+		w.listen(i)
 	}
 }
 
@@ -161,6 +163,7 @@ func (w *Worker) Drain(finished func()) {
 	w.draining, w.finished = true, finished
 	w.pauseAccept(pauseDrain)
 	w.paused = pauseDrain
+	w.endListeners()
 	w.eachLink(func(l *link, c *engine.Conn) {
 		switch {
 		case l.kind == kindClient && l.state == stateIdle && l.in.empty():

@@ -22,7 +22,7 @@ func (w *Worker) finish(x *exchange, l *link, c *engine.Conn) {
 	keep, unread := x.has(exKeep), x.has(exBroken) || !x.up.done
 	w.end(x, l)
 	switch {
-	case keep && !w.draining:
+	case keep && !w.leaving(l):
 		w.nextRequest(l, c)
 	case unread || keep || !l.in.empty(): // one that was to be kept may have sent its next request already
 		w.m.Inc(metrics.ConnsClosedDone)

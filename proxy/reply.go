@@ -27,6 +27,9 @@ func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 		x.clear(exKeep)
 		x.set(exBroken)
 	}
+	if w.leaving(l) {
+		x.clear(exKeep)
+	}
 	l.state = stateBusy
 	buf, ok := w.mem.Take(mem.Small)
 	if !ok {

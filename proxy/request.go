@@ -14,7 +14,7 @@ func (w *Worker) snapshot(x *exchange) *plan.Snapshot { return w.sh.Pinned(x.pin
 // startRequest sends a request on its way: its head is complete.
 func (w *Worker) startRequest(l *link, x *exchange) {
 	snap := w.snapshot(x)
-	if x.req.KeepAlive && !w.draining && (snap.Limits.RequestsPerConn == 0 || int(l.id) < snap.Limits.RequestsPerConn) {
+	if x.req.KeepAlive && !w.leaving(l) && (snap.Limits.RequestsPerConn == 0 || int(l.id) < snap.Limits.RequestsPerConn) {
 		x.set(exKeep)
 	}
 	w.frameRequest(x)
@@ -65,8 +65,8 @@ func (w *Worker) frameRequest(x *exchange) {
 	}
 }
 
-// rewriteRequest turns the head, in place, into the one that the upstream gets, with target in place of the one that was
-// received, unless it is nil. A reason other than None says why it cannot be done, and status what to answer.
+// rewriteRequest turns the head, in place, into the one that the upstream gets, with target in the place of what was
+// received unless it is nil. A reason other than None says why it cannot be done, and status what to answer.
 func (w *Worker) rewriteRequest(
 	l *link, x *exchange, snap *plan.Snapshot, target []byte,
 ) (status int, why metrics.Reason) {

@@ -100,7 +100,7 @@ func (w *Worker) interimHead(u *link, x *exchange) bool {
 // finalHead prepares the response's body and puts its head into the client's queue.
 func (w *Worker) finalHead(u *link, x *exchange) bool {
 	x.status = x.res.Status
-	if w.draining || !x.up.done {
+	if w.leaving(&w.links[x.client-1]) || !x.up.done {
 		x.clear(exKeep) // an early response: whether the rest of the request will come, nobody knows
 	}
 	add := w.additions[:0]

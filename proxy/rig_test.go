@@ -115,7 +115,7 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
 		w, err := New(s, Config{
-			Shared: NewShared(1 << 20), Listeners: []int{r.fd},
+			Shared: NewShared(1 << 20), Sockets: oneSocket(r.fd),
 			Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
 		})
 		r.w = w
@@ -170,6 +170,12 @@ func client(t testing.TB) *http.Client {
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 60 * time.Second}
 }
+
+// oneSocket is the socket of the only listener.
+type oneSocket int
+
+func (s oneSocket) Take(int) int { return int(s) }
+func (oneSocket) LetGo(int, int) {}
 
 type timeouts = plan.Timeouts
 

@@ -46,7 +46,7 @@ func (w *Worker) beginExchange(l *link, c *engine.Conn) bool {
 	}
 	x := w.exs.At(i)
 	w.resetExchange(x)
-	x.client, x.pin, x.started = c.Slot+1, w.sh.Pin(), w.sh.Now()
+	x.client, x.pin, x.started = c.Slot+1, w.sh.Hold(w.listeners[l.from].pin), w.sh.Now()
 	x.req.ResetRequest(&w.limits)
 	l.ex, l.state = i, stateHead
 	l.id++
@@ -227,6 +227,7 @@ func (w *Worker) closeClient(l *link, c *engine.Conn, reset bool) {
 	w.clients--
 	w.shared.clients.Add(-1)
 	w.m.Down(metrics.ConnsActive)
+	w.listenerLeft(l)
 	w.closeLink(l, c, reset)
 }
 

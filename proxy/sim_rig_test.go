@@ -37,6 +37,8 @@ type simRig struct {
 	rings   *accesslog.Rings
 	snap    *plan.Snapshot
 	actors  []func()
+	sockets map[int]int  // by listener ID
+	letGo   map[int]bool // descriptors that the worker has let go of
 	turns   int
 	lines   uint64 // of the access log
 	drained bool
@@ -47,7 +49,7 @@ var simListener = netip.MustParseAddrPort("127.0.0.1:80")
 
 func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	t.Helper()
-	r := &simRig{t: t, world: sim.NewWorld(cfg.seed, cfg.faults), metrics: metrics.NewSet(1)}
+	r := &simRig{t: t, world: sim.NewWorld(cfg.seed, cfg.faults), metrics: metrics.NewSet(1), letGo: map[int]bool{}}
 	r.shared = NewShared(1 << 20)
 	if cfg.memory == (mem.Sizes{}) {
 		cfg.memory = mem.Sizes{Small: 512, Bulk: 16, Head: 8, BulkBytes: 32 << 10}
@@ -70,10 +72,10 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	if r.rings, err = accesslog.NewRings(1, accesslog.MinRing, accesslog.Combined); err != nil {
 		t.Fatal(err)
 	}
-	fd := r.world.Listen(engine.IPAddr(simListener))
+	r.sockets = map[int]int{0: r.world.Listen(engine.IPAddr(simListener))}
 	err = r.sh.Open(r.snap, func(s *shard.Shard) (shard.Handler, error) {
 		w, err := New(s, Config{
-			Shared: r.shared, Listeners: []int{fd}, Metrics: r.metrics.Shard(0), Log: r.rings.Ring(0),
+			Shared: r.shared, Sockets: r, Metrics: r.metrics.Shard(0), Log: r.rings.Ring(0),
 			Seed: [4]uint64{cfg.seed, 2, 3, 4},
 		})
 		r.w = w
@@ -85,6 +87,17 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	r.world.After(int64(time.Hour), func() { r.late = true; r.sh.Backend.Wake() })
 	return r
 }
+
+// Take implements Sockets.
+func (r *simRig) Take(listener int) int {
+	if fd, ok := r.sockets[listener]; ok {
+		return fd
+	}
+	return -1
+}
+
+// LetGo implements Sockets.
+func (r *simRig) LetGo(_, fd int) { r.letGo[fd] = true }
 
 // turn is one turn of the shard, after which its state is checked and everybody outside acts.
 func (r *simRig) turn() {
@@ -213,6 +226,7 @@ func (r *simRig) leftovers() string {
 // inconsistency says what is wrong with the worker's state between two turns.
 func (w *Worker) inconsistency() string {
 	open, clients, starved := make([]int, len(w.endpoints)), 0, 0
+	through := make([]int, len(w.listeners))
 	for slot := range w.links {
 		l := &w.links[slot]
 		if l.kind == kindNone {
@@ -229,12 +243,19 @@ func (w *Worker) inconsistency() string {
 		}
 		if l.kind == kindClient {
 			clients++
+			through[l.from]++
 		} else {
 			open[l.id]++
 		}
 	}
 	if clients != w.clients {
 		return fmt.Sprintf("%d clients, %d counted", clients, w.clients)
+	}
+	for i := range w.listeners {
+		ln := &w.listeners[i]
+		if ln.clients != through[i] || !ln.pinned && (ln.fd >= 0 || ln.clients > 0) {
+			return fmt.Sprintf("listener %d is %+v, with %d connections", i, *ln, through[i])
+		}
 	}
 	if starved != w.starved.len {
 		return fmt.Sprintf("%d links wait for buffers, the list has %d", starved, w.starved.len)

@@ -1,6 +1,6 @@
 // Package proxy is what a shard runs: the state machines that join a client's connection to an upstream's.
 //
-// The files stand in the order of a request's life: accept, session (the client's side), head, request, path,
+// The files stand in the order of a request's life: listener, accept, session (the client's side), head, request, path,
 // forwarded, upstream, relay, response, reply, finish; link and exchange hold the state, timers says what happens when
 // nothing does.
 //
@@ -26,12 +26,12 @@ import (
 
 // Config is what one shard's worker needs beyond the shard.
 type Config struct {
-	Shared    *Shared
-	Shards    int   // how many workers share the limits
-	Listeners []int // this shard's listening sockets, by the snapshot's listener index
-	Metrics   *metrics.Shard
-	Log       *accesslog.Ring // nil: no access log
-	Seed      [4]uint64       // of the request ids
+	Shared  *Shared
+	Shards  int // how many workers share the limits
+	Sockets Sockets
+	Metrics *metrics.Shard
+	Log     *accesslog.Ring // nil: no access log
+	Seed    [4]uint64       // of the request ids
 }
 
 // Worker is one shard's proxy. It is the shard's Handler.
@@ -54,7 +54,9 @@ type Worker struct {
 	turns     []uint32   // by the plan's service ID: position in its cycle
 	starved   list       // links whose receive found no buffer
 
-	listeners []int
+	listeners []listener // by the plan's listener ID
+	sockets   Sockets
+	lastCall  int64  // when the next listener that was removed ends for good; 0: none is about to
 	turn      uint32 // counts turns
 	paused    pause
 	resumeAt  int64
@@ -84,7 +86,7 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	return &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
 		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
-		listeners: cfg.Listeners, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
+		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
 	}, nil
 }
@@ -293,6 +295,9 @@ func (w *Worker) TurnEnd() {
 			break // one at a time while buffers are scarce
 		}
 	}
+	if w.lastCall != 0 {
+		w.endListeners()
+	}
 	if w.paused != pauseNone {
 		w.resume()
 	}
@@ -312,12 +317,24 @@ const retryAfter = 10e6
 // lookAgain sees to it that there will be a turn for what waits until others give something back: those others may be
 // another shard's, or the backend, and make no event here.
 func (w *Worker) lookAgain() {
+	at := w.lastCall
 	switch {
 	case w.starved.last != 0:
-		w.wheel.Set(w.ownTimer(), w.sh.Now()+retryAfter)
+		at = earlier(at, w.sh.Now()+retryAfter)
 	case w.paused == pauseLimit || w.paused == pauseFull:
-		w.wheel.Set(w.ownTimer(), w.sh.Now()+pauseFor)
+		at = earlier(at, w.sh.Now()+pauseFor)
 	}
+	if at != 0 {
+		w.wheel.Set(w.ownTimer(), at)
+	}
+}
+
+// earlier is the earlier of two times, of which the first may be 0: none.
+func earlier(a, b int64) int64 {
+	if a == 0 {
+		return b
+	}
+	return min(a, b)
 }
 
 // reserve is the number of small buffers below which starved links are served one a turn.
@@ -337,6 +354,7 @@ func (w *Worker) Adopt() {
 		LineBytes: snap.Limits.LineBytes, HeaderBytes: snap.Limits.HeaderBytes, Fields: snap.Limits.HeaderCount,
 	}
 	w.adoptEndpoints(snap)
+	w.adoptListeners(snap)
 }
 
 // Gauges are numbers for tests and for the log at the end: what is still held.

@@ -14,44 +14,6 @@ import (
 	"github.com/uringproxy/uringproxy/plan"
 )
 
-// sockets are the listening sockets: fds[shard][listener]. Each shard has its own of every TCP listener (SO_REUSEPORT),
-// so that the kernel spreads the connections; a unix socket is one, shared by all.
-type sockets struct {
-	fds   [][]int
-	paths []string // of unix sockets, to be removed at the end
-}
-
-// listen opens every listener for every shard, or none.
-func listen(listeners []plan.Listener, shards int) (*sockets, error) {
-	s := &sockets{fds: make([][]int, shards)}
-	for i := range listeners {
-		l := &listeners[i]
-		for shard := range shards {
-			fd, err := s.open(l, shard, i)
-			if err != nil {
-				s.close()
-				return nil, fmt.Errorf("listener %s: listen on %s: %w%s", l.Name, where(l), err, listenAdvice(err))
-			}
-			s.fds[shard] = append(s.fds[shard], fd)
-		}
-	}
-	return s, nil
-}
-
-func (s *sockets) open(l *plan.Listener, shard, index int) (int, error) {
-	if l.Unix == "" {
-		return listenTCP(l.Addr)
-	}
-	if shard > 0 {
-		return unix.FcntlInt(uintptr(s.fds[0][index]), unix.F_DUPFD_CLOEXEC, 0)
-	}
-	fd, err := listenUnix(l.Unix)
-	if err == nil && l.Unix[0] != '@' {
-		s.paths = append(s.paths, l.Unix)
-	}
-	return fd, err
-}
-
 func where(l *plan.Listener) string {
 	if l.Unix != "" {
 		return "unix:" + l.Unix
@@ -122,17 +84,4 @@ func listenAdvice(err error) string {
 		return "; no interface of this machine has that address"
 	}
 	return ""
-}
-
-// close removes the paths first: once nobody listens any more, another process may put its own socket there.
-func (s *sockets) close() {
-	for _, path := range s.paths {
-		_ = os.Remove(path) // somebody else may have removed it
-	}
-	for _, fds := range s.fds {
-		for _, fd := range fds {
-			_ = unix.Close(fd) // a listening socket holds nothing that could be lost
-		}
-	}
-	s.fds, s.paths = nil, nil
 }

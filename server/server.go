@@ -100,9 +100,11 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 	if err := s.openAccessLog(); err != nil {
 		return err
 	}
-	if s.sockets, err = listen(s.snap.Listeners, s.shardCount()); err != nil {
+	s.sockets = newSockets(s.shardCount())
+	if err = s.sockets.prepare(s.snap); err != nil {
 		return err
 	}
+	s.sockets.publish(s.snap)
 	s.metrics = metrics.NewSet(s.shardCount())
 	return s.startShards()
 }
@@ -163,12 +165,21 @@ func (s *Server) openAccessLog() error {
 	return err
 }
 
-// Prepare has nothing to open: the listeners are those of the start.
-func (s *Server) Prepare(*plan.Snapshot) error { return nil }
+// Prepare opens the listeners that a new snapshot has and the one in force has not.
+func (s *Server) Prepare(snap *plan.Snapshot) error { return s.sockets.prepare(snap) }
 
-// Publish hands a new snapshot to every shard.
+// Publish hands a new snapshot to every shard. What they accept on follows as they adopt it.
 func (s *Server) Publish(snap *plan.Snapshot) {
 	s.drainLimit.Store(int64(snap.Timeouts.Drain))
+	opened, retired := s.sockets.publish(snap)
+	for _, id := range opened {
+		l := &snap.Listeners[id]
+		s.log.Info("listener added", "listener", l.Name, "address", where(l))
+	}
+	for _, id := range retired {
+		l := &snap.Listeners[id]
+		s.log.Info("listener removed", "listener", l.Name, "address", where(l))
+	}
 	for _, r := range s.shards {
 		r.shard.Publish(snap)
 	}

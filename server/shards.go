@@ -64,7 +64,7 @@ func (s *Server) startShard(id, cpu int, shared *proxy.Shared) (*running, error)
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
 	cfg := proxy.Config{
-		Shared: shared, Shards: s.shardCount(), Listeners: s.sockets.fds[id],
+		Shared: shared, Shards: s.shardCount(), Sockets: shardSockets{s.sockets, id},
 		Metrics: s.metrics.Shard(id), Seed: seed(),
 	}
 	if s.rings != nil {

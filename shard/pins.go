@@ -42,9 +42,14 @@ func (p *pins) advance(next *plan.Snapshot) {
 	}
 }
 
-func (p *pins) pin() uint32 {
-	p.entries[p.cur].refs++
-	return p.cur
+func (p *pins) pin() uint32 { return p.hold(p.cur) }
+
+func (p *pins) hold(i uint32) uint32 {
+	if invariant.Enabled && p.entries[i].snap == nil {
+		invariant.Fail("snapshot %d held when it was forgotten", i)
+	}
+	p.entries[i].refs++
+	return i
 }
 
 func (p *pins) unpin(i uint32) {

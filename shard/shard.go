@@ -222,6 +222,9 @@ func (s *Shard) Snapshot() *plan.Snapshot { return s.pins.current() }
 // Pin keeps the current snapshot for an exchange, and names it. Each Pin needs one Unpin.
 func (s *Shard) Pin() uint32 { return s.pins.pin() }
 
+// Hold pins once more what a pin names, which need not be current any more. It returns the pin.
+func (s *Shard) Hold(pin uint32) uint32 { return s.pins.hold(pin) }
+
 // Pinned is the snapshot that a pin names.
 func (s *Shard) Pinned(pin uint32) *plan.Snapshot { return s.pins.entries[pin].snap }
 
