@@ -45,7 +45,7 @@ func CheckPort(port int) error {
 func Version(program, argument string) string {
 	out, _ := exec.Command(program, argument).CombinedOutput()
 	line, _, _ := strings.Cut(string(out), "\n")
-	return line
+	return strings.Join(strings.Fields(line), " ")
 }
 
 // Median is the middle value; 0 when there is none.
