@@ -33,8 +33,8 @@ func canonicalHost(pattern string) (string, *Error) {
 		if host, fault = dnsName(name, len(star)); fault != nil {
 			return "", fault
 		}
-		_, err := netip.ParseAddr(host)
-		isIP = err == nil
+		// A name whose last label is a number can only be an address.
+		isIP = strings.Trim(host[strings.LastIndexByte(host, '.')+1:], "0123456789") == ""
 	}
 	if isIP && star != "" {
 		return "", refuse(0, len(pattern), "a wildcard cannot stand before an IP address", "list the addresses")

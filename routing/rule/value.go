@@ -92,7 +92,7 @@ func checkRegexp(kind Kind, v string) *Error {
 	if !errors.As(err, &fault) {
 		return refuse(0, len(v), err.Error(), "")
 	}
-	return refuse(0, len(v), fault.Msg, "")
+	return refuse(fault.At, fault.Len, fault.Msg, fault.Hint)
 }
 
 // braces finds a part such as {id} or {id:[0-9]+}, by which Traefik's second version named what an expression matched.

@@ -71,6 +71,47 @@ func (p *Predicate) write(b *strings.Builder) {
 	b.WriteByte(')')
 }
 
+// String writes a as a rule, its host and path first; PathPrefix(`/`) when it has no condition at all.
+func (a *Alternative) String() string {
+	var parts []string
+	for _, p := range []*Predicate{&a.Host, &a.Path} {
+		if p.Kind != None {
+			parts = append(parts, p.String())
+		}
+	}
+	for i := range a.Tests {
+		parts = append(parts, a.Tests[i].String())
+	}
+	if parts == nil {
+		return (*Expr)(nil).String()
+	}
+	return strings.Join(parts, operator(OpAnd))
+}
+
+// brief is String, shortened for a sentence.
+func (p *Predicate) brief() string {
+	const mostArgs, mostBytes = 4, 60
+	var b strings.Builder
+	if p.Not {
+		b.WriteByte('!')
+	}
+	b.WriteString(p.Kind.String() + "(")
+	for i, arg := range p.arguments() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == mostArgs {
+			b.WriteString("…")
+			break
+		}
+		if len(arg) > mostBytes {
+			arg = strings.ToValidUTF8(arg[:mostBytes], "") + "…"
+		}
+		writeString(&b, arg)
+	}
+	return b.String() + ")"
+}
+
 // arguments are p's arguments as a user would write them.
 func (p *Predicate) arguments() []string {
 	var args []string
