@@ -14,7 +14,8 @@ func (w *Worker) snapshot(x *exchange) *plan.Snapshot { return w.sh.Pinned(x.pin
 // startRequest sends a request on its way: its head is complete.
 func (w *Worker) startRequest(l *link, x *exchange) {
 	snap := w.snapshot(x)
-	if x.req.KeepAlive && !w.leaving(l) && (snap.Limits.RequestsPerConn == 0 || int(l.id) < snap.Limits.RequestsPerConn) {
+	most := snap.Limits.RequestsPerConn
+	if x.req.KeepAlive && !w.leaving(l) && (most == 0 || int(l.id) < most) {
 		x.set(exKeep)
 	}
 	w.frameRequest(x)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/engine/sim"
 	"github.com/uringproxy/uringproxy/internal/invariant"
@@ -121,6 +122,15 @@ func (run *simRun) reload() {
 	})
 }
 
+// flap removes the listener, and brings it back a little or much later.
+func (run *simRun) flap() {
+	run.remove(0)
+	run.world.After(1+int64(run.dice.n(250e6)), func() {
+		run.sockets[0] = run.world.Listen(engine.IPAddr(simListener))
+		run.bringBack(0)
+	})
+}
+
 // over reports whether all clients are done.
 func (run *simRun) over() bool {
 	for _, c := range run.clients {
@@ -145,6 +155,9 @@ func (run *simRun) after(d int64, f func()) {
 func (run *simRun) play() {
 	for range run.dice.n(4) {
 		run.world.After(int64(run.dice.n(200e6)), run.reload)
+	}
+	if !run.calm && run.dice.percent(20) {
+		run.world.After(int64(run.dice.n(200e6)), run.flap)
 	}
 	if !run.calm && run.dice.percent(20) {
 		run.world.After(int64(run.dice.n(500e6)), run.drain)

@@ -25,8 +25,11 @@ type simTalk struct {
 	first time.Duration // when the first byte came
 }
 
-func (r *simRig) talk(raw string) *simTalk {
-	k := &simTalk{r: r, p: r.world.Dial(0, netip.AddrPort{})}
+func (r *simRig) talk(raw string) *simTalk { return r.talkTo(0, raw) }
+
+// talkTo is a client of the listener with that ID.
+func (r *simRig) talkTo(listener uint16, raw string) *simTalk {
+	k := &simTalk{r: r, p: r.world.Dial(listener, netip.AddrPort{})}
 	k.say(raw)
 	r.actors = append(r.actors, k.listen)
 	return k
