@@ -12,13 +12,9 @@ package config
 
 import (
 	_ "embed"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
 	"net/netip"
-	"os"
+	"strings"
 
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing/rule"
@@ -26,7 +22,7 @@ import (
 
 // Config is a checked configuration. Lists are in order of their names.
 type Config struct {
-	// Source is the file's path, or says what else the text came from.
+	// Source is the paths that were loaded, or says what else the text came from.
 	Source string
 
 	Engine    Engine
@@ -43,8 +39,7 @@ type Config struct {
 	Routes    []*Route
 	Services  []*Service
 
-	src    *source
-	places index
+	files []*document
 }
 
 // Engine says how the shards run.
@@ -128,74 +123,26 @@ func Default() *Config {
 	return c
 }
 
-// Load reads the files at paths. Exactly one of its results is nil.
-func Load(paths []string) (*Config, Faults) {
-	path := paths[0]
-	if len(paths) > 1 {
-		return nil, Faults{{File: paths[1], Found: "a second file", Expected: "one file"}}
-	}
-	data, err := readFile(path)
-	if err != nil {
-		return nil, Faults{unreadable(path, err)}
-	}
-	return Parse(path, data)
-}
-
-// readFile reads one byte more than a configuration may have, so that Parse sees the excess.
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
-}
-
-func unreadable(path string, err error) Fault {
-	f := Fault{File: path, Expected: "a configuration file"}
-	var perr *fs.PathError
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		f.Found = "no such file"
-	case errors.Is(err, fs.ErrPermission):
-		f.Found, f.Hint = "a file that may not be read", "check its owner and mode"
-	case errors.As(err, &perr):
-		f.Found = fmt.Sprintf("something that cannot be read (%s)", perr.Err)
-	default:
-		f.Found = err.Error()
-	}
-	return f
-}
+// Load reads paths as a Loader does, once. Exactly one of its results is nil.
+func Load(paths []string) (*Config, Faults) { return NewLoader().Load(paths) }
 
 // Parse reads a configuration from data; name appears in faults. Exactly one of its results is nil.
 func Parse(name string, data []byte) (*Config, Faults) {
-	src := newSource(name, string(trimBOM(data)))
-	root, places, faults := parseTOML(src)
-	if len(faults) > 0 {
-		return nil, faults
-	}
-	d := &decoder{src: src, places: places}
-	c := defaults()
-	c.Source, c.src, c.places = name, src, places
-	d.root(root, c)
-	if len(d.faults) > 0 {
-		d.faults.sort()
-		return nil, d.faults
-	}
-	return c, nil
+	text := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
+	return NewLoader().load(name, []*source{{name: name, text: text}})
 }
 
-func trimBOM(data []byte) []byte {
-	const bom = "\xef\xbb\xbf"
-	if len(data) >= len(bom) && string(data[:len(bom)]) == bom {
-		return data[len(bom):]
-	}
-	return data
-}
-
-// Fault makes a fault at the value of key in the text that c was read from, for what only shows later.
+// Fault makes a fault at the value of key in the files that c was read from, for what only shows later.
 func (c *Config) Fault(key, found, expected, hint string) Fault {
-	d := decoder{src: c.src, places: c.places}
+	d := decoder{source: c.Source}
+	name, named := tableOf(key)
+	for _, file := range c.files {
+		if u := file.unit(name); named && u != nil {
+			d.in = []*locator{file.locate(u)}
+			break
+		}
+		d.in = append(d.in, file.locate(nil))
+	}
 	d.at(key, found, expected, hint)
-	return d.faults[0]
+	return d.finish(nil)[0]
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -94,12 +95,12 @@ func TestEverything(t *testing.T) {
 	}; !reflect.DeepEqual(c.Listeners, want) {
 		t.Errorf("listeners: %+v", c.Listeners)
 	}
-	if want := []*Route{
-		{Name: "api", Listeners: []string{"web"}, Hosts: []string{"a.test", "*.b.test"},
-			Prefixes: []string{"/v1", "/v2"}, Service: "app"},
-		{Name: "rest", Service: "app"},
-	}; !reflect.DeepEqual(c.Routes, want) {
-		t.Errorf("routes: %+v", c.Routes)
+	if want := (plan.Paths{ForwardReceived: true,
+		Policy: urlpath.Policy{KeepSlash: true, KeepNUL: true, KeepDoubles: true}}); c.Paths != want {
+		t.Errorf("paths: %+v", c.Paths)
+	}
+	if want := (Admin{Unix: "/run/uringproxy/admin.sock", Explicit: true}); c.Admin != want {
+		t.Errorf("admin: %+v", c.Admin)
 	}
 	if want := []*Service{{Name: "app", Endpoints: []Endpoint{
 		{Key: "services.app.endpoints[0]", URL: "http://10.0.0.1", Host: "10.0.0.1", Port: 80, Weight: 1},
@@ -107,6 +108,40 @@ func TestEverything(t *testing.T) {
 		{Key: "services.app.endpoints[2]", URL: "unix:/run/app.sock", Unix: "/run/app.sock", Weight: 1},
 	}}}; !reflect.DeepEqual(c.Services, want) {
 		t.Errorf("services: %+v", c.Services)
+	}
+}
+
+// TestEveryCondition: what the keys of a route become.
+func TestEveryCondition(t *testing.T) {
+	c, faults := Load([]string{"testdata/everything.toml"})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	want := map[string]string{
+		"api": "Host(`*.b.test`, `a.test`) && PathPrefix(`/v1`, `/v2`)",
+		"many": "(Host(`a.test`) || !Method(`GET`)) && HostRegexp(`^b[0-9]\\.test$`) && Path(`/a`) && " +
+			"PathPrefixRaw(`/im`, `/vi`) && PathRegexp(`^/c$`) && Method(`POST`, `PUT`) && " +
+			"ClientIP(`10.0.0.0/8`) && Header(`Accept`, `a`, `b`) && Header(`X-Env`, `test`) && " +
+			"Query(`debug`) && Query(`lang`, `de`, `fr`)",
+		"tls": "SNI(`*.a.test`) && ALPN(`h2`) && TLSVersion(`1.2`, `1.3`) && " +
+			"CipherSuite(`TLS_AES_128_GCM_SHA256`) && JA4(`t13d1516h2_8daaf6152771_e5627efa2ab1`)",
+		"rest": "",
+	}
+	for _, r := range c.Routes {
+		got := ""
+		if r.Rule != nil {
+			got = r.Rule.String()
+		}
+		if !strings.EqualFold(got, want[r.Name]) {
+			t.Errorf("%s is\n%s\nwant\n%s", r.Name, got, want[r.Name])
+		}
+		delete(want, r.Name)
+		if r.Name == "many" && r.Priority != -7 || r.Service != "app" {
+			t.Errorf("%+v", r)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("missing: %v", want)
 	}
 }
 
@@ -126,7 +161,8 @@ func TestDefault(t *testing.T) {
 func TestUnreadableFiles(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{
-		filepath.Join(dir, "none.toml"): "found no such file", dir: "is a directory", "/dev/zero": "more than 16MiB",
+		filepath.Join(dir, "none.toml"): "found no such file", dir: "without *.toml files",
+		"/dev/zero": "a binary file",
 	} {
 		c, faults := Load([]string{path})
 		if c != nil || len(faults) != 1 || !strings.Contains(faults.Error(), want) || faults[0].File != path {
@@ -178,20 +214,26 @@ func TestManyFaults(t *testing.T) {
 		fmt.Fprintf(&b, "[routes.route-number-%d]\nhost = \"h%d.test\"\nservice = \"sevrice-nubmer-%d\"\n", i, i, i)
 	}
 	_, faults := Parse("many", []byte(b.String()))
-	if len(faults) != 5_000 || faults[0].Hint == "" {
-		t.Errorf("%d faults, the first %v", len(faults), faults[0])
+	if faults.Count() != 5_000 || len(faults) != maxFaults+1 || faults[0].Hint == "" {
+		t.Errorf("%d faults, %d of them listed, the first %v", faults.Count(), len(faults), faults[0])
+	}
+	if last := faults[maxFaults]; !strings.Contains(last.Error(), "4000 more faults") {
+		t.Errorf("the last is %v", last)
 	}
 }
 
 func TestExcerptIsSafeToPrint(t *testing.T) {
-	src := newSource("x", "a = \"\x1b[31m\"\t"+strings.Repeat("é", 200))
-	f := src.fault(len("a = \"\x1b[31m\"\téé"), "", "", "", "")
+	src := &source{name: "x", text: "a = \"\x1b[31m\"\t" + strings.Repeat("é", 200)}
+	excerpt := func(at int) string {
+		c := collector{faults: Faults{src.fault(at, "", "", "", "")}}
+		return c.finish(nil)[0].Excerpt()
+	}
 	want := "    1 | a = \"?[31m\"\t" + strings.Repeat("é", 100-12-1) + "…\n      |            \t  ^\n"
-	if got := f.Excerpt(); got != want {
+	if got := excerpt(len("a = \"\x1b[31m\"\téé")); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	f = src.fault(len(src.text), "", "", "", "")
-	if got := f.Excerpt(); strings.ContainsRune(got, '\x1b') || !strings.HasSuffix(got, strings.Repeat(" ", 60)+"^\n") {
+	got := excerpt(len(src.text))
+	if strings.ContainsRune(got, '\x1b') || !strings.HasSuffix(got, strings.Repeat(" ", 60)+"^\n") {
 		t.Errorf("got\n%q", got)
 	}
 }

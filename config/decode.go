@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -15,63 +16,53 @@ const (
 	maxHeaderBytes = 65535
 )
 
-func (d *decoder) root(m map[string]any, c *Config) {
-	t := &table{d: d, m: m}
-	d.engine(t.sub("engine"), &c.Engine)
-	d.limits(t.sub("limits"), &c.Limits)
-	d.timeouts(t.sub("timeouts"), &c.Timeouts)
-	d.log(t.sub("log"), c)
-	d.forward(t.sub("forward"), &c.Forward)
-	d.reload(t.sub("reload"), &c.Reload)
-	listeners, listenerNames := t.named("listeners")
-	routes, _ := t.named("routes")
-	services, serviceNames := t.named("services")
+// settings reads the tables that there is one of each.
+func (d *decoder) settings(t *table, c *Config) {
+	d.engine(t.sub("engine", "how the proxy runs on this machine"), &c.Engine)
+	d.limits(t.sub("limits", "what clients and upstreams may make the proxy hold"), &c.Limits)
+	d.timeouts(t.sub("timeouts", "how long is waited"), &c.Timeouts)
+	d.log(t.sub("log", "what is written where"), c)
+	d.forward(t.sub("forward", "what endpoints are told about the client"), &c.Forward)
+	d.paths(t.sub("paths", "in which form paths are matched and forwarded"), &c.Paths)
+	d.admin(t.sub("admin", "where the process answers questions about itself"), &c.Admin)
+	d.reload(t.sub("reload", "when the configuration is read again"), &c.Reload)
+	for _, group := range groupNames {
+		if raw, ok := t.get(group); ok {
+			d.table(group, raw, "a table, ["+group+"]") // empty, or no table at all
+		}
+	}
 	t.done()
-
-	for _, s := range listeners {
-		c.Listeners = append(c.Listeners, d.listener(s))
-	}
-	for _, s := range services {
-		c.Services = append(c.Services, d.service(s))
-	}
-	for _, s := range routes {
-		c.Routes = append(c.Routes, d.route(s, listenerNames, serviceNames))
-	}
-	d.required(m, "listeners", "a listener", `add [listeners.web] with address = "127.0.0.1:8080"`)
-	d.required(m, "routes", "a route", `add [routes.main] with service = "NAME"`)
-	d.required(m, "services", "a service", `add [services.main] with endpoints = ["http://127.0.0.1:3000"]`)
-	d.sameAddress(c.Listeners)
-	d.sameRequests(c)
-}
-
-// required notes that a group of named tables is missing or empty.
-func (d *decoder) required(m map[string]any, key, expected, hint string) {
-	if group, isTable := m[key].(map[string]any); m[key] == nil || isTable && len(group) == 0 {
-		d.atKey(key, "no "+expected[len("a "):], expected, hint)
-	}
 }
 
 func (d *decoder) engine(t *table, e *Engine) {
-	t.choice("backend", &e.Backend, "auto", "uring", "epoll")
-	t.choice("tier", &e.Tier, "auto", "T1", "T2", "T3")
-	t.count("shards", &e.Shards, 0, 256)
-	t.flag("pin", &e.Pin)
+	t.choice("backend", "what moves the bytes: io_uring where it works and else epoll, or this one or none", &e.Backend,
+		"auto", "uring", "epoll")
+	t.choice("tier", "hold io_uring to the features of older kernels; for tests", &e.Tier, "auto", "T1", "T2", "T3")
+	t.count("shards", "threads that serve; 0: one for each usable core", &e.Shards, 0, 256)
+	t.flag("pin", "bind each shard to one core", &e.Pin)
 	t.done()
 }
 
 func (d *decoder) limits(t *table, l *plan.Limits) {
 	line, header, rate := int64(l.LineBytes), int64(l.HeaderBytes), int64(l.BodyRateBytes)
-	t.count("max_connections", &l.Connections, 1, 10_000_000)
-	t.count("max_connections_per_ip", &l.ConnectionsPerIP, 0, 10_000_000)
-	t.size("line_bytes", &line, 256, maxHeaderBytes)
-	t.size("header_bytes", &header, 1024, maxHeaderBytes)
-	t.count("header_count", &l.HeaderCount, 1, 100) // h1.MaxFields
-	t.size("body_bytes", &l.BodyBytes, 0, 1<<50)
-	t.count("upstream_idle_connections", &l.UpstreamPool, 0, 1_000_000)
-	t.count("upstream_connections", &l.UpstreamConns, 0, 1_000_000)
-	t.count("requests_per_connection", &l.RequestsPerConn, 0, 1_000_000_000)
-	t.size("min_body_rate", &rate, 0, 1<<30)
-	t.size("shard_buffer_bytes", &l.BuffersPerShard, 1<<20, 3<<30)
+	t.count("max_connections", "clients connected at one time; more wait in the kernel's queue",
+		&l.Connections, 1, 10_000_000)
+	t.count("max_connections_per_ip", "clients connected at one time from one address; 0: no limit",
+		&l.ConnectionsPerIP, 0, 10_000_000)
+	t.size("line_bytes", "request line; longer ones get 414", &line, 256, maxHeaderBytes)
+	t.size("header_bytes", "head of a request or a response; longer ones get 431 or become 502",
+		&header, 1024, maxHeaderBytes)
+	t.count("header_count", "fields in a head; more get 431 or become 502", &l.HeaderCount, 1, 100) // h1.MaxFields
+	t.size("body_bytes", "body of a request; longer ones get 413. 0: no limit", &l.BodyBytes, 0, 1<<50)
+	t.count("upstream_idle_connections", "idle connections that are kept for each endpoint",
+		&l.UpstreamPool, 0, 1_000_000)
+	t.count("upstream_connections", "connections to each endpoint; requests beyond that wait. 0: no limit",
+		&l.UpstreamConns, 0, 1_000_000)
+	t.count("requests_per_connection", "requests on one client connection, which is then closed. 0: no limit",
+		&l.RequestsPerConn, 0, 1_000_000_000)
+	t.size("min_body_rate", "least bytes per second of a body, averaged over timeouts.body_rate_window. 0: none",
+		&rate, 0, 1<<30)
+	t.size("shard_buffer_bytes", "memory for data on its way, for each shard", &l.BuffersPerShard, 1<<20, 3<<30)
 	t.done()
 	if _, ok := t.m["line_bytes"]; !ok {
 		line = min(line, header)
@@ -85,29 +76,34 @@ func (d *decoder) limits(t *table, l *plan.Limits) {
 
 func (d *decoder) timeouts(t *table, o *plan.Timeouts) {
 	const least = 10 * time.Millisecond
-	t.duration("header", &o.Header, least, maxWait)
-	t.duration("idle", &o.Idle, least, maxWait)
-	t.duration("connect", &o.Connect, least, maxWait)
-	t.duration("first_byte", &o.FirstByte, least, maxWait)
-	t.duration("upstream_idle", &o.UpstreamIdle, least, maxWait)
-	t.duration("response_idle", &o.ResponseIdle, 0, maxWait)
-	t.duration("body_rate_window", &o.BodyRateWindow, time.Second, maxWait)
-	t.duration("linger", &o.Linger, 0, maxWait)
-	t.duration("drain", &o.Drain, 0, maxWait)
+	t.duration("header", "from the first byte of a request to the end of its head; then 408", &o.Header, least, maxWait)
+	t.duration("idle", "a client's connection between two requests", &o.Idle, least, maxWait)
+	t.duration("connect", "connecting to an endpoint; then 504", &o.Connect, least, maxWait)
+	t.duration("first_byte", "from the end of a request to the first byte of its response; then 504",
+		&o.FirstByte, least, maxWait)
+	t.duration("upstream_idle", "an unused connection to an endpoint, which is then closed",
+		&o.UpstreamIdle, least, maxWait)
+	t.duration("response_idle", "between two pieces of a response's body; then it is cut off. 0: no limit",
+		&o.ResponseIdle, 0, maxWait)
+	t.duration("body_rate_window", "what limits.min_body_rate is averaged over",
+		&o.BodyRateWindow, time.Second, maxWait)
+	t.duration("linger", "reading on after an early response, so that the client gets to see it", &o.Linger, 0, maxWait)
+	t.duration("drain", "what a shutdown waits for running requests", &o.Drain, 0, maxWait)
 	t.done()
 }
 
 func (d *decoder) log(t *table, c *Config) {
 	level := "info"
-	t.choice("level", &level, "debug", "info", "warn", "error")
+	t.choice("level", "least level of the program's own messages", &level, "debug", "info", "warn", "error")
 	c.LogLevel = map[string]slog.Level{
 		"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError,
 	}[level]
-	access := t.sub("access")
+	access := t.sub("access", "the access log")
 	t.done()
 	format := "json"
-	access.text("path", `"stderr", "stdout" or a file's path`, &c.AccessLog.Path)
-	access.choice("format", &format, "json", "clf")
+	access.text("path", `where each request is recorded: "stderr", "stdout" or a file; empty: nowhere`,
+		`"stderr", "stdout" or a file's path`, &c.AccessLog.Path)
+	access.choice("format", "JSON, or the combined log format", &format, "json", "clf")
 	access.done()
 	if format == "clf" {
 		c.AccessLog.Format = plan.LogCLF
@@ -115,26 +111,58 @@ func (d *decoder) log(t *table, c *Config) {
 }
 
 func (d *decoder) forward(t *table, f *plan.Forward) {
-	t.flag("x_forwarded", &f.XForwarded)
-	t.flag("forwarded", &f.Forwarded)
-	t.flag("request_id", &f.RequestID)
-	t.flag("via", &f.Via)
+	t.flag("x_forwarded", "X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Port", &f.XForwarded)
+	t.flag("forwarded", "Forwarded (RFC 7239)", &f.Forwarded)
+	t.flag("request_id", "X-Request-Id, which is made up unless a trusted proxy has sent one", &f.RequestID)
+	t.flag("via", "Via (RFC 9110, section 7.6.3)", &f.Via)
 	t.done()
 }
 
+func (d *decoder) paths(t *table, p *plan.Paths) {
+	slash, null, merge, forward := "refuse", "refuse", true, "matched"
+	t.choice("encoded_slash", "what becomes of %2F and %5C in a path: 400, or they stay as they are", &slash,
+		"refuse", "keep")
+	t.choice("encoded_nul", "what becomes of %00 in a path: 400, or it stays as it is", &null, "refuse", "keep")
+	t.flag("merge_slashes", "slashes in a row become one", &merge)
+	t.choice("forward", "the path that endpoints get: the normal form that was matched, or the one that was received",
+		&forward, "matched", "received")
+	t.done()
+	p.Policy.KeepSlash, p.Policy.KeepNUL, p.Policy.KeepDoubles = slash == "keep", null == "keep", !merge
+	p.ForwardReceived = forward == "received"
+}
+
+func (d *decoder) admin(t *table, a *Admin) {
+	const expected = `an address of the loopback such as "127.0.0.1:9901", "unix:/run/uringproxy/admin.sock" or "off"`
+	address := a.Addr.String()
+	t.text("address", "where the process answers questions about itself: an address of the loopback, a unix socket as "+
+		`"unix:/run/uringproxy/admin.sock", or "off"`, expected, &address)
+	t.done()
+	if _, a.Explicit = t.m["address"].(string); !a.Explicit {
+		return
+	}
+	a.Addr = netip.AddrPort{}
+	if a.Off = address == "off"; a.Off {
+		return
+	}
+	hint := ""
+	if a.Addr, a.Unix, hint = parseListen(address); a.Unix == "" && !a.Addr.IsValid() {
+		d.at(t.child("address"), quote(address), expected, hint)
+	} else if a.Unix == "" && !a.Addr.Addr().IsLoopback() {
+		d.at(t.child("address"), quote(address), expected, "who asks there is not asked for a password")
+	}
+}
+
 func (d *decoder) reload(t *table, r *Reload) {
-	t.flag("watch", &r.Watch)
+	t.flag("watch", "read the configuration again when one of its files changes", &r.Watch)
 	t.done()
 }
 
 // unsupported tells keys of later versions from misspelt ones, and what to do instead.
 func unsupported(path string) (why string, ok bool) {
 	for _, k := range []struct{ under, key, why string }{
-		{"", "admin", "leave the table out"},
 		{"", "middlewares", "leave the table out"},
 		{"", "tcp_routes", "only HTTP is proxied"},
 		{"listeners", "tls", "listeners speak plain HTTP"},
-		{"routes", "rule", "use host and path_prefix"},
 		{"routes", "middlewares", "leave the key out"},
 	} {
 		in := parent(path) // a table with a name, unless the key stands at the top

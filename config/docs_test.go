@@ -8,12 +8,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // docRow is a line of docs/configuration.md that describes a key: "| `key` | type | default | meaning |".
-var docRow = regexp.MustCompile("(?m)^\\| `([a-zA-Z_.\\[\\]]+)` \\| ([a-z/ ]+) \\| ([^|]+) \\| [^|]+ \\|$")
+var docRow = regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9_.\\[\\]]+)` \\| ([a-z/ ]+) \\| ([^|]+) \\| [^|]+ \\|$")
 
 func readDoc(t *testing.T) string {
 	t.Helper()
@@ -24,64 +25,104 @@ func readDoc(t *testing.T) string {
 	return string(text)
 }
 
-// TestDocsHaveEveryKey asks each table for a key that does not exist: the fault lists those that do.
-func TestDocsHaveEveryKey(t *testing.T) {
-	const none = "no_such_key = 1\n"
-	text := ""
-	for _, table := range []string{
-		"engine", "limits", "timeouts", "forward", "log", "log.access", "reload",
-		"listeners.NAME", "routes.NAME", "services.NAME",
-	} {
-		text += "[" + table + "]\n" + none
+// flatten lists the keys below s by the paths that the documentation gives them.
+func flatten(into map[string]*Schema, path string, s *Schema) {
+	if named, ok := s.Others.(*Schema); ok && named.Type == "object" {
+		flatten(into, path+".NAME", named)
+		return
 	}
-	text += "endpoints = [{ no_such_key = 1 }]\n"
-	_, faults := Parse("x", []byte(text))
-	known := map[string]bool{}
-	for _, f := range faults {
-		table, ok := strings.CutSuffix(f.Key, ".no_such_key")
-		if !ok {
-			continue
-		}
-		table = strings.Replace(table, "[0]", "[]", 1)
-		for key := range strings.SplitSeq(strings.TrimPrefix(f.Expected, "one of "), ", ") {
-			known[table+"."+key] = true
+	if s.Properties == nil {
+		into[path] = s
+	}
+	for key, sub := range s.Properties {
+		flatten(into, strings.TrimPrefix(path+"."+key, "."), sub)
+	}
+	for _, one := range s.AnyOf {
+		if one.Items != nil && one.Items.AnyOf != nil {
+			flatten(into, path+"[]", one.Items.AnyOf[1])
 		}
 	}
-	delete(known, "log.access") // a table
+}
+
+// docType is what the documentation calls the type of a key.
+func docType(s *Schema) string {
+	switch {
+	case s.Pattern == sizePattern:
+		return "size"
+	case s.Pattern == durationPattern:
+		return "duration"
+	case s.Enum != nil:
+		return "one of"
+	case s.AnyOf != nil:
+		return "list"
+	}
+	return map[string]string{"integer": "count", "boolean": "yes/no", "string": "text", "object": "table"}[s.Type]
+}
+
+// TestDocsAgreeWithSchema: the same keys, with the same types and defaults.
+func TestDocsAgreeWithSchema(t *testing.T) {
+	known := map[string]*Schema{}
+	flatten(known, "", DescribeFile())
 	documented := map[string]bool{}
 	for _, row := range docRow.FindAllStringSubmatch(readDoc(t), -1) {
-		documented[row[1]] = true
+		key, kind, def := row[1], row[2], row[3]
+		s := known[key]
+		if documented[key] = true; s == nil {
+			t.Errorf("%s does not exist", key)
+			continue
+		}
+		if docType(s) != kind {
+			t.Errorf("%s is of type %s, documented as %s", key, docType(s), kind)
+		}
+		want := "none"
+		if s.Default != nil {
+			text, err := json.Marshal(s.Default)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = "`" + string(text) + "`"
+		}
+		if documented, err := strconv.Unquote(strings.Trim(def, "`")); kind == "duration" && err == nil {
+			d, _ := parseDuration(documented)
+			def = fmt.Sprintf("`%q`", formatDuration(d))
+		}
+		if value := strings.HasPrefix(def, "`") && def != "`[]`"; value && def != want || !value && s.Default != nil {
+			t.Errorf("%s has the default %s, documented as %s", key, want, def)
+		}
+		if len(s.Description) < 10 {
+			t.Errorf("%s is described as %q", key, s.Description)
+		}
 	}
-	if !maps.Equal(known, documented) || len(known) < 40 {
-		t.Errorf("known:\n%q\ndocumented:\n%q", slices.Sorted(maps.Keys(known)), slices.Sorted(maps.Keys(documented)))
+	if keys := slices.Sorted(maps.Keys(known)); !slices.Equal(keys, slices.Sorted(maps.Keys(documented))) ||
+		len(keys) < 60 {
+		t.Errorf("known:\n%q\ndocumented:\n%q", keys, slices.Sorted(maps.Keys(documented)))
 	}
 }
 
 // TestDocsTellDefaults sets each key to its documented default: that must change nothing.
 func TestDocsTellDefaults(t *testing.T) {
-	const values = "`([^`]*)`"
 	tested := 0
 	for _, row := range docRow.FindAllStringSubmatch(readDoc(t), -1) {
 		key, value := row[1], row[3]
-		if !regexp.MustCompile("^" + values + "$").MatchString(value) {
-			if !slices.Contains([]string{"required", "any host", "any path", "all listeners"}, value) {
+		if !regexp.MustCompile("^`[^`]*`$").MatchString(value) {
+			if value != "required" && !regexp.MustCompile("^(any|all) ").MatchString(value) {
 				t.Errorf("%s: default %s", key, value)
 			}
 			continue
 		}
 		tested++
-		want, got := document(t, "", ""), document(t, key, strings.Trim(value, "`"))
+		want, got := documented(t, "", ""), documented(t, key, strings.Trim(value, "`"))
 		if want != got {
 			t.Errorf("%s = %s changes\n%s\nto\n%s", key, value, want, got)
 		}
 	}
-	if tested < 35 {
+	if tested < 40 {
 		t.Errorf("%d defaults tested", tested)
 	}
 }
 
-// document reads a small configuration in which key is value, and prints the result.
-func document(t *testing.T, key, value string) string {
+// documented reads a small configuration in which key is value, and prints the result.
+func documented(t *testing.T, key, value string) string {
 	t.Helper()
 	table, name := "", ""
 	if i := strings.LastIndexByte(key, '.'); i >= 0 {
@@ -91,13 +132,15 @@ func document(t *testing.T, key, value string) string {
 	if table == "services.NAME.endpoints[]" {
 		endpoint, table = ", "+name+" = "+value, ""
 	}
-	var b strings.Builder
-	for header, body := range map[string]string{
+	tables := map[string]string{
 		"listeners.NAME": "address = \":1\"\n", "routes.NAME": "service = \"NAME\"\n",
 		"services.NAME": "endpoints = [{ url = \"http://10.0.0.1\"" + endpoint + " }]\n",
-		"engine":        "", "limits": "", "timeouts": "", "forward": "", "log": "", "log.access": "",
-		"reload": "",
-	} {
+	}
+	if _, named := tables[table]; table != "" && !named {
+		tables[table] = ""
+	}
+	var b strings.Builder
+	for header, body := range tables {
 		fmt.Fprintf(&b, "[%s]\n%s", header, body)
 		if header == table {
 			fmt.Fprintf(&b, "%s = %s\n", name, value)
@@ -107,6 +150,7 @@ func document(t *testing.T, key, value string) string {
 	if len(faults) > 0 {
 		t.Fatalf("%s = %s: %v", key, value, faults)
 	}
+	c.Admin.Explicit = false
 	printed, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
@@ -131,27 +175,61 @@ func TestDocsShowRealFaults(t *testing.T) {
 	}
 }
 
+// TestDocsShowSameRules: the two routes of which it says that they mean the same.
+func TestDocsShowSameRules(t *testing.T) {
+	_, rest, _ := strings.Cut(readDoc(t), "```toml\n[routes.sugar]\n")
+	text, _, _ := strings.Cut(rest, "```\n")
+	c, faults := Parse("x", []byte("[routes.sugar]\n"+text+"[listeners.a]\naddress = \":1\"\n"+
+		"[services.app]\nendpoints = \"http://10.0.0.1\"\n"))
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	one, other := expanded(t, c.Routes[0]), expanded(t, c.Routes[1])
+	if len(c.Routes) != 2 || one != other {
+		t.Errorf("%s\nis not\n%s", one, other)
+	}
+}
+
+func expanded(t *testing.T, r *Route) string {
+	t.Helper()
+	x, err := r.Rule.Expand()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%+v", x.Alternatives)
+}
+
 // TestExamples: each loads, says how to run it, and fits a terminal.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../examples/*.toml")
-	if err != nil || len(files) < 7 {
+	if err != nil || len(files) < 8 {
 		t.Fatalf("%d examples, %v", len(files), err)
 	}
-	for _, file := range files {
-		if _, faults := Load([]string{file}); len(faults) > 0 {
+	for _, path := range append(files, "../examples/conf.d") {
+		if _, faults := Load([]string{path}); len(faults) > 0 {
 			t.Error(faults)
 		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+		texts := []string{path}
+		if filepath.Ext(path) != ".toml" {
+			if texts, err = filepath.Glob(path + "/*"); err != nil || len(texts) < 3 {
+				t.Errorf("%s has %q, %v", path, texts, err)
+			}
 		}
-		command := "#   uringproxy run --config examples/" + filepath.Base(file)
-		if !strings.Contains(string(text), command) {
-			t.Errorf("%s does not say %q", file, command)
+		all := ""
+		for _, file := range texts {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all += string(text)
 		}
-		for line := range strings.SplitSeq(string(text), "\n") {
+		command := "#   uringproxy run --config examples/" + filepath.Base(path)
+		if !strings.Contains(all, command) {
+			t.Errorf("%s does not say %q", path, command)
+		}
+		for line := range strings.SplitSeq(all, "\n") {
 			if len([]rune(line)) > 100 {
-				t.Errorf("%s: line of %d columns: %s", file, len(line), line)
+				t.Errorf("%s: line of %d columns: %s", path, len(line), line)
 			}
 		}
 	}

@@ -22,7 +22,11 @@ type Fault struct {
 	Expected string `json:"expected,omitempty"`
 	Hint     string `json:"hint,omitempty"`
 
-	source string // the line of the file, for Excerpt
+	line   string  // of the file, or the part of it that Excerpt may need
+	at     int     // characters of line before the fault
+	src    *source // where offset counts, until there is a line
+	offset int
+	more   int // faults that are not listed
 }
 
 // Error gives the fault in one line, with its position first so that editors can follow it.
@@ -54,11 +58,11 @@ const (
 // Excerpt shows the line with a caret under the fault, in two lines, or nothing when there is no such line. What a
 // terminal might take for a command is replaced.
 func (f Fault) Excerpt() string {
-	if f.Line == 0 || strings.TrimSpace(f.source) == "" {
+	if f.Line == 0 || strings.TrimSpace(f.line) == "" {
 		return ""
 	}
-	line := []rune(strings.TrimRight(f.source, "\r"))
-	at := min(f.Column-1, len(line))
+	line := []rune(strings.TrimRight(f.line, "\r"))
+	at := min(f.at, len(line))
 	if at > excerptBefore {
 		line, at = line[at-excerptBefore:], excerptBefore
 		line[0] = '…'
@@ -88,7 +92,11 @@ func printable(s string) string {
 	}, s)
 }
 
-// Faults are all faults of a configuration, in the order of the file.
+// maxFaults bounds how many faults are listed.
+const maxFaults = 1000
+
+// Faults are the faults of a configuration in the order of its files. After the first thousand there is one in place
+// of all others, which says how many these are.
 type Faults []Fault
 
 // Error gives one line for each fault.
@@ -108,8 +116,14 @@ func (fs Faults) Err() error {
 	return fs
 }
 
-// Count is the number of faults.
-func (fs Faults) Count() int { return len(fs) }
+// Count is the number of faults, listed or not.
+func (fs Faults) Count() int {
+	n := len(fs)
+	for _, f := range fs {
+		n += max(f.more-1, 0)
+	}
+	return n
+}
 
 // Files are the files that have faults, each once.
 func (fs Faults) Files() []string {
@@ -122,43 +136,97 @@ func (fs Faults) Files() []string {
 	return files
 }
 
-func (fs Faults) sort() {
+// collector gathers faults.
+type collector struct {
+	faults Faults
+	more   int // beyond those
+}
+
+// add keeps a fault. Some more are kept than are listed, since they do not come in order.
+func (c *collector) add(f Fault) {
+	if c.full() {
+		c.more++
+		return
+	}
+	c.faults = append(c.faults, f)
+}
+
+// full tells that faults are only counted from here on.
+func (c *collector) full() bool { return len(c.faults) >= 2*maxFaults }
+
+// finish brings the faults into the order of files, and looks up their lines.
+func (c *collector) finish(files []string) Faults {
+	order := map[string]int{}
+	for i, file := range files {
+		order[file] = i + 1
+	}
+	fs := c.faults
 	slices.SortStableFunc(fs, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(order[a.File], order[b.File]), cmp.Compare(a.offset, b.offset))
 	})
+	if more := c.more + len(fs) - maxFaults; len(fs) > maxFaults && more > 1 {
+		last := Fault{File: fs[maxFaults].File, Found: fmt.Sprintf("%d more faults", more), more: more,
+			Hint: "mend the first ones, which may be the reason for others", offset: -1}
+		fs = append(fs[:maxFaults:maxFaults], last)
+	}
+	var p position
+	for i := range fs {
+		p.resolve(&fs[i])
+	}
+	return fs
 }
 
-// source is a file's text, for positions.
+// source is a file's text.
 type source struct {
-	name  string
-	text  string
-	lines []int // where each line starts
+	name string
+	text string
 }
 
-func newSource(name, text string) *source {
-	s := &source{name: name, text: text, lines: []int{0}}
-	for i := range len(text) {
-		if text[i] == '\n' {
-			s.lines = append(s.lines, i+1)
-		}
-	}
-	return s
-}
-
-// fault is a fault at a byte offset; a negative one means the file as a whole.
+// fault is a fault at a byte offset; a negative one means the file as a whole. It has no line yet.
 func (s *source) fault(offset int, key, found, expected, hint string) Fault {
-	f := Fault{File: s.name, Key: key, Found: found, Expected: expected, Hint: hint}
-	if offset < 0 {
-		return f
+	return Fault{File: s.name, Key: key, Found: found, Expected: expected, Hint: hint,
+		src: s, offset: min(offset, len(s.text))}
+}
+
+// position goes from one fault of a file to the next, so that the text is read once, however many there are.
+type position struct {
+	src          *source
+	offset       int
+	line, column int // of offset, from 0
+	start, end   int // of its line
+}
+
+// resolve gives f its line and column.
+func (p *position) resolve(f *Fault) {
+	if f.src == nil || f.offset < 0 {
+		return
 	}
-	offset = min(offset, len(s.text))
-	n, _ := slices.BinarySearch(s.lines, offset+1)
-	start := s.lines[n-1]
-	end := len(s.text)
-	if n < len(s.lines) {
-		end = s.lines[n] - 1
+	text := f.src.text
+	if p.src != f.src || f.offset < p.offset {
+		*p = position{src: f.src, end: lineEnd(text, 0)}
 	}
-	f.Line, f.Column = n, utf8.RuneCountInString(s.text[start:offset])+1
-	f.source = s.text[start:end]
-	return f
+	passed := text[p.offset:f.offset]
+	if n := strings.Count(passed, "\n"); n > 0 {
+		p.line += n
+		p.start = p.offset + strings.LastIndexByte(passed, '\n') + 1
+		p.end = lineEnd(text, f.offset)
+		p.column = utf8.RuneCountInString(text[p.start:f.offset])
+	} else {
+		p.column += utf8.RuneCountInString(passed)
+	}
+	p.offset = f.offset
+	f.Line, f.Column = p.line+1, p.column+1
+	from, to := max(p.start, f.offset-4*(excerptBefore+1)), min(p.end, f.offset+4*excerptWidth)
+	for from > p.start && !utf8.RuneStart(text[from]) {
+		from--
+	}
+	f.line, f.at = strings.Clone(text[from:to]), utf8.RuneCountInString(text[from:f.offset])
+	f.src = nil
+}
+
+func lineEnd(text string, from int) int {
+	if n := strings.IndexByte(text[from:], '\n'); n >= 0 {
+		return from + n
+	}
+	return len(text)
 }

@@ -10,15 +10,16 @@ type place struct{ key, value int }
 // not bare keys in quotes. The TOML library reports no positions of its own for keys and values, hence this.
 type index map[string]place
 
-// find returns the place of path or, should it be unknown, of the nearest table around it; false at the top.
-func (x index) find(path string) (place, bool) {
+// find returns the place of path or, should it be unknown, of the nearest table around it, and how long that one's path
+// is; 0 at the top.
+func (x index) find(path string) (p place, n int) {
 	for path != "" {
 		if p, ok := x[path]; ok {
-			return p, true
+			return p, len(path)
 		}
 		path = parent(path)
 	}
-	return place{}, false
+	return place{}, 0
 }
 
 // Path is the path of a key as Fault.Key has it.

@@ -16,16 +16,30 @@ const maxDepth = 32
 type scanner struct {
 	text    string
 	at      int
-	places  index
+	places  index          // nil when nobody asks for them, which is much faster
 	arrays  map[string]int // length of each array of tables so far
+	parts   []part         // of the key that was read last
 	tooDeep int            // where maxDepth was passed, or -1
 	lost    bool
+}
+
+func newScanner(text string) *scanner {
+	return &scanner{text: text, places: index{}, arrays: map[string]int{}, tooDeep: -1}
 }
 
 // scan indexes text. tooDeep is the offset at which it nests too deeply, or -1; complete tells whether all of the text
 // was understood.
 func scan(text string) (places index, tooDeep int, complete bool) {
-	s := scanner{text: text, places: index{}, arrays: map[string]int{}, tooDeep: -1}
+	s := newScanner(text)
+	s.run(0, len(text))
+	return s.places, s.tooDeep, !s.lost
+}
+
+// run reads the items from one offset to another, which both lie between items.
+func (s *scanner) run(from, to int) {
+	text := s.text
+	s.text, s.at = text[:to], from
+	defer func() { s.text = text }()
 	table, depth := "", 0
 	for !s.lost {
 		s.skip(" \t\r\n")
@@ -37,12 +51,16 @@ func scan(text string) (places index, tooDeep int, complete bool) {
 		} else {
 			s.pair(table, depth)
 		}
-		s.skip(" \t\r")
-		if s.at < len(s.text) && s.peek() != '\n' {
-			s.lost = true
-		}
+		s.end()
 	}
-	return s.places, s.tooDeep, !s.lost
+}
+
+// end passes what may stand between an item and the end of its line.
+func (s *scanner) end() {
+	s.skip(" \t\r")
+	if s.at < len(s.text) && s.peek() != '\n' {
+		s.lost = true
+	}
 }
 
 func (s *scanner) peek() byte {
@@ -56,7 +74,7 @@ func (s *scanner) peek() byte {
 func (s *scanner) skip(set string) {
 	for s.at < len(s.text) {
 		switch c := s.text[s.at]; {
-		case strings.IndexByte(set, c) >= 0:
+		case c <= ' ' && strings.IndexByte(set, c) >= 0:
 			s.at++
 		case c == '#':
 			n := strings.IndexByte(s.text[s.at:], '\n')
@@ -93,19 +111,26 @@ type part struct {
 	at   int
 }
 
-// header reads "[a.b]" or "[[a.b]]" and returns the path that the following keys belong to, and its depth.
-func (s *scanner) header() (path string, depth int) {
+// brackets reads "[a.b]" or "[[a.b]]".
+func (s *scanner) brackets() (parts []part, array bool) {
 	s.expect('[')
-	array := s.peek() == '['
+	array = s.peek() == '['
 	if array {
 		s.at++
 	}
-	parts := s.key()
+	parts = s.key()
 	s.expect(']')
 	if array {
 		s.expect(']')
 	}
-	if !s.descend(2 * len(parts)) {
+	s.descend(2 * len(parts))
+	return parts, array
+}
+
+// header reads a table's header and returns the path that the following keys belong to, and its depth.
+func (s *scanner) header() (path string, depth int) {
+	parts, array := s.brackets()
+	if s.lost {
 		return "", 0
 	}
 	for i, p := range parts {
@@ -130,8 +155,9 @@ func (s *scanner) add(path string, p place, own bool) {
 	}
 }
 
-// key reads a dotted key; blanks may surround its dots.
+// key reads a dotted key; blanks may surround its dots. The parts are good until the next key.
 func (s *scanner) key() (parts []part) {
+	parts = s.parts[:0]
 	for !s.lost {
 		s.blanks()
 		p := part{at: s.at}
@@ -152,6 +178,7 @@ func (s *scanner) key() (parts []part) {
 		}
 		s.at++
 	}
+	s.parts = parts
 	return parts
 }
 
@@ -171,6 +198,9 @@ func (s *scanner) pair(path string, depth int) {
 		return
 	}
 	for i, p := range parts {
+		if s.places == nil {
+			break
+		}
 		path = child(path, p.name)
 		at := place{p.at, p.at}
 		if i == len(parts)-1 {
@@ -205,8 +235,11 @@ func (s *scanner) list(path string, depth int) {
 		if s.skip(" \t\r\n"); s.peek() == ']' {
 			break
 		}
-		item := path + "[" + strconv.Itoa(i) + "]"
-		s.add(item, place{s.at, s.at}, false)
+		item := ""
+		if s.places != nil {
+			item = path + "[" + strconv.Itoa(i) + "]"
+			s.add(item, place{s.at, s.at}, false)
+		}
 		s.value(item, depth)
 		s.comma(']')
 	}
@@ -235,15 +268,19 @@ func (s *scanner) comma(end byte) {
 // quoted reads a string of any of the four kinds and returns it with its quotes. Keys have no multi-line form.
 func (s *scanner) quoted(multiline bool) string {
 	start, quote := s.at, s.text[s.at:s.at+1]
-	fence := strings.Repeat(quote, 3)
+	fence := `"""`
+	if quote == "'" {
+		fence = "'''"
+	}
 	if !multiline || !strings.HasPrefix(s.text[s.at:], fence) {
 		fence = quote
 	}
 	for s.at += len(fence); s.at < len(s.text); s.at++ {
-		switch {
-		case s.text[s.at] == '\\' && quote == `"`:
+		switch c := s.text[s.at]; {
+		case c != '\\' && c != '\n' && c != quote[0]:
+		case c == '\\' && quote == `"`:
 			s.at++
-		case s.text[s.at] == '\n' && len(fence) == 1:
+		case c == '\n' && len(fence) == 1:
 			s.lost = true
 			return ""
 		case strings.HasPrefix(s.text[s.at:], fence):

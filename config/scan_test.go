@@ -44,11 +44,15 @@ y = 1
 `
 
 func TestPositions(t *testing.T) {
-	_, places, faults := parseTOML(newSource("mixed.toml", mixed))
-	if len(faults) > 0 {
-		t.Fatal(faults)
+	src := &source{name: "mixed.toml", text: mixed}
+	if _, fault := parseTOML(src); fault != nil {
+		t.Fatal(fault)
 	}
-	src := newSource("mixed.toml", mixed)
+	places, _, _ := scan(mixed)
+	resolved := func(at int) Fault {
+		c := collector{faults: Faults{src.fault(at, "", "", "", "")}}
+		return c.finish(nil)[0]
+	}
 	for path, want := range map[string]string{
 		"title": "2:1 2:9", `dotted`: "3:1 3:1", `dotted."key with ]"`: "3:10 3:10",
 		`dotted."key with ]".x`: "3:25 3:29",
@@ -60,7 +64,7 @@ func TestPositions(t *testing.T) {
 		"table.sub.escaped": "14:1 14:18", `table.sub."lit\\eral"`: "15:1 15:14", "table.sub.inline.b": "18:3 18:7",
 	} {
 		p, ok := places[path]
-		k, v := src.fault(p.key, "", "", "", ""), src.fault(p.value, "", "", "", "")
+		k, v := resolved(p.key), resolved(p.value)
 		if got := fmt.Sprintf("%d:%d %d:%d", k.Line, k.Column, v.Line, v.Column); !ok || got != want {
 			t.Errorf("%s is at %s (%v), want %s", path, got, ok, want)
 		}
@@ -70,7 +74,7 @@ func TestPositions(t *testing.T) {
 		"servers[1].nested[0].y": 28,
 		"servers[1].nested[1]":   29,
 	} {
-		if got := src.fault(places[path].key, "", "", "", "").Line; got != line {
+		if got := resolved(places[path].key).Line; got != line {
 			t.Errorf("%s is on line %d, want %d", path, got, line)
 		}
 	}

@@ -9,33 +9,35 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// maxFile bounds a configuration file, in bytes.
-const maxFile = 16 << 20
+// Bounds of a file, and of what the library reads at once, in bytes: it needs some fifty times as much memory.
+const (
+	maxFile  = 128 << 20
+	maxWhole = 16 << 20
+)
 
 var errNotTOML = errors.New("text that is not TOML")
 
-// parseTOML turns src into tables, with the places of their keys. Faults of the text itself end here.
-func parseTOML(src *source) (map[string]any, index, Faults) {
-	if f, bad := junk(src); bad {
-		return nil, nil, Faults{f}
-	}
-	places, tooDeep, _ := scan(src.text)
-	if tooDeep >= 0 {
-		found := fmt.Sprintf("keys, lists or tables nested more than %d deep", maxDepth)
-		return nil, nil, Faults{src.fault(tooDeep, "", found, "a flatter structure", "")}
-	}
+var tooDeepText = fmt.Sprintf("keys, lists or tables nested more than %d deep", maxDepth)
+
+// parseTOML has the library read src.
+func parseTOML(src *source) (map[string]any, *Fault) {
 	var root map[string]any
 	if _, err := decodeTOML(src.text, &root); err != nil {
-		return nil, nil, Faults{syntaxFault(src, err)}
+		at, ok := errorOffset(err)
+		if !ok {
+			at = -1
+		}
+		f := syntaxFault(src, at, err)
+		return nil, &f
 	}
-	return root, places, nil
+	return root, nil
 }
 
-// junk finds what shows that src is no text file, or too much of one.
-func junk(src *source) (Fault, bool) {
-	text := src.text
+// junk finds what shows that src is no text file, or too much of one. It looks at a part of the text.
+func junk(src *source, from, to int) (Fault, bool) {
+	text := src.text[from:to]
 	switch {
-	case len(text) > maxFile:
+	case len(src.text) > maxFile:
 		return src.fault(-1, "", fmt.Sprintf("more than %s", formatSize(maxFile)), "a configuration file",
 			"is this the right file?"), true
 	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"):
@@ -53,18 +55,27 @@ func junk(src *source) (Fault, bool) {
 		}
 		at += n
 	}
-	return src.fault(at, "", fmt.Sprintf("the byte 0x%02x, which is not UTF-8", text[at]), "UTF-8 text",
+	return src.fault(from+at, "", fmt.Sprintf("the byte 0x%02x, which is not UTF-8", text[at]), "UTF-8 text",
 		"save the file with the encoding UTF-8"), true
 }
 
-// syntaxFault keeps the library's position, and says in plain words what its message means to somebody who is not
-// reading the TOML specification.
-func syntaxFault(src *source, err error) Fault {
+// errorOffset is where in its text the library found an error.
+func errorOffset(err error) (at int, ok bool) {
 	var perr toml.ParseError
 	if !errors.As(err, &perr) {
-		return src.fault(-1, "", err.Error(), "TOML", "")
+		return 0, false
 	}
-	at := min(max(perr.Position.Start, 0), len(src.text))
+	return max(perr.Position.Start, 0), true
+}
+
+// syntaxFault puts an error of the library at an offset, and says in plain words what its message means to somebody who
+// is not reading the TOML specification.
+func syntaxFault(src *source, at int, err error) Fault {
+	var perr toml.ParseError
+	if !errors.As(err, &perr) {
+		return src.fault(at, "", err.Error(), "TOML", "")
+	}
+	at = min(at, len(src.text))
 	line := strings.TrimSpace(lineAround(src.text, at))
 	f := src.fault(at, "", "invalid TOML: "+printable(lowerFirst(perr.Message)), "", "")
 	if p, ok := inPlainWords(perr.Message, line); ok {

@@ -10,30 +10,63 @@ import (
 	"github.com/uringproxy/uringproxy/internal/suggest"
 )
 
-// decoder collects the faults of one file.
+// decoder turns tables into values, and collects what is wrong with them.
 type decoder struct {
-	src    *source
-	places index
-	faults Faults
+	collector
+	source string // of the configuration as a whole
+	// in says where the keys of the tables that are read now may stand.
+	in                  []*locator
+	listeners, services *nameSet
 
 	compared int // words, in the search for similar ones
 }
 
 // at notes a fault at the value of path, atKey at its name.
 func (d *decoder) at(path, found, expected, hint string) {
-	p, ok := d.places.find(path)
-	if !ok {
-		p.value = -1
-	}
-	d.faults = append(d.faults, d.src.fault(p.value, path, found, expected, hint))
+	d.note(path, atValue, found, expected, hint)
 }
 
 func (d *decoder) atKey(path, found, expected, hint string) {
-	p, ok := d.places.find(path)
-	if !ok {
-		p.key = -1
+	d.note(path, atName, found, expected, hint)
+}
+
+// inText notes a fault at a byte of the string that is the value of path.
+func (d *decoder) inText(path string, at int, found, expected, hint string) {
+	d.note(path, at, found, expected, hint)
+}
+
+const (
+	atValue = -1
+	atName  = -2
+)
+
+func (d *decoder) note(path string, at int, found, expected, hint string) {
+	if d.full() {
+		d.more++
+		return
 	}
-	d.faults = append(d.faults, d.src.fault(p.key, path, found, expected, hint))
+	f := Fault{File: d.source, Key: path, Found: found, Expected: expected, Hint: hint, offset: -1}
+	best := 0
+	for i, l := range d.in {
+		p, n := l.find(path)
+		if i > 0 && n <= best {
+			continue
+		}
+		f.File, best = l.doc.src.name, n
+		if n == 0 {
+			continue
+		}
+		f.src, f.offset = l.doc.src, p.value
+		if at == atName {
+			f.offset = p.key
+		} else if at >= 0 && n == len(path) {
+			f.offset += rawOffset(l.doc.src.text[p.value:], at)
+		}
+	}
+	if best == 0 && len(d.in) > 1 {
+		f.File = d.source
+	}
+	d.add(f)
 }
 
 // maxCompared bounds the search for similar words: in a file with thousands of faults and names nobody misses the last
@@ -59,6 +92,11 @@ type table struct {
 	name  string // the last part of path, for named tables
 	m     map[string]any
 	known []string
+	shape *Schema // filled in when the readers are to describe what they take
+}
+
+func newTable(d *decoder, path, name string, m map[string]any) *table {
+	return &table{d: d, path: path, name: name, m: m, known: make([]string, 0, 24)}
 }
 
 func (t *table) get(key string) (any, bool) {
@@ -96,39 +134,60 @@ func keys(m map[string]any) []string {
 }
 
 // sub is the table under key, empty when absent.
-func (t *table) sub(key string) *table {
-	s := &table{d: t.d, path: t.child(key)}
+func (t *table) sub(key, says string) *table {
+	s := newTable(t.d, t.child(key), "", nil)
+	if t.shape != nil {
+		s.shape = t.shape.add(key, says, &Schema{Type: "object", Others: false})
+	}
 	if raw, ok := t.get(key); ok {
 		s.m = t.d.table(s.path, raw, "a table, ["+s.path+"]")
 	}
 	return s
 }
 
-// named are the tables under key, one for each name: [key.NAME].
-func (t *table) named(key string) (all []*table, names nameSet) {
-	group := t.sub(key)
-	names = nameSet{keys(group.m), group.m}
-	for _, name := range names.sorted {
-		path := group.child(name)
-		t.d.name(path, name)
-		m := t.d.table(path, group.m[name], "a table with a name, ["+key+".NAME]")
-		if m != nil {
-			all = append(all, &table{d: t.d, path: path, name: name, m: m})
-		}
+// require notes that key is missing.
+func (t *table) require(key, found, expected string) {
+	if t.shape != nil {
+		t.shape.Required = append(t.shape.Required, key)
 	}
-	return all, names
+	if _, ok := t.m[key]; !ok {
+		t.d.atKey(t.child(key), found, expected, "")
+	}
 }
 
 // nameSet is what references can refer to. A name counts even if its table is faulty, so that references to it are not
 // faults of their own.
 type nameSet struct {
-	sorted []string
-	tables map[string]any
+	units []*unit // in the order of their names
+	asked int
+	set   map[string]bool
+	all   []string
 }
 
-func (n nameSet) has(name string) bool {
-	_, ok := n.tables[name]
+// manyNames is from how many questions on it is worth making a map.
+const manyNames = 100
+
+func (n *nameSet) has(name string) bool {
+	if n.asked++; n.asked > manyNames && n.set == nil {
+		n.set = make(map[string]bool, len(n.units))
+		for _, u := range n.units {
+			n.set[u.name] = true
+		}
+	}
+	if n.set != nil {
+		return n.set[name]
+	}
+	_, ok := slices.BinarySearchFunc(n.units, name, func(u *unit, s string) int { return strings.Compare(u.name, s) })
 	return ok
+}
+
+func (n *nameSet) sorted() []string {
+	if len(n.all) != len(n.units) {
+		for _, u := range n.units {
+			n.all = append(n.all, u.name)
+		}
+	}
+	return n.all
 }
 
 func (d *decoder) table(path string, raw any, expected string) map[string]any {
@@ -157,7 +216,10 @@ func (d *decoder) name(path, name string) {
 	}
 }
 
-func (t *table) text(key, expected string, to *string) {
+func (t *table) text(key, says, expected string, to *string) {
+	if t.shape != nil {
+		t.shape.add(key, says, &Schema{Type: "string", Default: *to})
+	}
 	if raw, ok := t.get(key); ok {
 		if s, isText := raw.(string); isText {
 			*to = s
@@ -167,7 +229,10 @@ func (t *table) text(key, expected string, to *string) {
 	}
 }
 
-func (t *table) choice(key string, to *string, options ...string) {
+func (t *table) choice(key, says string, to *string, options ...string) {
+	if t.shape != nil {
+		t.shape.add(key, says, &Schema{Type: "string", Enum: options, Default: *to})
+	}
 	raw, ok := t.get(key)
 	if !ok {
 		return
@@ -177,8 +242,10 @@ func (t *table) choice(key string, to *string, options ...string) {
 		return
 	}
 	hint := ""
-	if s, isText := raw.(string); isText {
+	if s, isText := raw.(string); isText && len(options) > 1 {
 		hint = t.d.meant(s, options)
+	} else if isText {
+		hint = "this version has nothing else yet"
 	}
 	quoted := make([]string, len(options))
 	for i, o := range options {
@@ -187,7 +254,10 @@ func (t *table) choice(key string, to *string, options ...string) {
 	t.d.at(t.child(key), describe(raw), oneOf(quoted), hint)
 }
 
-func (t *table) flag(key string, to *bool) {
+func (t *table) flag(key, says string, to *bool) {
+	if t.shape != nil {
+		t.shape.add(key, says, &Schema{Type: "boolean", Default: *to})
+	}
 	raw, ok := t.get(key)
 	if !ok {
 		return
@@ -203,7 +273,10 @@ func (t *table) flag(key string, to *bool) {
 	t.d.at(t.child(key), describe(raw), "true or false", hint)
 }
 
-func (t *table) count(key string, to *int, lo, hi int) {
+func (t *table) count(key, says string, to *int, lo, hi int) {
+	if t.shape != nil {
+		t.shape.add(key, says, &Schema{Type: "integer", Minimum: &lo, Maximum: &hi, Default: *to})
+	}
 	raw, ok := t.get(key)
 	if !ok {
 		return
@@ -221,24 +294,30 @@ func (t *table) count(key string, to *int, lo, hi int) {
 	t.d.at(t.child(key), describe(raw), fmt.Sprintf("a number from %d to %d", lo, hi), hint)
 }
 
-func (t *table) size(key string, to *int64, lo, hi int64) {
-	quantity(t, key, to, lo, hi, unit[int64]{"size", parseSize, formatSize, sizeHint})
+func (t *table) size(key, says string, to *int64, lo, hi int64) {
+	quantity(t, key, says, to, lo, hi, unitOf[int64]{"size", sizePattern, parseSize, formatSize, sizeHint})
 }
 
-func (t *table) duration(key string, to *time.Duration, lo, hi time.Duration) {
-	quantity(t, key, to, lo, hi, unit[time.Duration]{"duration", parseDuration, formatDuration, durationHint})
+func (t *table) duration(key, says string, to *time.Duration, lo, hi time.Duration) {
+	quantity(t, key, says, to, lo, hi,
+		unitOf[time.Duration]{"duration", durationPattern, parseDuration, formatDuration, durationHint})
 }
 
-// unit is how a kind of quantity is written.
-type unit[T any] struct {
-	noun   string
-	parse  func(string) (T, bool)
-	format func(T) string
-	hint   func(string) string // the right spelling of what parse does not take
+// unitOf is how a kind of quantity is written.
+type unitOf[T any] struct {
+	noun    string
+	pattern string // what parse takes, as a regular expression, bounds apart
+	parse   func(string) (T, bool)
+	format  func(T) string
+	hint    func(string) string // the right spelling of what parse does not take
 }
 
 // quantity reads a number with its unit, in a string.
-func quantity[T int64 | time.Duration](t *table, key string, to *T, lo, hi T, u unit[T]) {
+func quantity[T int64 | time.Duration](t *table, key, says string, to *T, lo, hi T, u unitOf[T]) {
+	if t.shape != nil {
+		says = fmt.Sprintf("%s; %q to %q", says, u.format(lo), u.format(hi))
+		t.shape.add(key, says, &Schema{Type: "string", Pattern: u.pattern, Default: u.format(*to)})
+	}
 	raw, ok := t.get(key)
 	if !ok {
 		return
@@ -286,15 +365,14 @@ func (t *table) list(key string, read func(path string, item any)) bool {
 	return true
 }
 
-// some notes a list at key that is empty, where that could only be a mistake.
-func (t *table) some(key, expected string) {
-	if items, isList := t.m[key].([]any); isList && len(items) == 0 {
-		t.d.at(t.child(key), "an empty list", expected, "")
+// texts is list for strings. none, when there is such a text, says why an empty list makes no sense.
+func (t *table) texts(key, says, expected, none string, read func(path, s string)) {
+	if t.shape != nil {
+		t.shape.add(key, says, textList(none != ""))
 	}
-}
-
-// texts is list for strings.
-func (t *table) texts(key, expected string, read func(path, s string)) {
+	if items, isList := t.m[key].([]any); isList && len(items) == 0 && none != "" {
+		t.d.at(t.child(key), "an empty list", none, "")
+	}
 	t.list(key, func(path string, item any) {
 		if s, ok := item.(string); ok {
 			read(path, s)

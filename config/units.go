@@ -16,6 +16,12 @@ var sizeUnits = []struct {
 	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1},
 }
 
+// Patterns of what parseSize and parseDuration take, for schemas.
+const (
+	sizePattern     = `^(0|[0-9]+ *([kKmMgGtT][iI]?)?[bB])$`
+	durationPattern = `^(0|([0-9]+(\.[0-9]*)?(h|m|s|ms))+)$`
+)
+
 // parseSize reads a whole number with a unit: B, KB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of
 // 1024), in any case. "0" needs no unit.
 func parseSize(s string) (int64, bool) {

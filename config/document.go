@@ -1,0 +1,383 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// unit is one named table of one file, and what it was decoded to. It is immutable once it was decoded.
+type unit struct {
+	tableName
+	file   string
+	pieces int // of the file that it is made of
+	value  any // *Listener, *Route or *Service
+}
+
+// document is a file as it was read. It is immutable.
+type document struct {
+	src    *source
+	pieces []piece
+	// rest is what stands in no named table, as the library reads it.
+	rest map[string]any
+	// all is there for a file that cannot be cut: its places and its units.
+	all   *locator
+	units []*unit
+}
+
+// each calls do for each unit, at least once.
+func (d *document) each(do func(*unit)) {
+	for _, p := range d.pieces {
+		if p.unit != nil {
+			do(p.unit)
+		}
+	}
+	for _, u := range d.units {
+		do(u)
+	}
+}
+
+// unit finds a named table.
+func (d *document) unit(name tableName) (found *unit) {
+	d.each(func(u *unit) {
+		if u.tableName == name {
+			found = u
+		}
+	})
+	return found
+}
+
+// locate says where the keys of a named table are, or those of the rest when u is nil.
+func (d *document) locate(u *unit) *locator {
+	if d.all != nil {
+		return d.all
+	}
+	return &locator{doc: d, unit: u}
+}
+
+// locator finds the places of a table's keys. It scans the table's pieces when it is first asked.
+type locator struct {
+	doc    *document
+	unit   *unit
+	pieces []piece // nil: to be looked for
+	once   sync.Once
+	places index
+}
+
+func (l *locator) find(path string) (p place, depth int) {
+	l.once.Do(func() {
+		s := newScanner(l.doc.src.text)
+		for _, p := range l.parts() {
+			s.run(p.start, p.end)
+		}
+		l.places = s.places
+	})
+	return l.places.find(path)
+}
+
+// has tells whether there is such a key.
+func (l *locator) has(path string) bool {
+	_, n := l.find(path)
+	return n == len(path)
+}
+
+func (l *locator) parts() []piece {
+	if l.pieces == nil {
+		for _, p := range l.doc.pieces {
+			if p.unit == l.unit {
+				l.pieces = append(l.pieces, p)
+			}
+		}
+	}
+	return l.pieces
+}
+
+// change is a named table that is new, gone, or not what it was.
+type change struct {
+	tableName
+	old, unit *unit // nil: it was not there before, it is no more
+	was, now  []piece
+	raw       any // what the library made of it, for a file that cannot be cut
+}
+
+// revision is a document, and how it differs from what the file was before.
+type revision struct {
+	doc     *document // nil: the file is gone
+	changes []*change // in the order of the file
+	byName  map[tableName]*change
+	rest    bool // whether what is in no named table may have changed
+	lost    int  // as in outline
+}
+
+func (r *revision) change(name tableName) *change {
+	c, ok := r.byName[name]
+	if !ok {
+		name.name = strings.Clone(name.name)
+		c = &change{tableName: name}
+		r.byName[name] = c
+		r.changes = append(r.changes, c)
+	}
+	return c
+}
+
+// finder looks a named table up among those of the last configuration.
+type finder func(tableName) *unit
+
+// revise reads src as the successor of old, which may be nil. find tells the units that old's file had.
+func revise(old *document, src *source, find finder) (*revision, *Fault) {
+	if old != nil && old.all == nil && len(old.pieces) > 0 {
+		if r := old.edit(src, find); r != nil {
+			return r, nil
+		}
+	}
+	if f, bad := junk(src, 0, len(src.text)); bad {
+		return nil, &f
+	}
+	o := cut(src.text, 0, func(int) bool { return false })
+	if o.tooDeep >= 0 {
+		f := src.fault(o.tooDeep, "", tooDeepText, "a flatter structure", "")
+		return nil, &f
+	}
+	if o.whole {
+		return reviseWhole(old, src, find)
+	}
+	r := &revision{byName: map[tableName]*change{}, lost: o.lost, rest: true}
+	if old == nil {
+		old = &document{src: &source{}}
+	}
+	for _, u := range old.units {
+		r.change(u.tableName).old = u
+	}
+	r.assemble(old, src, seam{end: len(old.pieces)}, o, find)
+	return r, nil
+}
+
+// seam says which pieces of the old text gave way to others, and how far those after them have moved.
+type seam struct{ start, end, shift int }
+
+// edit reads src by looking only at what differs from d. It returns nil when that does not do.
+func (d *document) edit(src *source, find finder) *revision {
+	before, after := commonEnds(d.src.text, src.text)
+	byStart := func(p piece, at int) int { return cmp.Compare(p.start, at) }
+	first, _ := slices.BinarySearchFunc(d.pieces, before, byStart)
+	s := seam{start: max(first-1, 0), end: len(d.pieces), shift: len(src.text) - len(d.src.text)}
+	from := d.pieces[s.start].start
+	o := cut(src.text, from, func(at int) bool {
+		if at < len(src.text)-after {
+			return false
+		}
+		i, same := slices.BinarySearchFunc(d.pieces, at-s.shift, byStart)
+		if same && i > s.start {
+			s.end = i
+			return true
+		}
+		return false
+	})
+	if len(o.pieces) == 0 || o.whole || o.lost >= 0 || o.tooDeep >= 0 {
+		return nil
+	}
+	if _, bad := junk(src, from, o.pieces[len(o.pieces)-1].end); bad {
+		return nil
+	}
+	r := &revision{byName: map[tableName]*change{}, lost: -1}
+	r.assemble(d, src, s, o, find)
+	return r
+}
+
+// assemble joins the pieces that stay with those of o, and finds out which tables are not what they were.
+func (r *revision) assemble(old *document, src *source, s seam, o outline, find finder) {
+	counts := map[*unit]int{}
+	for _, p := range old.pieces[s.start:s.end] {
+		if p.unit == nil {
+			r.rest = true
+			continue
+		}
+		r.change(p.unit.tableName).old = p.unit
+		counts[p.unit]++
+	}
+	for i, name := range o.names {
+		if !o.named[i] {
+			r.rest = true
+		} else if c := r.change(name); c.old == nil {
+			c.old = find(name)
+		}
+	}
+	outside := map[*unit]*change{}
+	for _, c := range r.changes {
+		if c.old != nil && c.old.pieces > counts[c.old] {
+			outside[c.old] = c
+		}
+	}
+	r.collect(old, s, &o, outside)
+	r.settle(old, src)
+	r.doc = &document{src: src, pieces: r.join(old, s, &o, outside), rest: old.rest}
+}
+
+// collect gathers for each change the pieces that its table had and has.
+func (r *revision) collect(old *document, s seam, o *outline, outside map[*unit]*change) {
+	stay := func(pieces []piece, shift int) {
+		if len(outside) == 0 {
+			return
+		}
+		for _, p := range pieces {
+			if c := outside[p.unit]; c != nil {
+				c.was = append(c.was, p)
+				c.now = append(c.now, piece{start: p.start + shift, end: p.end + shift})
+			}
+		}
+	}
+	stay(old.pieces[:s.start], 0)
+	region := old.pieces[s.start:s.end]
+	for i, p := range region {
+		if p.unit != nil {
+			c := r.byName[p.unit.tableName]
+			c.was = extend(c.was, region, i)
+		}
+	}
+	for i, name := range o.names {
+		if o.named[i] {
+			c := r.byName[name]
+			c.now = extend(c.now, o.pieces, i)
+		}
+	}
+	stay(old.pieces[s.end:], s.shift)
+}
+
+// extend appends from[i], without allocating for the first.
+func extend(to, from []piece, i int) []piece {
+	if to == nil {
+		return from[i : i+1 : i+1]
+	}
+	return append(to, from[i])
+}
+
+// settle leaves the changes that are some, and makes their units.
+func (r *revision) settle(old *document, src *source) {
+	r.changes = slices.DeleteFunc(r.changes, func(c *change) bool {
+		if c.old != nil && sameText(old.src.text, c.was, src.text, c.now) {
+			c.unit = c.old
+			return true
+		}
+		if len(c.now) > 0 {
+			c.unit = &unit{tableName: c.tableName, file: src.name, pieces: len(c.now)}
+		}
+		return false
+	})
+}
+
+func sameText(a string, was []piece, b string, now []piece) bool {
+	return len(was) == len(now) && len(was) > 0 && slices.EqualFunc(was, now, func(p, q piece) bool {
+		return a[p.start:p.end] == b[q.start:q.end]
+	})
+}
+
+// join makes the list of all pieces.
+func (r *revision) join(old *document, s seam, o *outline, outside map[*unit]*change) []piece {
+	all := make([]piece, 0, s.start+len(o.pieces)+len(old.pieces)-s.end)
+	all = append(all, old.pieces[:s.start]...)
+	for i, p := range o.pieces {
+		if o.named[i] {
+			p.unit = r.byName[o.names[i]].unit
+		}
+		all = append(all, p)
+	}
+	for _, p := range old.pieces[s.end:] {
+		all = append(all, piece{p.start + s.shift, p.end + s.shift, p.unit})
+	}
+	if len(outside) > 0 {
+		for i, p := range all {
+			if c := outside[p.unit]; c != nil {
+				all[i].unit = c.unit
+			}
+		}
+	}
+	return all
+}
+
+// reviseWhole has the library read all of the file.
+func reviseWhole(old *document, src *source, find finder) (*revision, *Fault) {
+	if len(src.text) > maxWhole {
+		f := src.fault(-1, "", "more than "+formatSize(maxWhole)+" that cannot be read table by table",
+			"a header for each table, such as [routes.NAME]", "leave out inline tables and dotted keys of "+
+				"listeners, routes and services, or divide the file")
+		return nil, &f
+	}
+	root, fault := parseTOML(src)
+	if fault != nil {
+		return nil, fault
+	}
+	r := &revision{byName: map[tableName]*change{}, lost: -1}
+	r.doc = &document{src: src, rest: map[string]any{}}
+	r.doc.all = &locator{doc: r.doc, pieces: []piece{{end: len(src.text)}}}
+	for _, key := range keys(root) {
+		g, isGroup := groupOf(key)
+		tables, isTable := root[key].(map[string]any)
+		if !isGroup || !isTable || len(tables) == 0 {
+			r.doc.rest[key] = root[key]
+			continue
+		}
+		for _, name := range keys(tables) {
+			c := r.change(tableName{g, name})
+			c.old, c.raw = find(c.tableName), tables[name]
+			c.unit = &unit{tableName: c.tableName, file: src.name}
+			r.doc.units = append(r.doc.units, c.unit)
+		}
+	}
+	if old != nil {
+		old.each(func(u *unit) { r.change(u.tableName).old = u })
+	}
+	return r, nil
+}
+
+// gone is the revision of a file that is no longer read.
+func gone(old *document) *revision {
+	r := &revision{byName: map[tableName]*change{}, lost: -1}
+	old.each(func(u *unit) { r.change(u.tableName).old = u })
+	return r
+}
+
+var errTooLarge = errors.New("more than " + formatSize(maxWhole) + " in one table")
+
+// read has the library read a table.
+func (r *revision) read(pieces []piece) (root map[string]any, err error) {
+	size := 0
+	for _, p := range pieces {
+		if size += p.end - p.start; r.lost > p.start && r.lost < p.end {
+			size -= p.end - r.lost
+		}
+	}
+	if size > maxWhole {
+		return nil, errTooLarge
+	}
+	_, err = decodeTOML(textOf(r.doc.src.text, pieces), &root)
+	return root, err
+}
+
+// firstError finds the first place that is not TOML, among what changed from an index on: that is where the library
+// would stop if it read all of the file.
+func (r *revision) firstError(from int) Fault {
+	text := r.doc.src.text
+	at, first := len(text)+1, error(nil)
+	check := func(pieces []piece) {
+		if len(pieces) == 0 || pieces[0].start > at {
+			return
+		}
+		if _, err := r.read(pieces); err != nil {
+			n, _ := errorOffset(err)
+			if n = offsetIn(pieces, n); n < at {
+				at, first = n, err
+			}
+		}
+	}
+	check(r.doc.locate(nil).parts())
+	for _, c := range r.changes[from:] {
+		check(c.now)
+	}
+	if errors.Is(first, errTooLarge) {
+		return r.doc.src.fault(at, "", first.Error(), "smaller tables",
+			"is there a string or a list that does not end?")
+	}
+	return syntaxFault(r.doc.src, at, first)
+}

@@ -1,0 +1,88 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Schema is a JSON schema, as far as configuration needs it. It is what the readers of tables say of themselves when
+// they are asked to describe instead of to read, so that it cannot differ from what they take.
+type Schema struct {
+	Draft       string             `json:"$schema,omitempty"`
+	Title       string             `json:"title,omitempty"`
+	Description string             `json:"description,omitempty"`
+	Type        string             `json:"type,omitempty"`
+	Enum        []string           `json:"enum,omitempty"`
+	Const       any                `json:"const,omitempty"`
+	Pattern     string             `json:"pattern,omitempty"`
+	Minimum     *int               `json:"minimum,omitempty"`
+	Maximum     *int               `json:"maximum,omitempty"`
+	Default     any                `json:"default,omitempty"`
+	AnyOf       []*Schema          `json:"anyOf,omitempty"`
+	Items       *Schema            `json:"items,omitempty"`
+	MinItems    int                `json:"minItems,omitempty"`
+	Properties  map[string]*Schema `json:"properties,omitempty"`
+	Names       *Schema            `json:"propertyNames,omitempty"`
+	Required    []string           `json:"required,omitempty"`
+	// Others is false when there are no properties but those listed, or what those are like.
+	Others any `json:"additionalProperties,omitempty"`
+}
+
+// add describes a key.
+func (s *Schema) add(key, says string, of *Schema) *Schema {
+	of.Description = says
+	if s.Properties == nil {
+		s.Properties = map[string]*Schema{}
+	}
+	s.Properties[key] = of
+	return of
+}
+
+// textList is a list of strings, for which a single one may stand.
+func textList(some bool) *Schema {
+	list := &Schema{Type: "array", Items: &Schema{Type: "string"}}
+	if some {
+		list.MinItems = 1
+	}
+	return &Schema{AnyOf: []*Schema{{Type: "string"}, list}}
+}
+
+// named describes a group of named tables.
+func (s *Schema) named(g group, says string, read func(*table)) {
+	t := newTable(&decoder{listeners: &nameSet{}, services: &nameSet{}}, "", "", nil)
+	t.shape = &Schema{Type: "object", Others: false}
+	read(t)
+	for _, key := range t.shape.Required {
+		t.shape.Properties[key].Default = nil
+	}
+	s.add(groupNames[g], says, &Schema{
+		Type: "object", Others: t.shape, Names: &Schema{Pattern: fmt.Sprintf("^[A-Za-z0-9_.@-]{1,%d}$", maxName)},
+	})
+}
+
+// DescribeFile is the schema of a configuration file. No table is required in it, since each may stand in another file.
+func DescribeFile() *Schema {
+	root := &Schema{
+		Draft: "http://json-schema.org/draft-07/schema#",
+		Title: "uringproxy configuration",
+		Type:  "object", Others: false,
+		Description: "A configuration file of uringproxy, or one of several. Sizes and durations are strings.",
+	}
+	d := &decoder{listeners: &nameSet{}, services: &nameSet{}}
+	t := newTable(d, "", "", nil)
+	t.shape = root
+	d.settings(t, defaults())
+	root.named(listenersGroup, "where clients connect: [listeners.NAME]", func(t *table) { d.listener(t) })
+	root.named(routesGroup, "which requests go to which service: [routes.NAME]", func(t *table) { d.route(t) })
+	root.named(servicesGroup, "sets of equivalent endpoints: [services.NAME]", func(t *table) { d.service(t) })
+	return root
+}
+
+// JSON is the schema's text.
+func (s *Schema) JSON() ([]byte, error) {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write schema: %w", err)
+	}
+	return append(text, '\n'), nil
+}
