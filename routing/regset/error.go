@@ -51,8 +51,7 @@ func parse(pattern string) (*syntax.Regexp, *Error) {
 	insts, ranges := measure(re)
 	switch {
 	case insts > MaxSize:
-		whole.Msg = fmt.Sprintf("the expression is too large: with its repetitions written out it has more than %d parts",
-			MaxSize)
+		whole.Msg = fmt.Sprintf("the expression has more than %d parts when its repetitions are written out", MaxSize)
 		whole.Hint = "use lower counts, or + and * for counts without an upper bound"
 	case ranges > maxRanges:
 		whole.Msg = "the expression has too many large character classes"

@@ -95,7 +95,9 @@ func (s *source) noise() []byte {
 		case 0:
 			b = append(b, byte(s.below(256)))
 		case 1:
-			b = append(b, s.of([]string{"\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", "\xe4\xb8", "\xff", "\x80", "\ufffd"})...)
+			b = append(b, s.of([]string{
+				"\xed\xa0\x80", "\xc0\x80", "\xf4\x90\x80\x80", "\xe4\xb8", "\xff", "\x80", "\ufffd",
+			})...)
 		case 2:
 			b = append(b, s.of([]string{"é", "世", "😀", "K", "ſ", "α", "\U0010ffff", "\u0085"})...)
 		default:

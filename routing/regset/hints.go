@@ -33,7 +33,7 @@ func explainGroup(text string) (msg, hint string) {
 	}
 	if strings.HasPrefix(text, "(?<") || strings.HasPrefix(text, "(?P<") {
 		return text + " is not a valid name for a group",
-			"a name is of letters, digits and _, is closed by >, and is there once; or write (?: for a group without one"
+			"a name is of letters, digits and _, and closed by >; or write (?: for a group without a name"
 	}
 	return text + " is not a valid group",
 		"write (?: for a group, or (?i), (?s), (?m), (?U) for what follows to ignore case, match newlines with ., " +
@@ -86,8 +86,8 @@ func explainDouble(text string) (msg, hint string) {
 func explainRange(text string) (msg, hint string) {
 	switch {
 	case strings.HasPrefix(text, "[:"):
-		return text + " is not a class", "there are [:alnum:], [:alpha:], [:ascii:], [:blank:], [:cntrl:], [:digit:], " +
-			"[:graph:], [:lower:], [:print:], [:punct:], [:space:], [:upper:], [:word:] and [:xdigit:]"
+		return text + " is not a class", "there are [:alnum:], [:alpha:], [:ascii:], [:blank:], [:cntrl:], " +
+			"[:digit:], [:graph:], [:lower:], [:print:], [:punct:], [:space:], [:upper:], [:word:] and [:xdigit:]"
 	case strings.HasPrefix(text, `\p`), strings.HasPrefix(text, `\P`):
 		return text + " is not a class of Unicode", `write a category or a script, such as \pL, \p{Lu} or \p{Greek}`
 	}

@@ -3,6 +3,7 @@ package regset
 import (
 	"regexp/syntax"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -55,14 +56,12 @@ func leadOf(re *syntax.Regexp) lead {
 	return lead{}
 }
 
-// leadOfLiteral ends at a rune that more than one sequence of bytes stands for: U+FFFD is also what a byte reads as that
-// is not UTF-8.
+// leadOfLiteral ends at a rune that more than one sequence of bytes stands for: a letter where case does not matter,
+// and U+FFFD, which is also what a byte reads as that is not UTF-8.
 func leadOfLiteral(re *syntax.Regexp) lead {
-	if re.Flags&syntax.FoldCase != 0 {
-		return lead{}
-	}
+	fold := re.Flags&syntax.FoldCase != 0
 	for i, r := range re.Rune {
-		if r == utf8.RuneError || !utf8.ValidRune(r) {
+		if r == utf8.RuneError || !utf8.ValidRune(r) || fold && unicode.SimpleFold(r) != r {
 			return lead{text: string(re.Rune[:i])}
 		}
 	}
