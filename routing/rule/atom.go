@@ -116,7 +116,7 @@ func (a atom) aroundPath(yield func(atom) bool) {
 	}
 }
 
-// atomSet is a set of atoms, none of them an expression.
+// atomSet is a set of atoms. An expression lies within itself only.
 type atomSet map[atom]struct{}
 
 func setOf(atoms []atom) atomSet {

@@ -3,7 +3,6 @@ package rule
 import (
 	"encoding/binary"
 	"slices"
-	"strconv"
 )
 
 // literal is a predicate of the rule, as it is or turned round.
@@ -204,16 +203,18 @@ func count(e *Expr, negated bool, limit int) int {
 	return n
 }
 
-// tooMany is the fault of a rule that has more than MaxAlternatives alternatives.
-func tooMany(e *Expr) *Error {
+// tooLarge is the fault of a rule that has more than MaxAlternatives alternatives, or too long ones.
+func tooLarge(e *Expr) *Error {
 	const limit = 1_000_000_000
-	about := ""
+	hint := "write several routes, such as one for each operand of the longest ||"
 	switch n := count(e, false, limit); {
 	case n == limit:
-		about = ", over a billion"
+		return refusef(e.At, 1, hint, "the rule's || and lists leave open over %d combinations, %d can be handled",
+			limit, MaxAlternatives)
 	case n > MaxAlternatives:
-		about = ", " + strconv.Itoa(n)
+		return refusef(e.At, 1, hint, "the rule's || and lists leave open %d combinations, %d can be handled",
+			n, MaxAlternatives)
+	default:
+		return refusef(e.At, 1, hint, "the %d combinations that the rule's || and lists leave open are too long", n)
 	}
-	return refusef(e.At, 1, "write several routes, such as one for each operand of the longest ||",
-		"the rule has more than %d combinations of what its || and lists leave open%s", MaxAlternatives, about)
 }

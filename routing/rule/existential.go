@@ -5,6 +5,10 @@ import "slices"
 // weigh decides a subject of which a request can have several values, any of which may fit: fields and parameters of
 // one name, protocols, suites. It is false when there is too much work.
 func (x *expander) weigh(s *subject) (v verdict, ok bool) {
+	n := min(mostClauses, len(s.pos)+len(s.posR))
+	if !x.spend(n * n) {
+		return v, false
+	}
 	negative := widest(atomsOf(s.neg))
 	refused := atomsOf(s.negR)
 	absent := len(negative) > 0 && negative[0].any
@@ -67,8 +71,7 @@ func (x *expander) refuted(lit *literal, negations []*literal) string {
 
 // unimplied leaves out the positive conditions that follow from others.
 func (x *expander) unimplied(plain, expressions [][]atom) (p, e [][]atom) {
-	p = leaveOut(plain, func(c, by []atom) bool { return setOf(c).coversAll(by) })
-	e = leaveOut(expressions, func(c, by []atom) bool { return len(without(by, setOf(c))) == 0 })
+	p, e = leaveOut(plain), leaveOut(expressions)
 	if len(e) > 0 {
 		p = slices.DeleteFunc(p, func(c []atom) bool { return c[0].any })
 	}
@@ -78,16 +81,25 @@ func (x *expander) unimplied(plain, expressions [][]atom) (p, e [][]atom) {
 	return p, e
 }
 
+// mostClauses bounds how many conditions on one subject are compared with one another.
+const mostClauses = 64
+
 // leaveOut leaves out what is implied by another. Of those that imply each other, the first stays. A list so long that
 // nobody wrote it stays as it is.
-func leaveOut(clauses [][]atom, implied func(c, by []atom) bool) (kept [][]atom) {
-	const most = 64
-	if len(clauses) > most {
+func leaveOut(clauses [][]atom) (kept [][]atom) {
+	if len(clauses) < 2 || len(clauses) > mostClauses {
 		return clauses
 	}
+	sets := make([]atomSet, len(clauses))
 	for i, c := range clauses {
-		needless := slices.ContainsFunc(kept, func(by []atom) bool { return implied(c, by) }) ||
-			slices.ContainsFunc(clauses[i+1:], func(by []atom) bool { return implied(c, by) && !implied(by, c) })
+		sets[i] = setOf(c)
+	}
+	implied := func(i, by int) bool { return sets[i].coversAll(clauses[by]) }
+	for i, c := range clauses {
+		needless := false
+		for by := range clauses {
+			needless = needless || by != i && implied(i, by) && (by < i || !implied(by, i))
+		}
 		if !needless {
 			kept = append(kept, c)
 		}

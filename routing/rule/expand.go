@@ -17,8 +17,8 @@ type Expansion struct {
 const MaxAlternatives = 1 << 16
 
 // Expand turns e into alternatives, in the order in which the rule has them: a request fits the rule if it fits one.
-// Each is there once, and none that is another one with more tests. The error is an *Error, and says that there would
-// be more than MaxAlternatives.
+// Each is there once, and none that is another one with more tests. The error is an *Error: there would be more
+// than MaxAlternatives, or fewer that are too long.
 func (e *Expr) Expand() (Expansion, error) {
 	if e == nil {
 		return Expansion{Alternatives: []Alternative{{}}}, nil
@@ -26,12 +26,12 @@ func (e *Expr) Expand() (Expansion, error) {
 	x := newExpander()
 	all, ok := x.conjunctions(e, false)
 	if !ok {
-		return Expansion{}, tooMany(e)
+		return Expansion{}, tooLarge(e)
 	}
 	c := collector{x: x, seen: map[choiceKey]struct{}{}, alive: map[int32]bool{}, values: map[atom]bool{}}
 	for _, conj := range all {
 		if !c.add(conj) {
-			return Expansion{}, tooMany(e)
+			return Expansion{}, tooLarge(e)
 		}
 	}
 	return Expansion{Alternatives: c.alternatives(), Impossible: c.impossible()}, nil

@@ -23,7 +23,8 @@ func FuzzParse(f *testing.F) {
 			if !errors.As(err, &fault) {
 				t.Fatalf("an error that is no *Error: %v", err)
 			}
-			if fault.At < 0 || fault.Len < 1 || fault.At+fault.Len > max(len(text), fault.At+1) || fault.At > len(text) {
+			end := fault.At + fault.Len
+			if fault.At < 0 || fault.Len < 1 || fault.At > len(text) || end > max(len(text), fault.At+1) {
 				t.Fatalf("fault at %d+%d of %d: %v", fault.At, fault.Len, len(text), fault)
 			}
 			return
@@ -76,7 +77,9 @@ func (s *source) some(list []string, least, n int) []string {
 
 // pools are the arguments from which rules and requests are made; many of them lie within others.
 var pools = map[Kind][]string{
-	Host:          {"a.b", "*.b", "**.b", "x.a.b", "*.a.b", "**.a.b", "y.x.a.b", "a.c", "*.c", "[::1]", "10.0.0.1", "b"},
+	Host: {
+		"a.b", "*.b", "**.b", "x.a.b", "*.a.b", "**.a.b", "y.x.a.b", "a.c", "*.c", "[::1]", "10.0.0.1", "b",
+	},
 	HostRegexp:    {"^a", "b$", "^[ax]\\.a\\.b$", "^a\\.b$", "^$", ".", "c"},
 	Path:          {"/", "/a", "/a/", "/a/b", "/ab", "/a/b/c", "/b", "/a%2Fb", "/abc"},
 	PathPrefix:    {"/", "/a", "/a/b", "/ab", "/b", "/a/b/c", "/c"},
@@ -129,8 +132,9 @@ func (s *source) exprs(t *testing.T, depth int, kinds []Kind) []*Expr {
 // request makes a random request that the values of pools may fit.
 func (s *source) request() *request {
 	r := &request{
-		host:   s.of([]string{"", "a.b", "x.a.b", "y.x.a.b", "z.b", "b", "a.c", "d.c", "[::1]", "10.0.0.1", "c", "xa.b"}),
-		path:   s.of([]string{"*", "/", "/a", "/a/", "/a/b", "/ab", "/abc", "/a/b/c", "/a/bc", "/b", "/b/x", "/c", "/A/b", "/a%2Fb"}),
+		host: s.of([]string{"", "a.b", "x.a.b", "y.x.a.b", "z.b", "b", "a.c", "d.c", "[::1]", "10.0.0.1", "c", "xa.b"}),
+		path: s.of([]string{"*", "/", "/a", "/a/", "/a/b", "/ab", "/abc", "/a/b/c", "/a/bc", "/b", "/b/x", "/c", "/A/b",
+			"/a%2Fb"}),
 		method: s.of([]string{"GET", "POST", "PUT", "get"}),
 	}
 	for _, pairs := range []*[][2]string{&r.fields, &r.query} {
@@ -156,8 +160,10 @@ func (s *source) request() *request {
 	return r
 }
 
-var allKinds = []Kind{Host, HostRegexp, Path, PathPrefix, PathPrefixRaw, PathRegexp, Method, Header, HeaderRegexp, Query,
-	QueryRegexp, ClientIP, SNI, ALPN, TLSVersion, CipherSuite, JA4}
+var allKinds = []Kind{
+	Host, HostRegexp, Path, PathPrefix, PathPrefixRaw, PathRegexp, Method, Header, HeaderRegexp, Query, QueryRegexp,
+	ClientIP, SNI, ALPN, TLSVersion, CipherSuite, JA4,
+}
 
 // kindSets are what a rule is made of, so that conditions meet those that they interact with.
 var kindSets = [][]Kind{
@@ -168,7 +174,7 @@ var kindSets = [][]Kind{
 
 // compareExpansion checks a random rule against the naive evaluation.
 func compareExpansion(t *testing.T, s *source) {
-	e := s.expr(t, 1+s.below(4), kindSets[s.below(len(kindSets))])
+	e := s.expr(t, 1+s.below(3), kindSets[s.below(len(kindSets))])
 	x, err := e.Expand()
 	if err != nil {
 		if !strings.Contains(err.Error(), "combinations") {
@@ -199,7 +205,8 @@ func checkShape(t *testing.T, e *Expr, x *Expansion) {
 	if len(x.Alternatives) == 0 && len(x.Impossible) == 0 {
 		t.Fatalf("%s has neither alternatives nor a reason", e)
 	}
-	for i, a := range x.Alternatives {
+	seen := map[string]bool{}
+	for _, a := range x.Alternatives {
 		if len(a.Host.Values) > 1 || len(a.Path.Values) > 1 || a.Host.Not || a.Path.Not {
 			t.Fatalf("%s: host or path with several values:\n%s", e, show(x))
 		}
@@ -207,11 +214,11 @@ func checkShape(t *testing.T, e *Expr, x *Expansion) {
 		if !sorted {
 			t.Fatalf("%s: tests out of order:\n%s", e, show(x))
 		}
-		for j, b := range x.Alternatives[:i] {
-			if a.String() == b.String() {
-				t.Fatalf("%s: alternatives %d and %d are equal:\n%s", e, i, j, show(x))
-			}
+		text := a.String()
+		if seen[text] {
+			t.Fatalf("%s: %s is there twice:\n%s", e, text, show(x))
 		}
+		seen[text] = true
 	}
 }
 
@@ -234,7 +241,7 @@ func FuzzExpand(f *testing.F) {
 }
 
 func TestExpandGenerated(t *testing.T) {
-	for i := range 3000 {
+	for i := range 1500 {
 		compareExpansion(t, newSource([]byte{byte(i), byte(i >> 8), byte(i % 7)}))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // request is what the naive evaluation looks at, already in the form in which rules compare it.
@@ -121,4 +122,14 @@ func hostFits(pattern, host string) bool {
 	return pattern == host
 }
 
-func matches(expression, text string) bool { return regexp.MustCompile(expression).MatchString(text) }
+// compiled are the expressions seen before.
+var compiled sync.Map
+
+func matches(expression, text string) bool {
+	re, ok := compiled.Load(expression)
+	if !ok {
+		re = regexp.MustCompile(expression)
+		compiled.Store(expression, re)
+	}
+	return re.(*regexp.Regexp).MatchString(text)
+}

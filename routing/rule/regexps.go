@@ -23,18 +23,20 @@ const maxDecisions = 1 << 20
 // compileCost is how many decisions the compilation of an expression stands for.
 const compileCost = 1 << 11
 
+// decidable reports whether decide can say anything of a, whatever the expression.
+func decidable(a atom) bool {
+	star, _ := cutWildcard(a.text)
+	return a.kind != None && !a.any && (a.kind != Host || star == "")
+}
+
 // decide says whether everything within a matches the expression, or nothing does; known is false when that depends.
 func (r *regexps) decide(expression string, a atom) (matches, known bool) {
-	if r.left--; r.spent() || a.any {
+	if r.left--; r.spent() || !decidable(a) {
 		return false, false
 	}
 	switch a.kind {
-	case Path, Header, Query:
+	case Host, Path, Header, Query:
 		return r.match(expression, a.text)
-	case Host:
-		if star, _ := cutWildcard(a.text); star == "" {
-			return r.match(expression, a.text)
-		}
 	case PathPrefix, PathPrefixRaw:
 		return false, r.apart(expression, a)
 	}

@@ -73,7 +73,7 @@ func (d *divider) undecided(list []atom, value atom) (left []atom, settled bool)
 		_, settled = slices.BinarySearchFunc(list, value, compareAtoms)
 		return list, settled
 	}
-	if value.kind == None || d.x.regexps.spent() {
+	if !decidable(value) || d.x.regexps.spent() {
 		return list, false
 	}
 	for _, e := range list {
