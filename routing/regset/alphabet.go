@@ -59,11 +59,11 @@ func newAlphabet(p *program, patterns uint64, uses syntax.EmptyOp, left *int) *a
 			used[in.arg] = true
 		}
 	}
-	a := &alphabet{lows: []rune{0, utf8.RuneSelf}}
-	sets := [][]rune{}
+	var sets [][]rune
 	for id, set := range p.sets {
 		if used[id] {
 			sets = append(sets, set)
+			*left -= len(set)
 		}
 	}
 	if uses&wordConditions != 0 {
@@ -72,22 +72,10 @@ func newAlphabet(p *program, patterns uint64, uses syntax.EmptyOp, left *int) *a
 	if uses&lineConditions != 0 {
 		sets = append(sets, []rune{'\n', '\n'})
 	}
-	for _, set := range sets {
-		*left -= len(set)
-		if *left < 0 {
-			return nil
-		}
-		for i := 0; i < len(set); i += 2 {
-			a.lows = append(a.lows, set[i], set[i+1]+1)
-		}
+	if *left < 0 {
+		return nil
 	}
-	slices.Sort(a.lows)
-	a.lows = slices.Compact(a.lows)
-	if a.lows[len(a.lows)-1] > unicode.MaxRune {
-		a.lows = a.lows[:len(a.lows)-1]
-	}
-	a.class = make([]uint8, len(a.lows))
-	a.size = []int32{int32(len(a.lows))}
+	a := undivided(sets)
 	for _, set := range sets {
 		if !a.refine(set, left) {
 			return nil
@@ -103,6 +91,23 @@ func newAlphabet(p *program, patterns uint64, uses syntax.EmptyOp, left *int) *a
 	return a
 }
 
+// undivided returns an alphabet of one class, with the ranges that are needed to divide it by sets. One of them begins
+// with the first rune above ASCII.
+func undivided(sets [][]rune) *alphabet {
+	lows := []rune{0, utf8.RuneSelf}
+	for _, set := range sets {
+		for i := 0; i < len(set); i += 2 {
+			lows = append(lows, set[i], set[i+1]+1)
+		}
+	}
+	slices.Sort(lows)
+	lows = slices.Compact(lows)
+	if last := len(lows) - 1; lows[last] > unicode.MaxRune {
+		lows = lows[:last]
+	}
+	return &alphabet{lows: lows, class: make([]uint8, len(lows)), size: []int32{int32(len(lows))}}
+}
+
 // each calls f for the ranges that a set consists of.
 func (a *alphabet) each(set []rune, f func(i int)) {
 	for pair := 0; pair < len(set); pair += 2 {
@@ -113,7 +118,8 @@ func (a *alphabet) each(set []rune, f func(i int)) {
 	}
 }
 
-// refine divides the classes of which a part only is in set.
+// refine divides the classes of which only a part is in set. It fails if there are too many classes or if that is more
+// work than is left.
 func (a *alphabet) refine(set []rune, left *int) bool {
 	var inside [maxClasses]int32
 	a.each(set, func(i int) {

@@ -31,12 +31,13 @@ func setOf(kind, n int) []string {
 	return patterns
 }
 
-// paths are of 40 bytes.
+// paths are of 40 bytes; half of those of the last are not ASCII.
 var paths = []string{
 	"/svc-3/resources/0123456789012345678901/",
 	"/svc-1/abcdefghijklmnopqrstuvw/012345678",
 	"/api/v1/users1/01234567890123456/profile",
 	"/static/images/products/large/000123.jpg",
+	"/größe/3/éèêëàâäô/привет",
 }
 
 func BenchmarkMatch(b *testing.B) {

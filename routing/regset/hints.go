@@ -65,7 +65,7 @@ func explainEscape(text string) (msg, hint string) {
 	}
 	for _, f := range escapes {
 		if strings.HasPrefix(text, f.begin) {
-			return f.begin + " stands for " + f.name + " in other dialects" + lacks, f.hint
+			return f.begin + " (" + f.name + " in other dialects) is not in Go's regexp dialect (RE2)", f.hint
 		}
 	}
 	if strings.HasPrefix(text, `\x`) {

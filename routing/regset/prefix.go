@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxPrefix bounds what Prefix returns, in bytes.
+// maxPrefix bounds how far Prefix writes out repetitions, in bytes.
 const maxPrefix = 1 << 10
 
 // Prefix returns what every input that pattern matches begins with: "" if that is nothing, as it is for a
