@@ -11,36 +11,12 @@ import (
 	"github.com/uringproxy/uringproxy/routing"
 )
 
-// identities numbers services and endpoints from 0, without gaps. A number is never given to another name or address:
-// exchanges that began on an old snapshot still go by it.
-type identities struct {
-	services  map[string]uint32
-	endpoints map[endpointKey]uint32
-}
-
-type endpointKey struct {
-	addr netip.AddrPort
-	unix string
-}
-
-func newIdentities() identities {
-	return identities{map[string]uint32{}, map[endpointKey]uint32{}}
-}
-
-func identify[K comparable](ids map[K]uint32, key K) uint32 {
-	id, ok := ids[key]
-	if !ok {
-		id = uint32(len(ids))
-		ids[key] = id
-	}
-	return id
-}
-
 // compile makes the next snapshot of cfg. What cannot change while the process lives comes from m.boot.
 func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, error) {
 	s := &plan.Snapshot{
 		Generation: 1, Source: cfg.Source, Created: time.Now(),
-		Limits: cfg.Limits, Timeouts: cfg.Timeouts, Forward: cfg.Forward, AccessLog: m.boot.AccessLog,
+		Limits: cfg.Limits, Timeouts: cfg.Timeouts, Paths: cfg.Paths, Forward: cfg.Forward,
+		AccessLog: m.boot.AccessLog,
 	}
 	if m.last != nil {
 		s.Generation = m.last.Generation + 1
@@ -55,52 +31,44 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	for _, r := range cfg.Routes {
 		s.Routes = append(s.Routes, plan.Route{Name: r.Name, Service: index[r.Service]})
 	}
-	for i, now := range sameSockets(m.boot.Listeners, cfg.Listeners) {
-		l, err := listener(m.boot.Listeners[i], now, cfg.Routes)
-		if err != nil {
+	var err error
+	s.Listeners, err = m.listeners(cfg)
+	return s, err
+}
+
+// listeners compiles the listeners, each in the place of its ID; the others that there have been are vacant.
+func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
+	ids := make([]uint32, len(cfg.Listeners))
+	for i, l := range cfg.Listeners {
+		var err error
+		if ids[i], err = m.ids.seat(l); err != nil {
 			return nil, err
 		}
-		s.Listeners = append(s.Listeners, l)
 	}
-	return s, nil
-}
-
-// sameSockets pairs each listener of the start with the one that now stands for its socket: that with the same address,
-// whatever its name, else that with the same name, whatever its address. A listener that is gone has nil.
-func sameSockets(boot, now []*config.Listener) []*config.Listener {
-	pairs := make([]*config.Listener, len(boot))
-	used := make([]bool, len(now))
-	pair := func(same func(a, b *config.Listener) bool) {
-		for i := range boot {
-			for j := range now {
-				if pairs[i] == nil && !used[j] && same(boot[i], now[j]) {
-					pairs[i], used[j] = now[j], true
-				}
-			}
+	all := slices.Clone(m.ids.vacant)
+	for i, l := range cfg.Listeners {
+		var err error
+		if all[ids[i]].Table, err = table(l, cfg.Routes); err != nil {
+			return nil, err
 		}
+		all[ids[i]].Trusted = l.Trusted
 	}
-	pair(func(a, b *config.Listener) bool { return a.Addr == b.Addr && a.Unix == b.Unix })
-	pair(func(a, b *config.Listener) bool { return a.Name == b.Name })
-	return pairs
+	return all, nil
 }
 
-// listener compiles the listener that was boot at the start and is now now. One that is gone from the configuration
-// stays open until the next start, with the routes that are for every listener.
-func listener(boot, now *config.Listener, routes []*config.Route) (plan.Listener, error) {
-	if now == nil {
-		now = &config.Listener{Name: boot.Name, Trusted: boot.Trusted}
-	}
+// table compiles the routes of a listener.
+func table(l *config.Listener, routes []*config.Route) (*routing.Table, error) {
 	var rules []routing.Rule
 	for i, r := range routes {
-		if len(r.Listeners) == 0 || slices.Contains(r.Listeners, now.Name) {
+		if len(r.Listeners) == 0 || slices.Contains(r.Listeners, l.Name) {
 			rules = append(rules, routing.Rule{Name: r.Name, Hosts: r.Hosts, Prefixes: r.Prefixes, Route: i})
 		}
 	}
-	table, err := routing.Compile(rules)
+	compiled, err := routing.Compile(rules)
 	if err != nil {
-		return plan.Listener{}, fmt.Errorf("compile routes of listener %q: %w", now.Name, err)
+		return nil, fmt.Errorf("compile routes of listener %q: %w", l.Name, err)
 	}
-	return plan.Listener{Name: now.Name, Addr: boot.Addr, Unix: boot.Unix, Trusted: now.Trusted, Table: table}, nil
+	return compiled, nil
 }
 
 // service compiles a service: every address of an endpoint's name becomes an endpoint of its own with the full weight,
@@ -108,7 +76,7 @@ func listener(boot, now *config.Listener, routes []*config.Route) (plan.Listener
 func (m *Manager) service(c *config.Service, found names) plan.Service {
 	s := plan.Service{Name: c.Name, ID: identify(m.ids.services, c.Name)}
 	var weights []int
-	at := map[endpointKey]int{}
+	at := map[address]int{}
 	for _, e := range c.Endpoints {
 		for _, key := range addresses(e, found) {
 			if i, ok := at[key]; ok {
@@ -126,16 +94,17 @@ func (m *Manager) service(c *config.Service, found names) plan.Service {
 	return s
 }
 
-func addresses(e config.Endpoint, found names) []endpointKey {
+// addresses are those of an endpoint.
+func addresses(e config.Endpoint, found names) []address {
 	if e.Unix != "" {
-		return []endpointKey{{unix: e.Unix}}
+		return []address{{unix: e.Unix}}
 	}
 	if ip, err := netip.ParseAddr(e.Host); err == nil {
-		return []endpointKey{{addr: netip.AddrPortFrom(ip, e.Port)}}
+		return []address{{addr: netip.AddrPortFrom(ip, e.Port)}}
 	}
-	var keys []endpointKey
+	var keys []address
 	for _, ip := range found[e.Host] {
-		keys = append(keys, endpointKey{addr: netip.AddrPortFrom(ip, e.Port)})
+		keys = append(keys, address{addr: netip.AddrPortFrom(ip, e.Port)})
 	}
 	return keys
 }
@@ -152,31 +121,12 @@ func pending(boot, now *config.Config, levelFollows bool) []string {
 	differ("engine.tier", boot.Engine.Tier != now.Engine.Tier)
 	differ("engine.shards", boot.Engine.Shards != now.Engine.Shards)
 	differ("engine.pin", boot.Engine.Pin != now.Engine.Pin)
+	a, b := boot.Admin, now.Admin
+	differ("admin.address", a.Addr != b.Addr || a.Unix != b.Unix || a.Off != b.Off)
 	differ("limits.max_connections", boot.Limits.Connections != now.Limits.Connections)
 	differ("limits.shard_buffer_bytes", boot.Limits.BuffersPerShard != now.Limits.BuffersPerShard)
 	differ("log.level", boot.LogLevel != now.LogLevel && !levelFollows)
 	differ("log.access.path", boot.AccessLog.Path != now.AccessLog.Path)
 	differ("log.access.format", boot.AccessLog.Format != now.AccessLog.Format)
-	return append(keys, pendingListeners(boot.Listeners, now.Listeners)...)
-}
-
-func pendingListeners(boot, now []*config.Listener) []string {
-	var keys []string
-	kept := map[string]bool{}
-	for i, l := range sameSockets(boot, now) {
-		switch {
-		case l == nil:
-			keys = append(keys, fmt.Sprintf("listeners.%s (removed)", boot[i].Name))
-			continue
-		case l.Addr != boot[i].Addr || l.Unix != boot[i].Unix:
-			keys = append(keys, fmt.Sprintf("listeners.%s.address", l.Name))
-		}
-		kept[l.Name] = true
-	}
-	for _, l := range now {
-		if !kept[l.Name] {
-			keys = append(keys, fmt.Sprintf("listeners.%s (added)", l.Name))
-		}
-	}
 	return keys
 }

@@ -1,118 +1,14 @@
 package control
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/plan"
 )
-
-// rig is a manager whose file, resolver, log and published snapshots the test holds.
-type rig struct {
-	t         *testing.T
-	path      string
-	m         *Manager
-	published []*plan.Snapshot
-	log       bytes.Buffer
-	level     slog.LevelVar
-	mu        sync.Mutex
-	hosts     map[string]string // addresses with blanks between them; none: the look-up fails
-}
-
-func newRig(t *testing.T) *rig {
-	r := &rig{t: t, path: filepath.Join(t.TempDir(), "proxy.toml"), hosts: map[string]string{}}
-	r.m = New(Options{
-		Paths: []string{r.path}, Publisher: r, Resolver: r, Level: &r.level,
-		Log: slog.New(slog.NewTextHandler(&r.log, nil)),
-	})
-	return r
-}
-
-func (r *rig) Prepare(*plan.Snapshot) error { return nil }
-
-func (r *rig) Publish(s *plan.Snapshot) { r.published = append(r.published, s) }
-
-func (r *rig) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if network != "ip" {
-		r.t.Errorf("network %q", network)
-	}
-	var addrs []netip.Addr
-	for s := range strings.FieldsSeq(r.hosts[host]) {
-		addrs = append(addrs, netip.MustParseAddr(s))
-	}
-	if len(addrs) == 0 {
-		return nil, errors.New("server failure")
-	}
-	return addrs, nil
-}
-
-func (r *rig) write(text string) {
-	r.t.Helper()
-	if err := os.WriteFile(r.path, []byte(text), 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-func (r *rig) start(text string) *plan.Snapshot {
-	r.t.Helper()
-	r.write(text)
-	cfg, snap, err := r.m.Start(r.t.Context())
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	cfg.Engine = config.Engine{Backend: "uring", Shards: 99} // as the command line may: not a change of the file
-	return snap
-}
-
-// reload returns the snapshot that a reload of text must publish.
-func (r *rig) reload(text string) *plan.Snapshot {
-	r.t.Helper()
-	r.write(text)
-	n := len(r.published)
-	if err := r.m.Reload(r.t.Context()); err != nil {
-		r.t.Fatal(err)
-	}
-	if len(r.published) != n+1 {
-		r.t.Fatalf("%d snapshots published", len(r.published)-n)
-	}
-	return r.published[n]
-}
-
-func (r *rig) logged(want string) {
-	r.t.Helper()
-	if !strings.Contains(r.log.String(), want) {
-		r.t.Errorf("no %s in the log:\n%s", want, r.log.String())
-	}
-}
-
-const base = `
-[listeners.web]
-address = "127.0.0.1:8080"
-[listeners.internal]
-address = "unix:/run/internal.sock"
-[routes.main]
-service = "app"
-[routes.api]
-host = "api.test"
-listeners = ["web"]
-service = "api"
-[services.app]
-endpoints = ["http://10.0.0.1:80", "http://10.0.0.2:80"]
-[services.api]
-endpoints = ["http://10.0.0.2:80", "unix:/run/api.sock"]
-`
 
 func TestStartCompiles(t *testing.T) {
 	r := newRig(t)
@@ -185,185 +81,68 @@ func TestReloadKeepsIDs(t *testing.T) {
 	r.logged("configuration reloaded")
 }
 
-func TestBadReloadKeepsTheLastGoodOne(t *testing.T) {
+// Each address has its place in the list for good; who is gone leaves it vacant.
+func TestListenersHavePlaces(t *testing.T) {
 	r := newRig(t)
-	r.start(base)
-	r.write(base + "[limit]\n[routes.x]\nhost = \"x\"\nservice = \"ap\"\n")
-	err := r.m.Reload(t.Context())
-	var faults config.Faults
-	if !errors.As(err, &faults) || len(faults) != 2 || len(r.published) != 0 {
-		t.Errorf("%v, %d published", err, len(r.published))
+	places := func(s *plan.Snapshot) string {
+		var all []string
+		for i := range s.Listeners {
+			l, state := &s.Listeners[i], "open"
+			if l.Vacant() {
+				state = "vacant"
+			}
+			all = append(all, fmt.Sprint(l.Name, "=", l.Unix, l.Addr.Port(), ":", state))
+		}
+		return strings.Join(all, " ")
 	}
-	r.logged(`key=limit found="an unknown key"`)
-	r.logged(`line=19 column=11 key=routes.x.service`)
-	if err := os.Remove(r.path); err != nil {
-		t.Fatal(err)
+	const rest = "[routes.main]\nservice = \"app\"\n[services.app]\nendpoints = [\"http://10.0.0.1\"]\n"
+	text := func(listeners ...string) string {
+		var b strings.Builder
+		for _, l := range listeners {
+			name, address, _ := strings.Cut(l, "=")
+			fmt.Fprintf(&b, "[listeners.%s]\naddress = %q\n", name, address)
+		}
+		return b.String() + rest
 	}
-	if err := r.m.Reload(t.Context()); err == nil || len(r.published) != 0 {
-		t.Errorf("%v, %d published", err, len(r.published))
+	if got := places(r.start(text("a=:1", "b=unix:/b"))); got != "a=1:open b=/b0:open" {
+		t.Errorf("at the start: %s", got)
 	}
-	if s := r.reload(base); s.Generation != 2 {
-		t.Errorf("generation %d", s.Generation)
-	}
-}
-
-func TestReloadNamesWhatHasToWait(t *testing.T) {
-	r := newRig(t)
-	before := r.start(base)
-	after := r.reload(`
-[engine]
-backend = "epoll"
-tier = "T1"
-shards = 7
-pin = true
-[limits]
-max_connections = 5
-shard_buffer_bytes = "2MiB"
-header_count = 50
-[log]
-level = "debug"
-access = { path = "stderr", format = "clf" }
-[listeners.other]
-address = "127.0.0.1:9999"
-[listeners.renamed]
-address = "unix:/run/internal.sock"
-trusted_proxies = ["10.0.0.0/8"]
-[routes.only]
-listeners = ["renamed"]
-service = "app"
-[services.app]
-endpoints = ["http://10.0.0.1:80"]
-`)
-	for _, key := range []string{
-		"engine.backend", "engine.tier", "engine.shards", "engine.pin", "limits.max_connections",
-		"limits.shard_buffer_bytes", "log.access.path", "log.access.format", `"listeners.web (removed)"`,
-		`"listeners.other (added)"`,
+	for _, step := range []struct {
+		listeners []string
+		want      string
+	}{
+		{[]string{"b=unix:/b"}, "a=1:vacant b=/b0:open"},
+		{[]string{"aa=:3", "b=:2"}, "a=1:vacant b=/b0:vacant aa=3:open b=2:open"},
+		{[]string{"c=unix:/b", "b=:1"}, "b=1:open c=/b0:open aa=3:vacant b=2:vacant"},
 	} {
-		r.logged(`msg="changed setting takes effect at the next start" key=` + key + "\n")
+		s := r.reload(text(step.listeners...))
+		if got := places(s); got != step.want {
+			t.Errorf("%v: %s, want %s", step.listeners, got, step.want)
+		}
+		for i := range s.Listeners {
+			if l := &s.Listeners[i]; !l.Vacant() && l.Table.Match(nil, []byte("/")) != 0 {
+				t.Errorf("%s has no route", l.Name)
+			}
+		}
 	}
-	if n := strings.Count(r.log.String(), "level=WARN"); n != 10 {
-		t.Errorf("%d warnings:\n%s", n, r.log.String())
-	}
-	if r.level.Level() != slog.LevelDebug {
-		t.Error("the level did not follow")
-	}
-	want := before.Limits
-	want.HeaderCount = 50
-	if after.Limits != want || after.AccessLog != before.AccessLog {
-		t.Errorf("%+v, %+v", after.Limits, after.AccessLog)
-	}
-	internal, web := after.Listeners[0], after.Listeners[1]
-	if internal.Name != "renamed" || internal.Unix != "/run/internal.sock" || len(internal.Trusted) != 1 ||
-		internal.Table.Match(nil, []byte("/")) != 0 {
-		t.Errorf("renamed: %+v", internal)
-	}
-	if web.Addr != before.Listeners[1].Addr || web.Table.Match(nil, []byte("/")) != -1 {
-		t.Errorf("removed: %+v", web)
+	if before := r.published[0]; places(before) != "a=1:vacant b=/b0:open" {
+		t.Errorf("a published snapshot was changed: %s", places(before))
 	}
 }
 
-func TestMovedListenerServesOnItsOldAddress(t *testing.T) {
-	r := newRig(t)
-	before := r.start(base)
-	after := r.reload(strings.Replace(base, "127.0.0.1:8080", "127.0.0.1:9090", 1))
-	r.logged("key=listeners.web.address")
-	l := after.Listeners[1]
-	if l.Addr != before.Listeners[1].Addr || l.Table.Match([]byte("api.test"), []byte("/")) < 0 {
-		t.Errorf("%+v", l)
-	}
-}
-
-const named = `
-[listeners.web]
-address = "127.0.0.1:8080"
-[routes.main]
-service = "app"
-[services.app]
-endpoints = [{ url = "http://a.test:81", weight = 2 }, "http://b.test:81", "http://10.0.0.1:81"]
-`
-
-func TestNamesBecomeEndpoints(t *testing.T) {
-	r := newRig(t)
-	r.hosts["a.test"] = "::1 10.0.0.3 ::ffff:10.0.0.1 10.0.0.3"
-	r.hosts["b.test"] = "fd00::2 fd00::1"
-	s := r.start(named)
-	var got []string
-	for _, e := range s.Services[0].Endpoints {
-		got = append(got, e.Name+"="+e.Addr.String())
-	}
-	want := "http://a.test:81=10.0.0.1:81 http://a.test:81=10.0.0.3:81 " +
-		"http://b.test:81=[fd00::1]:81 http://b.test:81=[fd00::2]:81"
-	if strings.Join(got, " ") != want {
-		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
-	}
-	turns := make([]int, 4)
-	for _, i := range s.Services[0].Cycle {
-		turns[i]++
-	}
-	if fmt.Sprint(turns) != "[3 2 1 1]" {
-		t.Errorf("turns: %v", turns)
-	}
-}
-
-func TestRefresh(t *testing.T) {
-	r := newRig(t)
-	r.hosts["a.test"], r.hosts["b.test"] = "10.1.0.1 10.1.0.2", "10.2.0.1"
-	before := r.start(named)
-	r.hosts["a.test"] = "10.1.0.2 10.1.0.1"
-	if r.m.Refresh(t.Context()); len(r.published) != 0 {
-		t.Fatal("published although only the order changed")
-	}
-	r.hosts["a.test"] = "10.1.0.2 10.1.0.3"
-	if r.m.Refresh(t.Context()); len(r.published) != 1 {
-		t.Fatalf("%d published", len(r.published))
-	}
-	after := r.published[0].Services[0].Endpoints
-	if old := before.Services[0].Endpoints; after[0].ID != old[1].ID || after[1].ID == old[0].ID ||
-		after[1].Addr.String() != "10.1.0.3:81" {
-		t.Errorf("%+v", after)
-	}
-	r.hosts["a.test"] = ""
-	r.m.Refresh(t.Context())
-	r.m.Refresh(t.Context())
-	if n := strings.Count(r.log.String(), "host name does not resolve, its addresses stay"); n != 1 {
-		t.Errorf("logged %d times", n)
-	}
-	if len(r.published) != 1 {
-		t.Errorf("%d published", len(r.published))
-	}
-	if s := r.reload(named); s.Services[0].Endpoints[0] != after[0] {
-		t.Error("a reload forgets addresses that cannot be looked up now")
-	}
-	r.hosts["a.test"] = "10.1.0.2 10.1.0.3"
-	if r.m.Refresh(t.Context()); len(r.published) != 2 {
-		t.Errorf("%d published", len(r.published))
-	}
-	r.logged("host name resolves again")
-}
-
-func TestTooManyAddresses(t *testing.T) {
-	r := newRig(t)
-	r.hosts["b.test"] = "10.2.0.1"
-	var all strings.Builder
-	for i := range maxEndpoints {
-		fmt.Fprintf(&all, "10.3.%d.%d ", i/256, i%256)
-	}
-	r.hosts["a.test"] = all.String()
-	r.write(named)
-	if _, _, err := r.m.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "4098 endpoint addresses") {
-		t.Error(err)
-	}
-}
-
-func TestWatchEnds(t *testing.T) {
+func TestTooManyListeners(t *testing.T) {
 	r := newRig(t)
 	r.start(base)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		r.m.Watch(ctx)
-		close(done)
-	}()
-	cancel()
-	<-done
+	for i := len(r.m.ids.listeners); i < maxListeners; i++ {
+		if _, err := r.m.ids.seat(&config.Listener{Unix: fmt.Sprint("@", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := r.reload(base); len(s.Listeners) != maxListeners {
+		t.Errorf("%d listeners", len(s.Listeners))
+	}
+	a := r.refused(strings.Replace(base, ":8080", ":8081", 1))
+	if !strings.Contains(a.Err.Error(), "restart the process") {
+		t.Error(a.Err)
+	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -29,6 +30,29 @@ func hosts(cfg *config.Config) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// lookUpAll resolves the names of cfg. One that cannot be resolved now but could be before keeps its addresses; one
+// that never could is a fault.
+func (m *Manager) lookUpAll(ctx context.Context, cfg *config.Config) (names, config.Faults) {
+	found, failed := m.resolve(ctx, hosts(cfg))
+	var faults config.Faults
+	for _, s := range cfg.Services {
+		addresses := 0
+		for _, e := range s.Endpoints {
+			if err := failed[e.Host]; err != nil && len(found[e.Host]) == 0 {
+				what := fmt.Sprintf("the host name %q, which does not resolve", e.Host)
+				faults = append(faults, cfg.Fault(e.Key, what, "a name with an address", err.Error()))
+			}
+			addresses += max(1, len(found[e.Host]))
+		}
+		if addresses > maxEndpoints {
+			faults = append(faults, cfg.Fault(config.Path("services", s.Name),
+				fmt.Sprintf("%d endpoint addresses", addresses), fmt.Sprintf("at most %d in one service", maxEndpoints),
+				"divide the service"))
+		}
+	}
+	return found, faults
 }
 
 // resolve looks wanted up, all within resolveTimeout. What fails keeps the addresses it had, is in failed, and is

@@ -81,10 +81,20 @@ func (p *Proxy) Stop() {
 // Rewrite replaces the configuration file and asks the proxy to read it. How the proxy took it is in its output.
 func (p *Proxy) Rewrite(config string) {
 	p.t.Helper()
-	if err := os.WriteFile(p.Config, []byte(config), 0o600); err != nil {
+	p.Replace(config)
+	p.Signal(syscall.SIGHUP)
+}
+
+// Replace puts another configuration file in the place of the old one, at once, so that nobody reads half of it.
+func (p *Proxy) Replace(config string) {
+	p.t.Helper()
+	next := p.Config + ".new"
+	if err := os.WriteFile(next, []byte(config), 0o600); err != nil {
 		p.t.Fatal(err)
 	}
-	p.Signal(syscall.SIGHUP)
+	if err := os.Rename(next, p.Config); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // Engines runs test once with each engine that this machine has, as a subtest of the engine's name.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/control"
 )
 
 // signals are what the process is told from outside.
@@ -34,7 +36,7 @@ func (s *Server) serve(ctx context.Context, sig signals) error {
 		case got := <-sig.c:
 			switch got {
 			case unix.SIGHUP:
-				s.reload(ctx)
+				go s.control.Reload(ctx, control.BySignal) // a long one must not keep other signals waiting
 			case unix.SIGUSR1:
 				s.reopenLog()
 			default:
@@ -44,9 +46,10 @@ func (s *Server) serve(ctx context.Context, sig signals) error {
 	}
 }
 
-func (s *Server) reload(ctx context.Context) {
+// reloaded counts an attempt to change the configuration.
+func (s *Server) reloaded(a *control.Attempt) {
 	s.metrics.Reloads.Add(1)
-	if err := s.control.Reload(ctx); err != nil {
+	if a.Err != nil {
 		s.metrics.ReloadsFailed.Add(1)
 	}
 }
@@ -66,6 +69,7 @@ func (s *Server) reopenLog() {
 // drain stops accepting, lets running requests finish until the deadline, and ends the shards. A second signal ends at
 // once.
 func (s *Server) drain(why string, sig signals) error {
+	s.control.Close() // a snapshot that came now would open listeners again
 	limit := time.Duration(s.drainLimit.Load())
 	s.refuse()
 	s.log.Info("draining", "reason", why, "deadline", limit)

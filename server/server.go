@@ -84,7 +84,9 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 		}
 		context.AfterFunc(ctx, stop)
 	}
-	s.control = control.New(control.Options{Paths: s.opts.ConfigPaths, Publisher: s, Log: s.log, Level: level})
+	s.control = control.New(control.Options{
+		Paths: s.opts.ConfigPaths, Publisher: s, Log: s.log, Level: level, Ended: s.reloaded,
+	})
 	var err error
 	if s.cfg, s.snap, err = s.control.Start(ctx); err != nil {
 		return err

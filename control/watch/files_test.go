@@ -68,7 +68,7 @@ func observe(t *testing.T, path string, paths ...string) (wait func(text string)
 	read, done := make(chan string, 1000), make(chan struct{})
 	go func() {
 		defer close(done)
-		Run(ctx, Options{Paths: paths, Log: slog.New(slog.DiscardHandler), Changed: func(context.Context) {
+		Run(ctx, Options{Paths: paths, Log: slog.New(slog.DiscardHandler), Changed: func() {
 			read <- seen(path)
 		}})
 	}()

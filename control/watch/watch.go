@@ -24,7 +24,7 @@ type Options struct {
 	Log   *slog.Logger
 	// Changed is called on Run's goroutine, one call at a time: once at the beginning, for what was missed before, and
 	// whenever something may have changed.
-	Changed func(context.Context)
+	Changed func()
 }
 
 const (
@@ -80,7 +80,7 @@ func (w *watcher) run(ctx context.Context) {
 			w.burst.end()
 			w.refresh()
 			w.state = w.places.state()
-			w.opts.Changed(ctx)
+			w.opts.Changed()
 		case <-look.C:
 			w.refresh()
 			if state := w.places.state(); state != w.state {

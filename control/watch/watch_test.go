@@ -46,7 +46,7 @@ func fake(t *testing.T, failing error, test func(f *faked)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := &watcher{open: f.opened, opts: Options{
 			Paths: []string{f.path}, Log: slog.New(slog.NewTextHandler(f, nil)),
-			Changed: func(context.Context) {
+			Changed: func() {
 				defer f.lock()()
 				f.calls = append(f.calls, time.Since(start))
 			},

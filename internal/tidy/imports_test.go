@@ -38,7 +38,7 @@ const edges = `
 	plan:              routing routing/urlpath
 	config:            plan routing routing/rule internal/suggest
 	control/watch:
-	control:           config plan routing
+	control:           config control/watch plan routing
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
