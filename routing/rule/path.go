@@ -32,11 +32,20 @@ func canonicalPath(kind Kind, path string) (string, *Error) {
 	if fault != nil {
 		return "", fault
 	}
+	if kind == PathPrefixRaw {
+		encoded = append(encoded, 'x') // its last segment goes on: "/." is no dot segment but the beginning of "/.git"
+	}
 	keep := urlpath.Policy{KeepSlash: true, KeepNUL: true, KeepDoubles: true}
-	normal, _ := urlpath.Normalize(nil, encoded, keep)
+	normal, refused := urlpath.Normalize(nil, encoded, keep)
+	if refused != urlpath.OK {
+		return "", refuse(0, len(path), "requests with such a path are refused: "+refused.String(), "take it out")
+	}
 	canonical := string(normal)
-	if kind == PathPrefix {
+	switch kind {
+	case PathPrefix:
 		canonical = strings.TrimRight(canonical, "/")
+	case PathPrefixRaw:
+		canonical = strings.TrimSuffix(canonical, "x")
 	}
 	if len(canonical) > MaxPath {
 		return "", refusef(0, len(path), "", "a path has at most %d bytes, this has %d", MaxPath, len(canonical))
