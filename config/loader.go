@@ -70,11 +70,23 @@ type loading struct {
 // load makes a configuration of sources.
 func (l *Loader) load(name string, sources []*source) (*Config, Faults) {
 	g := &loading{last: l, next: &Loader{}}
-	g.source = name
-	if len(sources) == 1 {
-		g.source = sources[0].name
+	for _, src := range sources {
+		g.files = append(g.files, src.name)
 	}
 	g.revise(sources)
+	c, faults := g.conclude(name)
+	if c != nil {
+		*l = *g.next
+	}
+	return c, faults
+}
+
+// conclude makes a configuration of what has been revised.
+func (g *loading) conclude(name string) (*Config, Faults) {
+	g.source = name
+	if len(g.files) == 1 {
+		g.source = g.files[0]
+	}
 	if len(g.syntax) == 0 {
 		g.merge()
 		g.decode()
@@ -88,7 +100,6 @@ func (l *Loader) load(name string, sources []*source) (*Config, Faults) {
 		return nil, g.finish(g.files)
 	}
 	g.next.config = c
-	*l = *g.next
 	return c, nil
 }
 
@@ -99,7 +110,6 @@ func (g *loading) revise(sources []*source) {
 		old[d.src.name] = d
 	}
 	for _, src := range sources {
-		g.files = append(g.files, src.name)
 		d := old[src.name]
 		delete(old, src.name)
 		if d != nil && d.src == src {

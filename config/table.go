@@ -182,10 +182,11 @@ func (n *nameSet) has(name string) bool {
 }
 
 func (n *nameSet) sorted() []string {
-	if len(n.all) != len(n.units) {
+	if n.all == nil {
 		for _, u := range n.units {
 			n.all = append(n.all, u.name)
 		}
+		n.all = slices.Compact(n.all)
 	}
 	return n.all
 }
