@@ -64,8 +64,7 @@ func (x *expander) conjunctions(e *Expr, negated bool) ([]conjunction, bool) {
 // match is the normal form of a predicate: the predicate, nothing when it fits no request, and the empty conjunction
 // when it fits every one.
 func (x *expander) match(p *Predicate, negated bool) []conjunction {
-	always := p.Kind == None || p.Kind == PathPrefix && p.Values[0] == ""
-	switch {
+	switch always := p.always(); {
 	case always && negated:
 		x.never = append(x.never, "!"+p.brief()+" fits no request")
 		return nil

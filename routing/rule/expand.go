@@ -23,6 +23,14 @@ func (e *Expr) Expand() (Expansion, error) {
 	if e == nil {
 		return Expansion{Alternatives: []Alternative{{}}}, nil
 	}
+	if alternatives, ok := simple(e); ok {
+		return Expansion{Alternatives: alternatives}, nil
+	}
+	return e.expand()
+}
+
+// expand is Expand for any rule.
+func (e *Expr) expand() (Expansion, error) {
 	x := newExpander()
 	all, ok := x.conjunctions(e, false)
 	if !ok {

@@ -183,6 +183,9 @@ func compareExpansion(t *testing.T, s *source) {
 		return
 	}
 	checkShape(t, e, &x)
+	if full, err := e.expand(); err != nil || show(&full) != show(&x) {
+		t.Fatalf("%s becomes\n%s\nand by the long way\n%s", e, show(&x), show(&full))
+	}
 	again, err := Parse(e.String())
 	if err != nil {
 		t.Fatalf("%s: %v", e, err)
