@@ -43,7 +43,7 @@ type Generator struct {
 	asks   [2][]byte
 
 	epoll, timer int
-	events       [16]unix.EpollEvent
+	events       []unix.EpollEvent // room for all: a close that has come is seen before the connection is used again
 	conns        []conn
 	free         ring
 	down         int           // connections that wait for a retry
@@ -86,6 +86,7 @@ func New(cfg Config) (*Generator, error) {
 	}
 	g.begin(Phase{})
 	g.conns = make([]conn, cfg.Conns+cfg.Streams)
+	g.events = make([]unix.EpollEvent, len(g.conns)+1)
 	g.free.slots = make([]int32, cfg.Conns)
 	for i := range g.conns {
 		c := &g.conns[i]
@@ -234,7 +235,7 @@ func (g *Generator) wait(d time.Duration) error {
 			return fmt.Errorf("set timer: %w", err)
 		}
 	}
-	n, err := unix.EpollWait(g.epoll, g.events[:], timeout)
+	n, err := unix.EpollWait(g.epoll, g.events, timeout)
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("wait for events: %w", err)
 	}

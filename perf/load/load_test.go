@@ -68,6 +68,21 @@ func TestHeads(t *testing.T) {
 	}
 }
 
+func TestAnswersCostNoAllocation(t *testing.T) {
+	g := &Generator{cfg: Config{Services: []string{"a"}}, bodies: [][]byte{Body("a")}, allowed: []bool{true}}
+	g.tally, g.free.slots = &tally{answers: make([]int, 1)}, make([]int32, 1)
+	g.conns = []conn{{fd: -1, in: make([]byte, 0, responseBytes)}}
+	c := &g.conns[0]
+	text := append([]byte("HTTP/1.1 200 OK\r\nDate: today\r\ncontent-length: 100\r\n\r\n"), Body("a")...)
+	if n := testing.AllocsPerRun(100, func() {
+		c.state, c.in = busy, append(c.in[:0], text...)
+		g.received(c)
+		g.takeFree()
+	}); n != 0 || g.tally.Answered != 101 {
+		t.Errorf("%v allocations, %d answers", n, g.tally.Answered)
+	}
+}
+
 // streamText is the body of a stream of n pieces, in chunks that do not begin where pieces do.
 func streamText(n int) string {
 	var pieces []byte

@@ -154,6 +154,19 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+func TestBusyTime(t *testing.T) {
+	before, err := BusyTime(0)
+	if err != nil || before <= 0 {
+		t.Fatalf("busy for %v: %v", before, err)
+	}
+	if after, err := BusyTime(0); err != nil || after < before {
+		t.Errorf("busy for %v, then for %v: %v", before, after, err)
+	}
+	if _, err := BusyTime(1 << 20); err == nil {
+		t.Error("a core that does not exist was busy")
+	}
+}
+
 func TestPorts(t *testing.T) {
 	port, err := FreePort()
 	if err != nil {

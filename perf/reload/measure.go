@@ -27,6 +27,7 @@ type pair struct {
 	With       *load.Result  `json:"with"`
 	CPUWithout time.Duration `json:"cpu_without_ns"` // processor time of the proxy
 	CPUWith    time.Duration `json:"cpu_with_ns"`
+	Foreign    float64       `json:"foreign"`      // part of the proxy's core that others used, in the worse phase
 	CPUAfter   time.Duration `json:"cpu_after_ns"` // what it still had to do with the changes when the load had ended
 	Changes    changes       `json:"changes"`
 }
@@ -83,7 +84,7 @@ func (m *measurement) run(ctx context.Context, g *peer.Group, program string, po
 	if err := m.calibrate(ctx); err != nil {
 		return err
 	}
-	if _, _, err := m.phase(ctx, warmUp, services[:1]); err != nil {
+	if _, err := m.phase(ctx, warmUp, services[:1]); err != nil {
 		return err
 	}
 	before, err := peer.Memory(m.proxy.Pid())
@@ -139,7 +140,7 @@ func (m *measurement) calibrate(ctx context.Context) error {
 	if m.o.rate > 0 {
 		return nil
 	}
-	r, _, err := m.phase(ctx, warmUp, services[:1]) // without a rate it is as much as possible
+	r, err := m.phase(ctx, warmUp, services[:1]) // without a rate it is as much as possible
 	if err != nil {
 		return err
 	}
@@ -152,26 +153,42 @@ func (m *measurement) calibrate(ctx context.Context) error {
 	return nil
 }
 
-// phase runs a phase of load and tells what processor time the proxy used in it.
-func (m *measurement) phase(ctx context.Context, length time.Duration, allowed []string) (*load.Result, time.Duration,
-	error) {
-	before, err := peer.CPUTime(m.proxy.Pid())
-	if err != nil {
-		return nil, 0, m.proxy.Failure("ended")
-	}
+// phase runs a phase of load.
+func (m *measurement) phase(ctx context.Context, length time.Duration, allowed []string) (*load.Result, error) {
 	p := load.Phase{Rate: m.report.Rate, Length: length, Services: allowed}
 	if err := m.loader.begin(p); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	r, err := m.loader.wait(ctx, p)
+	return m.loader.wait(ctx, p)
+}
+
+// usage is the processor time that the proxy and the proxy's core have used so far.
+func (m *measurement) usage() (proxy, core time.Duration, err error) {
+	if proxy, err = peer.CPUTime(m.proxy.Pid()); err != nil {
+		return 0, 0, m.proxy.Failure("ended")
+	}
+	core, err = peer.BusyTime(m.o.proxyCore)
+	return proxy, core, err
+}
+
+// measured runs a phase of load, and tells what processor time the proxy used in it. What others used of its core goes
+// into the pair.
+func (m *measurement) measured(ctx context.Context, p *pair, allowed []string) (*load.Result, time.Duration, error) {
+	proxy, core, err := m.usage()
 	if err != nil {
 		return nil, 0, err
 	}
-	after, err := peer.CPUTime(m.proxy.Pid())
+	r, err := m.phase(ctx, m.o.length, allowed)
 	if err != nil {
-		return nil, 0, m.proxy.Failure("ended")
+		return nil, 0, err
 	}
-	return r, after - before, nil
+	proxyAfter, coreAfter, err := m.usage()
+	if err != nil {
+		return nil, 0, err
+	}
+	used := proxyAfter - proxy
+	p.Foreign = max(p.Foreign, float64(coreAfter-core-used)/float64(r.Elapsed))
+	return r, used, nil
 }
 
 // pair measures without changes and with changes.
@@ -179,7 +196,7 @@ func (m *measurement) pair(ctx context.Context, switching bool) error {
 	p := pair{Switching: switching}
 	allowed := services[m.site.service:][:1]
 	var err error
-	if p.Without, p.CPUWithout, err = m.phase(ctx, m.o.length, allowed); err != nil {
+	if p.Without, p.CPUWithout, err = m.measured(ctx, &p, allowed); err != nil {
 		return err
 	}
 	if switching {
@@ -193,7 +210,7 @@ func (m *measurement) pair(ctx context.Context, switching bool) error {
 		p.Changes, err = m.changer.run(inner, m.o.length, switching)
 		changed <- err
 	}()
-	p.With, p.CPUWith, err = m.phase(ctx, m.o.length, allowed)
+	p.With, p.CPUWith, err = m.measured(ctx, &p, allowed)
 	if err != nil {
 		cancel()
 	}

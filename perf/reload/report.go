@@ -70,15 +70,29 @@ func (r *run) writeTable(w io.Writer) {
 func (r *run) writeRest(w io.Writer) {
 	fmt.Fprintln(w)
 	for _, p := range r.Reports {
-		const mib = 1 << 20
-		m := p.Memory
-		fmt.Fprintf(w, "%s: memory %.1f MiB before, %.1f at the most, %.1f after\n", p.Name, float64(m.Before)/mib,
-			float64(m.Most)/mib, float64(m.After)/mib)
+		fmt.Fprintf(w, "%s: ", p.Name)
+		if m := p.Memory; m.Before > 0 {
+			const mib = 1 << 20
+			fmt.Fprintf(w, "memory %.1f MiB before, %.1f at the most, %.1f after; ", float64(m.Before)/mib,
+				float64(m.Most)/mib, float64(m.After)/mib)
+		}
+		fmt.Fprintf(w, "others used %.0f %% of its core at the most\n", 100*p.foreign())
 		p.writeFaults(w)
 	}
 	for _, name := range r.Missing {
 		fmt.Fprintf(w, "left out: %s\n", name)
 	}
+}
+
+// muchForeign is the part of a core that others may use before a measurement is worth nothing.
+const muchForeign = 0.1
+
+// foreign is the greatest part of the proxy's core that others used in a phase.
+func (p *report) foreign() (most float64) {
+	for _, q := range p.Pairs {
+		most = max(most, q.Foreign)
+	}
+	return most
 }
 
 func (p *report) writeFaults(w io.Writer) {
@@ -93,6 +107,9 @@ func (p *report) writeFaults(w io.Writer) {
 		if q.Switching && (q.With.Services[services[0]] == 0 || q.With.Services[services[1]] == 0) {
 			fmt.Fprintf(w, "  in a phase that changed the service only one answered: %v\n", q.With.Services)
 		}
+	}
+	if p.foreign() > muchForeign {
+		fmt.Fprintln(w, "  the machine was busy with something else: repeat this when it is not")
 	}
 	if errors.Sum() > 0 {
 		fmt.Fprintf(w, "  errors: %+v\n", errors)
