@@ -44,12 +44,12 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkReload: what a change costs among 100,000 routes, from the file to the list of what changed. The file is
 // written by renaming, outside of what is measured; process CPU time tells what the collector costs beside.
 func BenchmarkReload(b *testing.B) {
-	const n = 100_000
+	const n, middle = 100_000, "[routes.route-0050000]"
 	base := manyRoutes(n, -1)
 	for _, kind := range []struct{ name, text string }{
 		{"nothing", base},
 		{"route", manyRoutes(n, n/2)},
-		{"new-route", strings.Replace(base, "[routes.route-0050000]", "[routes.x]\nservice = \"app\"\n[routes.route-0050000]", 1)},
+		{"new-route", strings.Replace(base, middle, "[routes.x]\nservice = \"app\"\n"+middle, 1)},
 		{"service", strings.Replace(base, "9000", "9001", 1)},
 		{"first-and-last", strings.Replace(manyRoutes(n, n-1), "9000", "9001", 1)},
 	} {

@@ -20,8 +20,8 @@ func (c *Changes) Any() bool {
 	return c.Settings || c.Listeners.Any() || c.Routes.Any() || c.Services.Any()
 }
 
-// Changes tells how c differs from last. Between two results of one Loader it compares little more than pointers; values
-// of different loaders are all different.
+// Changes tells how c differs from last. Between two results of one Loader it compares little more than pointers; what
+// came from different loaders is all different.
 func (c *Config) Changes(last *Config) Changes {
 	return Changes{
 		Listeners: compare(last.Listeners, c.Listeners, func(l *Listener) string { return l.Name }),

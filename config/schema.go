@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -80,9 +81,12 @@ func DescribeFile() *Schema {
 
 // JSON is the schema's text.
 func (s *Schema) JSON() ([]byte, error) {
-	text, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(s); err != nil {
 		return nil, fmt.Errorf("write schema: %w", err)
 	}
-	return append(text, '\n'), nil
+	return b.Bytes(), nil
 }

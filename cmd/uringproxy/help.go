@@ -66,6 +66,21 @@ Flags:
 Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
 `
 
+const helpSchema = `uringproxy schema: print a JSON schema of the configuration
+
+  uringproxy schema > uringproxy.schema.json
+
+Editors that use taplo complete, explain and check a configuration that begins
+with the line
+
+  #:schema ./uringproxy.schema.json
+
+and "taplo lint" checks it on the command line. Whether what it refers to exists
+is for "uringproxy check" to say.
+
+Exit codes: 0, or 2 for a call that makes no sense.
+`
+
 const helpDoctor = `uringproxy doctor: say what this machine offers, and test it
 
   uringproxy doctor

@@ -38,6 +38,7 @@ func commands() []command {
 	return []command{
 		{"run", "start the proxy", helpRun, runRun},
 		{"check", "check a configuration and show every fault", helpCheck, runCheck},
+		{"schema", "print a schema of the configuration for editors", helpSchema, runSchema},
 		{"doctor", "say what this machine offers, and test it", helpDoctor, runDoctor},
 		{"version", "print the version", helpVersion, runVersion},
 		{"help", "explain a command", helpHelp, runHelp},

@@ -42,8 +42,9 @@ const edges = `
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
-	server:            shard proxy plan config control accesslog accesslog/sink metrics demo
-	cmd/uringproxy:    server config engine/probe internal/suggest
+	admin:
+	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo
+	cmd/uringproxy:    server admin config engine/probe internal/suggest
 	perf/peer:
 	perf/load:         metrics
 	perf/compare:      perf/peer
@@ -55,6 +56,8 @@ const edges = `
 var unreachable = [][2]string{
 	{"config", "engine"}, {"config", "shard"}, {"config", "proxy"},
 	{"control", "engine"}, {"control", "shard"}, {"control", "proxy"},
+	{"admin", "engine"}, {"admin", "shard"}, {"admin", "proxy"},
+	{"engine", "admin"}, {"shard", "admin"}, {"proxy", "admin"},
 	{"plan", "engine"}, {"routing", "engine"}, {"metrics", "engine"},
 	{"shard", "config"}, {"shard", "control"}, {"shard", "server"},
 	{"proxy", "config"}, {"proxy", "control"}, {"proxy", "server"},
@@ -67,6 +70,7 @@ var importers = map[string][]string{
 	"github.com/BurntSushi/toml":              {"config"},
 	"github.com/fsnotify/fsnotify":            {"control/watch"},
 	"github.com/pawelgaczynski/giouring":      {"engine/uring"},
+	"github.com/santhosh-tekuri/jsonschema":   {"config"}, // in tests
 	"github.com/panjf2000/gnet/v2/pkg/socket": {"server"},
 	"github.com/panjf2000/gnet/v2":            {"perf"},
 	"golang.org/x/net/idna":                   {"routing/rule"},
