@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -74,7 +75,7 @@ func (s *sockets) prepare(snap *plan.Snapshot) error {
 func (s *sockets) revive(id int) *socketSet {
 	for i, set := range s.retired[id] {
 		if set.file.path == "" && set.unmute() {
-			s.retired[id] = append(s.retired[id][:i], s.retired[id][i+1:]...)
+			s.keepRetired(id, slices.Delete(s.retired[id], i, i+1))
 			return set
 		}
 	}
@@ -151,7 +152,11 @@ func (s *sockets) letGo(shard, id, fd int) {
 			set.close()
 		}
 	}
-	if s.retired[id] = kept; len(kept) == 0 {
+	s.keepRetired(id, kept)
+}
+
+func (s *sockets) keepRetired(id int, sets []*socketSet) {
+	if s.retired[id] = sets; len(sets) == 0 {
 		delete(s.retired, id)
 	}
 }
