@@ -101,7 +101,7 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 		return nil, nil, err
 	}
 	m.adopt(cfg, found, snap)
-	m.status.Store(&Status{Snapshot: snap})
+	m.status.Store(&Status{Snapshot: snap, Watching: m.watches()})
 	return cfg, snap, nil
 }
 

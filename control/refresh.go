@@ -17,8 +17,8 @@ const (
 	refreshInterval = 30 * time.Second
 )
 
-// Watch follows the world until ctx ends or Close is called: it reloads the configuration when its files change, if that is wanted, looks
-// host names up again from time to time, and tries again what the world made fail.
+// Watch follows the world until ctx ends or Close is called: it reloads the configuration when its files change, if
+// that is wanted, looks host names up again from time to time, and tries again what the world made fail.
 func (m *Manager) Watch(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -40,6 +40,9 @@ func (m *Manager) Watch(ctx context.Context) {
 		}
 	}
 }
+
+// watches reports whether a change of the files is a trigger.
+func (m *Manager) watches() bool { return len(m.opts.Paths) > 0 && m.watching.Load() }
 
 // watchFiles watches them as long as reload.watch is on.
 func (m *Manager) watchFiles(ctx context.Context) {

@@ -33,6 +33,8 @@ type Status struct {
 	Refused *Attempt
 	// Waiting are the keys of settings that take effect at the next start only.
 	Waiting []string
+	// Watching tells that a change of the files is a trigger.
+	Watching bool
 }
 
 // Attempt is one attempt to change the configuration.
@@ -62,7 +64,7 @@ func (m *Manager) Status() *Status { return m.status.Load() }
 func (m *Manager) record(a *Attempt, waiting []string) {
 	s := *m.status.Load()
 	s.Attempts++
-	s.Last, s.Snapshot = a, m.last
+	s.Last, s.Snapshot, s.Watching = a, m.last, m.watches()
 	if a.Err != nil {
 		s.Failed++
 	}
@@ -85,7 +87,7 @@ func (a *Attempt) fail(err error) {
 	a.Err = err
 	var faults config.Faults
 	if errors.As(err, &faults) {
-		a.Found = len(faults)
+		a.Found = faults.Count()
 		a.Faults = slices.Clone(faults[:min(len(faults), maxFaults)])
 	}
 }

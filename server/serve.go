@@ -69,6 +69,7 @@ func (s *Server) reopenLog() {
 // drain stops accepting, lets running requests finish until the deadline, and ends the shards. A second signal ends at
 // once.
 func (s *Server) drain(why string, sig signals) error {
+	s.draining.Store(true)
 	s.control.Close() // a snapshot that came now would open listeners again
 	limit := time.Duration(s.drainLimit.Load())
 	s.refuse()

@@ -51,7 +51,9 @@ type Server struct {
 	rings   *accesslog.Rings
 	sink    *sink.Writer
 	started time.Time
+	adminState
 
+	draining   atomic.Bool
 	drainLimit atomic.Int64 // nanoseconds; a reload may change it
 }
 
@@ -72,6 +74,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer s.stop()
 	go s.control.Watch(ctx)
+	s.serveAdmin(func() *control.Attempt { return s.control.Reload(ctx, control.ByAPI) })
 	return s.serve(ctx, signals)
 }
 
@@ -107,6 +110,9 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 		return err
 	}
 	s.sockets.publish(s.snap)
+	if err := s.openAdmin(); err != nil {
+		return err
+	}
 	s.metrics = metrics.NewSet(s.shardCount())
 	return s.startShards()
 }
@@ -189,6 +195,7 @@ func (s *Server) Publish(snap *plan.Snapshot) {
 
 // stop releases what is still held, in the reverse order of start. The shards have ended, or never began.
 func (s *Server) stop() {
+	s.closeAdmin()
 	if s.sink != nil {
 		if err := s.sink.Close(); err != nil {
 			s.log.Error("access log not completely written", "error", err)

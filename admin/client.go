@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+// Client asks a process.
+type Client struct {
+	addr Address
+	http http.Client
+}
+
+// maxAnswer bounds what a client reads: a hundred faults with excerpts are far below.
+const maxAnswer = 8 << 20
+
+// NewClient makes a client of the process at addr. It connects when it is used.
+func NewClient(addr Address) *Client {
+	network, address := addr.split()
+	dialer := net.Dialer{Timeout: headTimeout}
+	return &Client{addr: addr, http: http.Client{
+		Timeout: writeTimeout + readTimeout,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				c, err := dialer.DialContext(ctx, network, address)
+				if err != nil {
+					return nil, &Unreachable{addr, err}
+				}
+				return c, nil
+			},
+		},
+	}}
+}
+
+// Unreachable says that nobody answers at an address.
+type Unreachable struct {
+	Addr Address
+	Err  error
+}
+
+func (u *Unreachable) Error() string { return fmt.Sprintf("connect to %s: %v", u.Addr, u.Err) }
+func (u *Unreachable) Unwrap() error { return u.Err }
+
+// Status asks for the status, as it is and read.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	var s Status
+	return &s, c.ask(ctx, http.MethodGet, "/api/status", &s)
+}
+
+// Reload has the process reload. A reload that failed is no error.
+func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
+	var r Reloaded
+	return &r, c.ask(ctx, http.MethodPost, "/api/reload", &r)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, answer any) error {
+	host := "localhost"
+	if network, address := c.addr.split(); network == "tcp" {
+		host = address
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.addr, err)
+	}
+	res, err := c.http.Do(req)
+	var nobody *Unreachable
+	if errors.As(err, &nobody) {
+		return nobody
+	}
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.addr, err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.addr, err)
+	}
+	var refused Problem
+	switch {
+	case res.StatusCode == http.StatusOK, res.StatusCode == http.StatusUnprocessableEntity:
+		err = json.Unmarshal(body, answer)
+	case json.Unmarshal(body, &refused) == nil && refused.Error != "":
+		return fmt.Errorf("ask %s: %s; %s", c.addr, refused.Error, refused.Hint)
+	default:
+		err = fmt.Errorf("status %d", res.StatusCode)
+	}
+	if err != nil {
+		return fmt.Errorf("ask %s: what answers there is no uringproxy: %w", c.addr, err)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package admin
+
+import "time"
+
+// Status is what GET /api/status answers. Fields are added, never renamed.
+type Status struct {
+	Version string    `json:"version"`
+	PID     int       `json:"pid"`
+	State   string    `json:"state"` // "serving" or "draining"
+	Started time.Time `json:"started"`
+	Uptime  float64   `json:"uptime_seconds"`
+
+	Engine  Engine  `json:"engine"`
+	Config  Config  `json:"config"`
+	Traffic Traffic `json:"traffic"`
+
+	// LastReload is the last attempt to change the configuration; absent when there was none.
+	LastReload *Reload `json:"last_reload,omitempty"`
+	// Refused is the attempt because of which the files are not what is in force; absent when they are.
+	Refused *Reload `json:"refused,omitempty"`
+}
+
+// Engine is what moves the bytes.
+type Engine struct {
+	Name   string `json:"name"`
+	Tier   string `json:"tier"`
+	Shards int    `json:"shards"`
+}
+
+// Config is the configuration in force.
+type Config struct {
+	Generation uint64     `json:"generation"`
+	Source     string     `json:"source"`
+	Loaded     time.Time  `json:"loaded"`
+	Age        float64    `json:"age_seconds"`
+	Watching   bool       `json:"watching"` // its files are watched
+	Listeners  []Listener `json:"listeners"`
+	Routes     int        `json:"routes"`
+	Services   int        `json:"services"`
+	// Waiting are keys whose new values take effect at the next start only.
+	Waiting []string `json:"waiting,omitempty"`
+
+	Reloads       uint64 `json:"reloads"` // since the start, failed ones included
+	ReloadsFailed uint64 `json:"reloads_failed"`
+}
+
+// Listener is an address on which clients are taken.
+type Listener struct {
+	Name    string `json:"name"`
+	Address string `json:"address"`
+}
+
+// Traffic is what the shards do, and have done since the start.
+type Traffic struct {
+	Connections   int64  `json:"connections"` // clients connected now
+	Accepted      uint64 `json:"connections_accepted"`
+	Refused       uint64 `json:"connections_refused"` // turned away because of a limit
+	Running       int64  `json:"requests_running"`
+	Requests      uint64 `json:"requests"`
+	Errors        uint64 `json:"errors"` // requests that failed, whoever's fault it was
+	Upstream      int64  `json:"upstream_connections"`
+	UpstreamsIdle int64  `json:"upstream_connections_idle"`
+	// Snapshots are how many configurations each shard uses: the one in force, and one for each older one that
+	// requests still run on. Absent for a shard that did not answer in time.
+	Snapshots []int `json:"snapshots_in_use"`
+}
+
+// Reload is one attempt to change the configuration.
+type Reload struct {
+	Trigger    string    `json:"trigger"` // "signal", "watch", "api", "dns" or "retry"
+	OK         bool      `json:"ok"`
+	At         time.Time `json:"at"`
+	Seconds    float64   `json:"seconds"`
+	Generation uint64    `json:"generation,omitempty"` // that it put in force
+	// Error is why it failed, in one line. Faults are the first of those found in the configuration, FaultsFound how
+	// many there are.
+	Error       string  `json:"error,omitempty"`
+	Faults      []Fault `json:"faults,omitempty"`
+	FaultsFound int     `json:"faults_found,omitempty"`
+}
+
+// Fault is one thing that is wrong with a configuration.
+type Fault struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Key    string `json:"key,omitempty"`
+	Text   string `json:"text"` // all of it in one line, place included
+	// Excerpt is the line of the file with a caret under the fault.
+	Excerpt string `json:"excerpt,omitempty"`
+}
+
+// Reloaded is what POST /api/reload answers: what came of it, and what is in force now.
+type Reloaded struct {
+	Reload Reload `json:"reload"`
+	Config Config `json:"config"`
+}
