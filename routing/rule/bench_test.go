@@ -7,7 +7,7 @@ var typical = map[string]string{
 	"host":   "Host(`app-12345.example.com`)",
 	"prefix": "Host(`app-12345.example.com`) && PathPrefix(`/api/v1`)",
 	"tests":  "Host(`app-12345.example.com`) && PathPrefix(`/api/v1`) && Method(`GET`) && Header(`X-Env`, `test`)",
-	"or":     "(Host(`a.example.com`) || Host(`b.example.com`)) && (Path(`/x`) || PathPrefix(`/api`) && !Method(`PUT`))",
+	"or":     "(Host(`a.example.com`) || Host(`b.example.com`)) && (Path(`/x`) || PathPrefix(`/y`) && !Method(`PUT`))",
 }
 
 func BenchmarkExpand(b *testing.B) {

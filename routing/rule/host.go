@@ -14,17 +14,9 @@ const (
 	maxLabel = 63
 )
 
-// CanonicalHost checks a host pattern and returns its canonical form: a name, "*." or "**." and a name, or an IP
+// canonicalHost checks a host pattern and returns its canonical form: a name, "*." or "**." and a name, or an IP
 // address, an IPv6 one in brackets. Case and one trailing dot are ignored, a port is refused, and labels outside of
-// ASCII become A-labels (RFC 5890, section 2.3.2.1). The error is an *Error.
-func CanonicalHost(pattern string) (string, error) {
-	host, fault := canonicalHost(pattern)
-	if fault != nil {
-		return "", fault
-	}
-	return host, nil
-}
-
+// ASCII become A-labels (RFC 5890, section 2.3.2.1).
 func canonicalHost(pattern string) (string, *Error) {
 	star, name := cutWildcard(pattern)
 	host, isIP := parseIPv6(name)

@@ -2,7 +2,6 @@ package rule
 
 import (
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -308,7 +307,7 @@ func (p *parser) found(expected, hint string) *Error {
 			what = "a long word"
 		}
 	default:
-		what = strings.TrimSpace(p.text[p.tok.at:p.tok.end])
+		what = p.text[p.tok.at:p.tok.end]
 	}
 	return refusef(p.tok.at, p.tok.end-p.tok.at, hint, "found %s, expected %s", what, expected)
 }

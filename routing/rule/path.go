@@ -10,17 +10,9 @@ import (
 // MaxPath bounds a path's canonical form.
 const MaxPath = 8192
 
-// CanonicalPath checks a path for Path, PathPrefix or PathPrefixRaw and returns its canonical form: normalized as the
+// canonicalPath checks a path for Path, PathPrefix or PathPrefixRaw and returns its canonical form: normalized as the
 // paths of requests are, with characters outside of ASCII and blanks percent-encoded, and a PathPrefix without slashes
-// at its end. The error is an *Error.
-func CanonicalPath(kind Kind, path string) (string, error) {
-	canonical, fault := canonicalPath(kind, path)
-	if fault != nil {
-		return "", fault
-	}
-	return canonical, nil
-}
-
+// at its end.
 func canonicalPath(kind Kind, path string) (string, *Error) {
 	if !strings.HasPrefix(path, "/") {
 		return "", slashMissing(path)

@@ -2,7 +2,9 @@
 // joined by &&, || and !.
 //
 // It reads a rule's text (Parse), builds one from plain values (Match, All, Any), and expands it into alternatives
-// (Expand): conjunctions with one host pattern and one path pattern each, which is what routing compiles. It owns the
+// (Expand): conjunctions with one host pattern and one path pattern each, which is what routing compiles. The way there
+// is the disjunctive normal form (dnf.go), whose conjunctions are taken apart by what of a request they look at
+// (subject.go) and decided one by one (exclusive.go, residue.go, existential.go). It owns the
 // meaning of every matcher's arguments and their canonical form, so that two predicates that say the same are equal.
 //
 // The package is pure: an Expr is immutable once built. It imports routing/urlpath, routing/regset and
@@ -65,7 +67,8 @@ type Expr struct {
 }
 
 // Alternative is a conjunction: a request fits if host, path and all tests do. Host and Path are its most specific
-// positive conditions on host and path, with one value at most; None: it has no such condition.
+// positive conditions on host and path, with one value at most; None: it has no such condition. Alternatives share
+// memory with one another and with the Expr, and are not to be changed.
 type Alternative struct {
 	Host  Predicate // None, Host or HostRegexp
 	Path  Predicate // None, Path, PathPrefix, PathPrefixRaw or PathRegexp
