@@ -1,14 +1,13 @@
 package control
 
 import (
-	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/plan"
-	"github.com/uringproxy/uringproxy/routing"
 )
 
 // compile makes the next snapshot of cfg. What cannot change while the process lives comes from m.boot.
@@ -23,17 +22,56 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	}
 	s.Limits.Connections = m.boot.Limits.Connections
 	s.Limits.BuffersPerShard = m.boot.Limits.BuffersPerShard
-	index := map[string]int{}
-	for i, service := range cfg.Services {
-		index[service.Name] = i
-		s.Services = append(s.Services, m.service(service, found))
+	same := m.made.services != nil && slices.Equal(m.made.services, cfg.Services)
+	s.Services = m.services(cfg.Services, found)
+	fresh, err := m.tables.update(cfg.Routes)
+	if err != nil {
+		m.tables, m.made = newTables(), made{}
+		return nil, err
 	}
-	for _, r := range cfg.Routes {
-		s.Routes = append(s.Routes, plan.Route{Name: r.Name, Service: index[r.Service]})
+	if same {
+		s.Routes = m.tables.patched(m.made.snapshot.Routes, cfg.Services, fresh)
+	} else {
+		s.Routes = m.tables.routes(cfg.Services)
 	}
-	var err error
-	s.Listeners, err = m.listeners(cfg)
-	return s, err
+	if s.Listeners, err = m.listeners(cfg); err != nil {
+		return nil, err
+	}
+	m.made = made{cfg.Services, found, s}
+	return s, nil
+}
+
+// made is what compile made last, whether or not it was installed: what has not changed since is taken from there.
+type made struct {
+	services []*config.Service
+	found    names
+	snapshot *plan.Snapshot
+}
+
+// services compiles all services, in order of names.
+func (m *Manager) services(next []*config.Service, found names) []plan.Service {
+	all := make([]plan.Service, len(next))
+	resolved := maps.EqualFunc(found, m.made.found, slices.Equal)
+	last := 0
+	for i, c := range next {
+		for last < len(m.made.services) && m.made.services[last].Name < c.Name {
+			last++
+		}
+		if last < len(m.made.services) && m.made.services[last] == c && (resolved || !byName(c)) {
+			all[i] = m.made.snapshot.Services[last]
+		} else {
+			all[i] = m.service(c, found)
+		}
+	}
+	return all
+}
+
+// byName reports whether c has an endpoint whose address depends on a name.
+func byName(c *config.Service) bool {
+	return slices.ContainsFunc(c.Endpoints, func(e config.Endpoint) bool {
+		_, err := netip.ParseAddr(e.Host)
+		return e.Unix == "" && err != nil
+	})
 }
 
 // listeners compiles the listeners, each in the place of its ID; the others that there have been are vacant.
@@ -45,30 +83,15 @@ func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
 			return nil, err
 		}
 	}
+	built, err := m.tables.build(cfg.Listeners)
+	if err != nil {
+		return nil, err
+	}
 	all := slices.Clone(m.ids.vacant)
 	for i, l := range cfg.Listeners {
-		var err error
-		if all[ids[i]].Table, err = table(l, cfg.Routes); err != nil {
-			return nil, err
-		}
-		all[ids[i]].Trusted = l.Trusted
+		all[ids[i]].Table, all[ids[i]].Trusted = built[i], l.Trusted
 	}
 	return all, nil
-}
-
-// table compiles the routes of a listener.
-func table(l *config.Listener, routes []*config.Route) (*routing.Table, error) {
-	var rules []routing.Rule
-	for i, r := range routes {
-		if len(r.Listeners) == 0 || slices.Contains(r.Listeners, l.Name) {
-			rules = append(rules, routing.Rule{Name: r.Name, Hosts: r.Hosts, Prefixes: r.Prefixes, Route: i})
-		}
-	}
-	compiled, err := routing.Compile(rules)
-	if err != nil {
-		return nil, fmt.Errorf("compile routes of listener %q: %w", l.Name, err)
-	}
-	return compiled, nil
 }
 
 // service compiles a service: every address of an endpoint's name becomes an endpoint of its own with the full weight,

@@ -57,6 +57,8 @@ type Manager struct {
 	current *config.Config
 	names   names
 	ids     identities
+	tables  *tables
+	made    made
 	last    *plan.Snapshot
 	failing map[string]bool // names whose last look-up failed
 	print   uint64          // fingerprint of the files that were read last
@@ -73,7 +75,7 @@ func New(opts Options) *Manager {
 		opts.Resolver = net.DefaultResolver
 	}
 	m := &Manager{
-		opts: opts, queue: newQueue(), loader: config.NewLoader(), ids: newIdentities(),
+		opts: opts, queue: newQueue(), loader: config.NewLoader(), ids: newIdentities(), tables: newTables(),
 		failing: map[string]bool{}, switched: make(chan struct{}, 1),
 	}
 	m.closing, m.close = context.WithCancel(context.Background())

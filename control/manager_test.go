@@ -8,6 +8,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing"
 )
 
 func TestStartCompiles(t *testing.T) {
@@ -32,7 +33,8 @@ func TestStartCompiles(t *testing.T) {
 		host    string
 		service string
 	}{{web, "api.test", "api"}, {web, "x.test", "app"}, {internal, "api.test", "app"}} {
-		if got := s.Services[s.Routes[c.l.Table.Match([]byte(c.host), []byte("/"))].Service].Name; got != c.service {
+		route := c.l.Table.Match(&routing.Request{Host: []byte(c.host), Path: []byte("/")})
+		if got := s.Services[s.Routes[route].Service].Name; got != c.service {
 			t.Errorf("%s on %s leads to %s", c.host, c.l.Name, got)
 		}
 	}
@@ -120,7 +122,7 @@ func TestListenersHavePlaces(t *testing.T) {
 			t.Errorf("%v: %s, want %s", step.listeners, got, step.want)
 		}
 		for i := range s.Listeners {
-			if l := &s.Listeners[i]; !l.Vacant() && l.Table.Match(nil, []byte("/")) != 0 {
+			if l := &s.Listeners[i]; !l.Vacant() && l.Table.Match(&routing.Request{Path: []byte("/")}) != 0 {
 				t.Errorf("%s has no route", l.Name)
 			}
 		}

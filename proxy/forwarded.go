@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/binary"
-	"net/netip"
 	"strconv"
 
 	"github.com/uringproxy/uringproxy/plan"
@@ -148,13 +147,10 @@ func appendList(b []byte, x *exchange, head []byte, id h1.FieldID, present bool)
 
 // appendAddr writes the client's address; "unknown" for a unix socket's (RFC 7239, section 6.2).
 func appendAddr(b []byte, l *link) []byte {
-	switch {
-	case l.addr == [16]byte{}:
-		return append(b, "unknown"...)
-	case l.ip6:
-		return netip.AddrFrom16(l.addr).AppendTo(b)
+	if a := clientAddr(l).Addr(); a.IsValid() {
+		return a.AppendTo(b)
 	}
-	return netip.AddrFrom4([4]byte(l.addr[12:])).AppendTo(b)
+	return append(b, "unknown"...)
 }
 
 const (

@@ -34,8 +34,7 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 400, metrics.BadRequestPath)
 		return
 	}
-	head := w.mem.Bytes(x.head.span)
-	route := snap.Listeners[l.from].Table.Match(x.req.Authority.In(head), path)
+	route := w.route(l, x, snap.Listeners[l.from].Table, path)
 	if route < 0 {
 		w.refuse(x, 404, metrics.NoRoute)
 		return

@@ -52,7 +52,7 @@ func onEach(t *testing.T, f func(t *testing.T, open func() engine.Backend)) {
 
 // snapshotFor is a configuration with one listener and one route to the given endpoints.
 func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.Snapshot {
-	table, err := routing.Compile([]routing.Rule{{Name: "all"}})
+	table, err := routing.Compile([]routing.Route{{Name: "all"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func (r *simRig) remove(id int) (fd int) {
 
 // bringBack makes a listener what it was before it was removed; its socket is the test's business.
 func (r *simRig) bringBack(id int) {
-	table, err := routing.Compile([]routing.Rule{{Name: "all"}})
+	table, err := routing.Compile([]routing.Route{{Name: "all"}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -66,6 +66,7 @@ type Worker struct {
 	ids       idSource
 	limits    h1.Limits // of the current snapshot, for both directions
 	additions []byte    // scratch: header lines being put together
+	question  question  // scratch: what a routing table is asked
 	target    []byte    // scratch: a request's target in normal form
 	spans     [engine.SendSpansMax]mem.Span
 	date      httpDate

@@ -1,150 +1,152 @@
 package routing
 
-import "bytes"
+import "math/bits"
 
-// Match returns the route of the most specific rule that covers host and path, or -1. Host is a Host field's value or
-// an authority as received: case, port and one trailing dot are ignored; it may be empty, and so match rules for any
-// host only. Path is the target's path as received, without the query. The cost grows with the length of host and path,
-// not with the number of rules.
-func (t *Table) Match(host, path []byte) int {
-	node, labels := t.longestSuffix(trimHost(host))
-	for ; node != none; node = t.hosts[node].up {
-		n := &t.hosts[node]
-		switch int(n.labels) {
-		case labels:
-			if r := t.walk(n.exact, path); r != none {
-				return int(r)
+// Match returns the target of the route that r takes, or -1: the one that goes first of all that fit. It may be called
+// from any goroutine; it allocates nothing, except where a value of a query longer than 2 KiB, with escapes, meets an
+// expression, or where an expression is loose (see regset).
+//
+// The most specific hosts and paths are tried first, and trying ends as soon as nothing can go before what was found.
+func (t *Table) Match(r *Request) int {
+	m := match{subject: subject{Request: r, name: canonicalHost(r.Host, &r.host)}, top: t.top}
+	if len(m.name) > 0 {
+		for b := t.hosts.find(textHash(m.name)); b != nil; b = b.twin {
+			if string(m.name) == b.name {
+				m.bucket(b)
+				break
 			}
+		}
+		if t.wild != nil && !m.done() {
+			m.wildcards(t.wild)
+		}
+	}
+	if t.hostPatterns != nil && !m.done() {
+		for _, g := range t.hostPatterns.groups {
+			for set := g.set.Match(m.name); set != 0; set &= set - 1 {
+				m.bucket(g.values[g.places[bits.TrailingZeros64(set)]])
+			}
+		}
+	}
+	if t.any != nil && !m.done() {
+		m.bucket(t.any)
+	}
+	if m.best == nil {
+		return -1
+	}
+	return int(m.best.target)
+}
+
+// match is one search.
+type match struct {
+	subject
+	best *alternative
+	top  int32 // the greatest priority in the table
+
+	later  [8]*patterns[spot] // those met on the way down a path
+	laters int
+	random bool // hosts are not tried in the order of their specificity just now
+}
+
+// done reports whether nothing in a less specific place can go before what was found.
+func (m *match) done() bool { return m.best != nil && m.best.prio >= m.top && !m.random }
+
+// wildcards tries the wildcards that the host fits, from the longest on.
+func (m *match) wildcards(root *node[wildcard]) {
+	var reversed [maxHost]byte
+	n := len(m.name)
+	for i, c := range m.name {
+		reversed[n-1-i] = c
+	}
+	type found struct {
+		*wildcard
+		more bool // more than one label stands for the wildcard
+	}
+	var stack [8]found
+	depth := 0
+	name := reversed[:n]
+	for at := root.next(name); at != nil; at = at.next(name) {
+		if at.value == nil {
 			continue
-		case labels - 1:
-			if r := t.walk(n.star, path); r != none {
-				return int(r)
-			}
 		}
-		if r := t.walk(n.deep, path); r != none {
-			return int(r)
-		}
-	}
-	return int(t.walk(t.anyHost, path))
-}
-
-// trimHost removes the port and a trailing dot. An IPv6 address keeps its brackets, as in Host.Name.
-func trimHost(host []byte) []byte {
-	if len(host) > 0 && host[0] == '[' {
-		return host[:bytes.IndexByte(host, ']')+1]
-	}
-	if i := bytes.IndexByte(host, ':'); i >= 0 {
-		host = host[:i]
-	}
-	if n := len(host); n > 0 && host[n-1] == '.' {
-		host = host[:n-1]
-	}
-	return host
-}
-
-// longestSuffix finds the longest suffix of name, by whole labels, that the table knows, or none; labels is the number
-// of name's own labels. The hash runs from the end of the name, so that each suffix's hash falls out on the way.
-func (t *Table) longestSuffix(name []byte) (node int32, labels int) {
-	node = none
-	if len(t.slots) == 0 || len(name) == 0 || len(name) > MaxHost {
-		return none, 0
-	}
-	h := uint64(hashSeed)
-	end := len(name) // where the current label ends
-	for i := len(name) - 1; i >= 0; i-- {
-		c := lower(name[i])
-		if c == '.' {
-			if end == i+1 {
-				return none, 0 // an empty label: not a name
-			}
-			labels++
-			end = i
-			if labels <= t.deepest {
-				if n := t.find(hashEnd(h), name[i+1:]); n != none {
-					node = n
-				}
-			}
-		}
-		h = hashByte(h, c)
-	}
-	if end == 0 {
-		return none, 0
-	}
-	if n := t.find(hashEnd(h), name); n != none {
-		node = n
-	}
-	return node, labels + 1
-}
-
-// find looks name up under its hash h.
-func (t *Table) find(h uint64, name []byte) int32 {
-	mask := uint64(len(t.slots) - 1)
-	for at := h & mask; t.slots[at].node != none; at = (at + 1) & mask {
-		if s := t.slots[at]; s.tag == uint32(h>>32) && equalFold(name, t.name(&t.hosts[s.node])) {
-			return s.node
-		}
-	}
-	return none
-}
-
-func (t *Table) name(n *hostNode) []byte { return t.hostText[n.text : n.text+uint32(n.size)] }
-
-// walk descends the tree at root along path and returns the route of the longest prefix that ends at a segment's end.
-func (t *Table) walk(root int32, path []byte) int32 {
-	if root == none {
-		return none
-	}
-	n := &t.nodes[root]
-	best := n.route
-	for len(path) > 0 && n.count > 0 {
-		k := bytes.IndexByte(t.heads[n.first:n.first+uint32(n.count)], path[0])
-		if k < 0 {
+		if !at.begins(name) {
 			break
 		}
-		n = &t.nodes[n.first+uint32(k)]
-		text := t.pathText[n.text : n.text+uint32(n.size)]
-		if !bytes.HasPrefix(path, text) {
+		rest := name[len(at.text):]
+		if len(rest) < 2 || rest[0] != '.' {
+			continue
+		}
+		f := found{at.value, hasDot(rest[1:])}
+		if depth == len(stack) {
+			m.random = true
+			m.wildcard(stack[0].wildcard, stack[0].more)
+			copy(stack[:], stack[1:])
+			depth--
+		}
+		stack[depth] = f
+		depth++
+	}
+	for ; depth > 0 && !m.done(); depth-- {
+		m.wildcard(stack[depth-1].wildcard, stack[depth-1].more)
+	}
+	m.random = false
+}
+
+func (m *match) wildcard(w *wildcard, more bool) {
+	if w.star != nil && !more {
+		m.bucket(w.star)
+	}
+	if w.deep != nil && !m.done() {
+		m.bucket(w.deep)
+	}
+}
+
+// bucket tries the paths of one host pattern.
+func (m *match) bucket(b *bucket) {
+	m.laters = 0
+	for at := &b.paths; at != nil; at = at.next(m.Path) {
+		if at.value == nil {
+			continue
+		}
+		if !at.begins(m.Path) {
 			break
 		}
-		path = path[len(text):]
-		if n.route != none && (len(path) == 0 || path[0] == '/') {
-			best = n.route
+		m.spot(at.value, ends(m.Path[len(at.text):]))
+	}
+	if m.laters == 0 || m.done() && m.best.spec>>pathShift&rankExact > rankRegexp {
+		return
+	}
+	for _, p := range m.later[:m.laters] {
+		m.visitPatterns(p, m.Path, endAny)
+	}
+}
+
+// spot tries what stands at a node that the path has led to. Expressions wait until all prefixes have been tried, which
+// go before them.
+func (m *match) spot(s *spot, here end) {
+	m.best = m.first(s.alts, here, m.best)
+	if s.index != nil {
+		m.look(s.index, here)
+	}
+	if s.patterns == nil {
+		return
+	}
+	if m.laters == len(m.later) {
+		m.visitPatterns(s.patterns, m.Path, endAny)
+		return
+	}
+	m.later[m.laters] = s.patterns
+	m.laters++
+}
+
+// visitPatterns tries what stands under the expressions that match b.
+func (m *match) visitPatterns(p *patterns[spot], b []byte, here end) {
+	for _, g := range p.groups {
+		for set := g.set.Match(b); set != 0; set &= set - 1 {
+			s := g.values[g.places[bits.TrailingZeros64(set)]]
+			m.best = m.first(s.alts, here, m.best)
+			if s.index != nil {
+				m.look(s.index, here)
+			}
 		}
 	}
-	return best
-}
-
-// equalFold compares a received name with one in lower case.
-func equalFold(name, lowered []byte) bool {
-	if len(name) != len(lowered) {
-		return false
-	}
-	for i, c := range name {
-		if lower(c) != lowered[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'Z' {
-		c |= 0x20
-	}
-	return c
-}
-
-// FNV-1a, with a final mix because slots are taken from the low bits. Names come from the configuration, so a client
-// cannot make slots crowd; it can only ask.
-const (
-	hashSeed  = 0xcbf29ce484222325
-	hashPrime = 0x100000001b3
-)
-
-func hashByte(h uint64, c byte) uint64 { return (h ^ uint64(c)) * hashPrime }
-
-func hashEnd(h uint64) uint64 {
-	h ^= h >> 29
-	h *= 0xbf58476d1ce4e5b9
-	return h ^ h>>32
 }

@@ -2,8 +2,9 @@ package routing
 
 import "net/netip"
 
-// Request is what rules look at. Its slices are read during Match only. Fields and what stands below it need to be
-// filled in only as far as Table.Needs asks for.
+// Request is what rules look at. Its slices are read during Match only. What stands below Method needs to be filled in
+// only as far as Table.Needs asks for. Match uses the Request's own memory, so each goroutine has its own, and better
+// uses it again than makes another.
 type Request struct {
 	// Host is a Host field's value or an authority as received; it may be empty.
 	Host []byte
@@ -16,6 +17,9 @@ type Request struct {
 	Client netip.Addr // the peer's address; invalid for a unix socket's client. No IPv4-mapped IPv6 address.
 	Fields []Field    // the header section
 	TLS    *Hello     // nil on a plain connection
+
+	host  [maxHost]byte
+	value [queryBytes]byte
 }
 
 // Field is a header field as received, without white space around the value.

@@ -111,7 +111,7 @@ func newUpstream(t *testing.T) (addr string) {
 }
 
 var everything = func() *routing.Table {
-	table, err := routing.Compile([]routing.Rule{{Name: "all"}})
+	table, err := routing.Compile([]routing.Route{{Name: "all"}})
 	if err != nil {
 		panic(err)
 	}

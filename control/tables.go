@@ -1,0 +1,187 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing"
+)
+
+// tables compiles routes, and keeps what it made from one configuration to the next: the work of a change is that of
+// the routes that differ. A listener that some route names has a table of its own; all others share one.
+type tables struct {
+	last     []*config.Route // what the builders hold, in order of names
+	seats    map[string]int  // by a route's name: its index in a snapshot's Routes
+	free     []int           // indexes that routes have left
+	named    map[string]int  // by a listener's name: how many routes name it
+	builders map[string]*routing.Builder
+}
+
+// shared is the key of the builder for listeners that no route names; no listener has this name.
+const shared = ""
+
+func newTables() *tables {
+	return &tables{
+		seats: map[string]int{}, named: map[string]int{},
+		builders: map[string]*routing.Builder{shared: routing.NewBuilder()},
+	}
+}
+
+// update takes next, in order of names, in the place of what it held, and returns what was not there before. After an
+// error the tables are worth nothing.
+func (t *tables) update(next []*config.Route) (fresh []*config.Route, err error) {
+	was, is := difference(t.last, next)
+	for _, r := range is {
+		if err := t.name(r); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range was {
+		t.leave(r)
+	}
+	for _, r := range is {
+		if err := t.enter(r); err != nil {
+			return nil, err
+		}
+	}
+	t.last = next
+	return is, nil
+}
+
+// difference walks two lists in order of names and returns what is only in the one, and only in the other.
+func difference(last, next []*config.Route) (was, is []*config.Route) {
+	if len(last) > 0 && len(last) == len(next) && &last[0] == &next[0] {
+		return nil, nil
+	}
+	for len(last) > 0 && len(next) > 0 {
+		if last[0] == next[0] {
+			last, next = last[1:], next[1:]
+			continue
+		}
+		order := strings.Compare(last[0].Name, next[0].Name)
+		if order <= 0 {
+			was, last = append(was, last[0]), last[1:]
+		}
+		if order >= 0 {
+			is, next = append(is, next[0]), next[1:]
+		}
+	}
+	return append(was, last...), append(is, next...)
+}
+
+// name makes builders for the listeners that r is the first route to name: with the routes that are there for all
+// listeners, before this update.
+func (t *tables) name(r *config.Route) error {
+	for _, l := range r.Listeners {
+		if t.named[l]++; t.named[l] > 1 {
+			continue
+		}
+		b := routing.NewBuilder()
+		for _, common := range t.last {
+			if len(common.Listeners) > 0 {
+				continue
+			}
+			if err := b.Set(t.route(common)); err != nil {
+				return err
+			}
+		}
+		t.builders[l] = b
+	}
+	return nil
+}
+
+// leave takes r out of the builders, and drops those of listeners that no route names any more.
+func (t *tables) leave(r *config.Route) {
+	for _, l := range r.Listeners {
+		t.builders[l].Delete(r.Name)
+		if t.named[l]--; t.named[l] == 0 {
+			delete(t.builders, l)
+			delete(t.named, l)
+		}
+	}
+	if len(r.Listeners) == 0 {
+		for _, b := range t.builders {
+			b.Delete(r.Name)
+		}
+	}
+	t.free = append(t.free, t.seats[r.Name])
+	delete(t.seats, r.Name)
+}
+
+func (t *tables) enter(r *config.Route) error {
+	seat := len(t.seats) + len(t.free)
+	if n := len(t.free); n > 0 {
+		seat, t.free = t.free[n-1], t.free[:n-1]
+	}
+	t.seats[r.Name] = seat
+	if len(r.Listeners) > 0 {
+		for _, l := range r.Listeners {
+			if err := t.builders[l].Set(t.route(r)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, b := range t.builders {
+		if err := b.Set(t.route(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tables) route(r *config.Route) routing.Route {
+	return routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: t.seats[r.Name]}
+}
+
+// build returns the tables of listeners, in their order.
+func (t *tables) build(listeners []*config.Listener) ([]*routing.Table, error) {
+	built := map[string]*routing.Table{}
+	all := make([]*routing.Table, len(listeners))
+	for i, l := range listeners {
+		key := l.Name
+		if t.named[key] == 0 {
+			key = shared
+		}
+		if built[key] == nil {
+			var err error
+			if built[key], err = t.builders[key].Build(); err != nil {
+				return nil, fmt.Errorf("compile routes of listener %q: %w", l.Name, err)
+			}
+		}
+		all[i] = built[key]
+	}
+	return all, nil
+}
+
+// routes are what the tables' targets stand for; a free one is empty.
+func (t *tables) routes(services []*config.Service) []plan.Route {
+	index := make(map[string]int, len(services))
+	for i, s := range services {
+		index[s.Name] = i
+	}
+	all := make([]plan.Route, len(t.seats)+len(t.free))
+	for _, r := range t.last {
+		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: index[r.Service]}
+	}
+	return all
+}
+
+// patched is routes, made from what it was for the same services: only the routes of fresh have come since.
+func (t *tables) patched(before []plan.Route, services []*config.Service, fresh []*config.Route) []plan.Route {
+	all := make([]plan.Route, len(t.seats)+len(t.free))
+	copy(all, before)
+	for _, seat := range t.free {
+		all[seat] = plan.Route{}
+	}
+	for _, r := range fresh {
+		at, _ := slices.BinarySearchFunc(services, r.Service, func(s *config.Service, name string) int {
+			return strings.Compare(s.Name, name)
+		})
+		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: at}
+	}
+	return all
+}

@@ -1,0 +1,36 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/routing"
+)
+
+// question is what a worker asks routing tables with: memory that each request uses again.
+type question struct {
+	request routing.Request
+	fields  [h1.MaxFields]routing.Field
+}
+
+// route is the target of the route that x takes, or -1. Of what few tables look at, only that is put together which
+// this one does.
+func (w *Worker) route(l *link, x *exchange, table *routing.Table, path []byte) int {
+	head := w.mem.Bytes(x.head.span)
+	r := &w.question.request
+	r.Host, r.Path, r.Method = x.req.Authority.In(head), path, x.req.MethodRef.In(head)
+	needs := table.Needs()
+	if needs&routing.NeedQuery != 0 {
+		r.Query = x.req.Query.In(head)
+	}
+	if needs&routing.NeedClient != 0 {
+		r.Client = clientAddr(l).Addr()
+	}
+	if needs&routing.NeedFields != 0 {
+		fields := w.question.fields[:x.req.N]
+		for i := range fields {
+			f := &x.req.Fields[i]
+			fields[i] = routing.Field{Name: f.Name.In(head), Value: f.Value.In(head)}
+		}
+		r.Fields = fields
+	}
+	return table.Match(r)
+}

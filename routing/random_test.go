@@ -1,0 +1,201 @@
+package routing
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/uringproxy/uringproxy/routing/rule"
+)
+
+// maker makes rules and requests from words so few that they meet often.
+type maker struct{ *rand.Rand }
+
+func (m maker) pick(words ...string) string { return words[m.IntN(len(words))] }
+
+func (m maker) host() string {
+	return m.pick("", "a.", "b.", "a.b.", "c.a.b.") + m.pick("x", "y", "x.y", "z")
+}
+
+func (m maker) path() string {
+	var b strings.Builder
+	for range m.IntN(4) {
+		b.WriteString("/" + m.pick("a", "ab", "abc", "b", "1", "22"))
+	}
+	return b.String() + m.pick("", "/")
+}
+
+func (m maker) quoted(words ...string) string {
+	list := make([]string, 1+m.IntN(5)/4)
+	for i := range list {
+		list[i] = "`" + m.pick(words...) + "`"
+	}
+	return strings.Join(list, ", ")
+}
+
+// matcher is the text of one matcher.
+func (m maker) matcher() string {
+	name := m.pick("X-A", "x-b", "X-C")
+	switch m.IntN(19) {
+	case 0, 1, 2:
+		return "Host(" + m.quoted(m.host(), m.pick("*.", "**.")+m.host()) + ")"
+	case 3:
+		return "HostRegexp(" + m.quoted(`^a\.`, `x$`, `^[ab]\.[xy]$`, `.*`, `^$`) + ")"
+	case 4, 5, 6:
+		return "PathPrefix(" + m.quoted("/"+m.path(), "/a", "/a/b") + ")"
+	case 7:
+		return "PathPrefixRaw(" + m.quoted("/a", "/ab", "/"+m.pick("a", "b")+m.path()) + ")"
+	case 8:
+		return "Path(" + m.quoted("/a", "/a/", "/"+m.path()) + ")"
+	case 9:
+		return "PathRegexp(" + m.quoted(`^/a`, `^/a/[0-9]+$`, `b$`, `^/ab?/`, `/(1|22)/?$`, `.`) + ")"
+	case 10:
+		return "Method(" + m.quoted("GET", "POST") + ")"
+	case 11, 12:
+		return "Header(`" + name + "`" + m.pick("", ", "+m.quoted("1", "2", "3")) + ")"
+	case 13:
+		return "HeaderRegexp(`" + name + "`, " + m.quoted("^[12]$", "3", "^$") + ")"
+	case 14:
+		return "Query(`" + m.pick("q", "r") + "`" + m.pick("", ", "+m.quoted("1", "2", " ")) + ")"
+	case 15:
+		return "QueryRegexp(`q`, " + m.quoted("^[12]$", " ") + ")"
+	case 16:
+		return "ClientIP(" + m.quoted("10.0.0.0/8", "10.0.0.1", "10.0.0.0/31", "::1", "fe80::/10") + ")"
+	case 17:
+		return m.pick("SNI(`a.x`)", "SNI(`*.x`)", "ALPN(`h2`)", "TLSVersion(`1.3`)", "CipherSuite(`0x1301`)")
+	}
+	return "JA4(`t13d1516h2_8daaf6152771_02713d6af862`)"
+}
+
+func (m maker) rule(depth int) string {
+	if depth == 0 || m.IntN(3) == 0 {
+		return m.pick("", "", "", "!") + m.matcher()
+	}
+	return m.pick("", "", "", "!") + "(" + m.rule(depth-1) + m.pick(" && ", " && ", " || ") + m.rule(depth-1) + ")"
+}
+
+func (m maker) route(name string, target int) Route {
+	r := Route{Name: name, Target: target}
+	if m.IntN(20) > 0 {
+		text := m.rule(m.IntN(4))
+		var err error
+		if r.Rule, err = rule.Parse(text); err != nil {
+			panic(fmt.Sprintf("%s: %v", text, err))
+		}
+	}
+	if m.IntN(4) == 0 {
+		r.Priority = m.IntN(5) - 2
+	}
+	return r
+}
+
+func (m maker) request() *Request {
+	r := &Request{
+		Host:   []byte(m.pick("", m.host(), m.host(), strings.ToUpper(m.host())+":80", m.host()+".")),
+		Path:   []byte(m.pick("/", "*", "/"+m.path(), m.path()+"/a", "/a/b", "/ab")),
+		Method: []byte(m.pick("GET", "POST", "PUT")),
+		Query:  []byte(m.pick("", "", "q=1", "q=%31&r", "r=2&q=3", "q=+", "q", "&&q=2")),
+	}
+	switch m.IntN(4) {
+	case 0:
+		r.Client = netip.MustParseAddr("10.0.0." + m.pick("0", "1", "2"))
+	case 1:
+		r.Client = netip.MustParseAddr(m.pick("::1", "fe80::1"))
+	}
+	for range m.IntN(4) {
+		r.Fields = append(r.Fields, Field{[]byte(m.pick("x-a", "X-B", "X-c", "Y")), []byte(m.pick("", "1", "2", "3"))})
+	}
+	if m.IntN(3) == 0 {
+		r.TLS = &Hello{
+			SNI: []byte(m.pick("", "a.x", "b.x", "b.a.x")), Version: 0x0303 + uint16(m.IntN(2)),
+			Suites: []uint16{uint16(0x1300 + m.IntN(3))},
+			JA4:    []byte("t13d1516h2_8daaf6152771_02713d6af862")[:36*m.IntN(2)],
+		}
+		for range m.IntN(2) {
+			r.TLS.ALPN = append(r.TLS.ALPN, []byte(m.pick("h2", "http/1.1")))
+		}
+	}
+	return r
+}
+
+// compare builds a table by a series of edits, and compares it, and one from before, with the oracle. It returns the
+// number of comparisons.
+func compare(t *testing.T, seed uint64) (n int) {
+	m := maker{rand.New(rand.NewPCG(seed, 99))}
+	b := NewBuilder()
+	routes := map[string]Route{}
+	type edition struct {
+		*Table
+		routes []Route
+	}
+	var old edition
+	most := 2 + m.IntN(60) // of names
+	for range 1 + m.IntN(4) {
+		for range 1 + m.IntN(most) {
+			name := fmt.Sprintf("r%02d", m.IntN(most))
+			if _, there := routes[name]; there && m.IntN(3) == 0 {
+				delete(routes, name)
+				b.Delete(name)
+				continue
+			}
+			r := m.route(name, m.IntN(1000))
+			routes[name] = r
+			if err := b.Set(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		table, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := edition{Table: table}
+		for _, r := range routes {
+			now.routes = append(now.routes, r)
+		}
+		for _, e := range []edition{now, old} {
+			for range 8 {
+				if e.Table == nil {
+					continue
+				}
+				r := m.request()
+				n++
+				if got, want := e.Match(r), oracle(e.routes, r); got != want {
+					t.Fatalf("seed %d: %s %s %s?%s %q: got %d, want %d\n%s", seed, r.Method, r.Host, r.Path, r.Query,
+						r.Fields, got, want, listing(e.routes))
+				}
+			}
+		}
+		old = now
+	}
+	for name := range routes {
+		b.Delete(name)
+	}
+	if b.hosts.count != 0 || b.wild != nil || b.hostPatterns != nil || b.any != nil || len(b.priorities) != 0 ||
+		b.looks != [4]int{} {
+		t.Fatalf("seed %d: something is left of deleted routes", seed)
+	}
+	return n
+}
+
+func listing(routes []Route) string {
+	var b strings.Builder
+	for _, r := range routes {
+		fmt.Fprintf(&b, "%s priority %d target %d: %s\n", r.Name, r.Priority, r.Target, r.Rule)
+	}
+	return b.String()
+}
+
+func TestEqualsTheOracle(t *testing.T) {
+	n := 0
+	for seed := range uint64(1500) {
+		n += compare(t, seed)
+	}
+	t.Logf("%d comparisons", n)
+}
+
+func FuzzEqualsTheOracle(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) { compare(t, seed) })
+}

@@ -1,0 +1,143 @@
+package routing
+
+import (
+	"slices"
+
+	"github.com/uringproxy/uringproxy/routing/rule"
+)
+
+// spot is all that stands at one place of a table: at a node of a path tree, under an expression, under a key of an
+// index. It is persistent as node is.
+type spot struct {
+	alts     []alternative   // by precedence, once the edit is over
+	index    *index          // those that one equality tells apart, where there are many; nil: none
+	patterns *patterns[spot] // those whose paths an expression describes; nil: none
+	edit     uint32
+	unsorted bool
+	room     [1]alternative // for the first of alts, since mostly there is one
+}
+
+// crowd is the number of alternatives from which on a spot has an index.
+const crowd = 16
+
+func (s *spot) own(edit uint32) *spot {
+	if s == nil {
+		return &spot{edit: edit}
+	}
+	if s.edit == edit {
+		return s
+	}
+	if s.edit == 0 { // new
+		s.edit = edit
+		return s
+	}
+	c := *s
+	c.alts, c.edit, c.room = slices.Clone(s.alts), edit, [1]alternative{}
+	return &c
+}
+
+// add puts a to the others. The spot is sorted by Builder.settle.
+func (s *spot) add(b *Builder, a alternative) {
+	if s.index != nil {
+		s.index = s.index.own(b.edit)
+		if s.index.add(b, a) {
+			return
+		}
+	}
+	s.push(b, a)
+	if s.index != nil || len(s.alts) <= crowd {
+		return
+	}
+	s.index = &index{edit: b.edit}
+	all := s.alts
+	s.alts = nil
+	for _, a := range all {
+		if !s.index.add(b, a) {
+			s.push(b, a)
+		}
+	}
+}
+
+// push adds a to the alternatives that are tried one after the other.
+func (s *spot) push(b *Builder, a alternative) {
+	if n := len(s.alts); n > 0 && !s.unsorted && a.before(&s.alts[n-1]) {
+		s.unsorted = true
+		b.unsettled = append(b.unsettled, s)
+	}
+	if s.alts == nil {
+		s.alts = s.room[:0]
+	}
+	s.alts = append(s.alts, a)
+}
+
+// remove takes a away.
+func (s *spot) remove(b *Builder, a *alternative) {
+	if i := s.position(a); i >= 0 {
+		s.alts = slices.Delete(s.alts, i, i+1)
+		return
+	}
+	s.index = s.index.own(b.edit)
+	s.index.remove(b, a)
+}
+
+func (s *spot) position(a *alternative) int {
+	return slices.IndexFunc(s.alts, func(have alternative) bool { return have.is(a) })
+}
+
+func (s *spot) empty() bool {
+	return len(s.alts) == 0 && (s.index == nil || s.index.count == 0) && (s.patterns == nil || s.patterns.empty())
+}
+
+// change applies do to the spot under an expression, and takes the expression out when nothing is left.
+func (s *spot) change(b *Builder, text string, do func(*spot)) {
+	if s.patterns == nil {
+		s.patterns = &patterns[spot]{edit: b.edit}
+	}
+	s.patterns = changePattern(b, s.patterns, text, do)
+	if s.patterns.empty() {
+		delete(b.uncompiled, s.patterns)
+		s.patterns = nil
+	}
+}
+
+// changePattern is spot.change for the patterns p.
+func changePattern(b *Builder, p *patterns[spot], text string, do func(*spot)) *patterns[spot] {
+	p = p.own(b.edit)
+	b.uncompiled[p] = struct{}{}
+	under := p.get(text).own(b.edit)
+	if do(under); under.empty() {
+		under = nil
+	}
+	p.set(text, under, b.edit)
+	return p
+}
+
+// first is the alternative that goes first of those that fit and go before best; best if there is none.
+func (s *subject) first(alts []alternative, here end, best *alternative) *alternative {
+	for i := range alts {
+		a := &alts[i]
+		if best != nil && !a.before(best) {
+			break
+		}
+		if a.at&here != 0 && s.fit(a.tests) {
+			return a
+		}
+	}
+	return best
+}
+
+// keyed reports whether an index can file alternatives under the values of a test.
+func keyed(t *test) bool {
+	if t.Not {
+		return false
+	}
+	switch t.Kind {
+	case rule.Header, rule.Query, rule.Method, rule.ClientIP, rule.JA4:
+		return true
+	case rule.HeaderRegexp:
+		return len(t.Values) == 1
+	case rule.SNI:
+		return !slices.ContainsFunc(t.Values, func(v string) bool { return v[0] == '*' })
+	}
+	return false
+}
