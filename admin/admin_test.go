@@ -303,7 +303,8 @@ func TestParseAddress(t *testing.T) {
 	for s, want := range map[string]Address{
 		"127.0.0.1:9901": "127.0.0.1:9901", "[::1]:80": "[::1]:80", ":80": "127.0.0.1:80",
 		"LocalHost:80": "127.0.0.1:80",
-		"unix:/a":      "unix:/a", "": "", "9901": "", "127.0.0.1": "", "a.test:80": "", "unix:": "", ":0": "", ":99999": "",
+		"unix:/a":      "unix:/a", "": "", "9901": "", "127.0.0.1": "", "a.test:80": "", "unix:": "",
+		":0": "", ":99999": "",
 		"127.0.0.1:http": "", "http://127.0.0.1:80": "",
 	} {
 		if got, err := ParseAddress(s); got != want || (err == nil) != (want != "") {

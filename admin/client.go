@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 )
 
 // Client asks a process.
@@ -30,7 +31,7 @@ func NewClient(addr Address) *Client {
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				c, err := dialer.DialContext(ctx, network, address)
 				if err != nil {
-					return nil, &Unreachable{addr, err}
+					return nil, &Unreachable{addr, plain(err)}
 				}
 				return c, nil
 			},
@@ -46,6 +47,15 @@ type Unreachable struct {
 
 func (u *Unreachable) Error() string { return fmt.Sprintf("connect to %s: %v", u.Addr, u.Err) }
 func (u *Unreachable) Unwrap() error { return u.Err }
+
+// plain takes from an error what the caller knows: the operation and the address.
+func plain(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
 
 // Status asks for the status, as it is and read.
 func (c *Client) Status(ctx context.Context) (*Status, error) {

@@ -66,6 +66,47 @@ Flags:
 Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
 `
 
+const helpReload = `uringproxy reload: have a running process read its configuration again
+
+  uringproxy reload
+  uringproxy reload --config my.toml
+  uringproxy reload --admin unix:/run/uringproxy/admin.sock
+
+Prints what is in force now. If the configuration is faulty, it shows every
+fault, and what was in force before goes on serving. The process does the same
+by itself when its files change, unless reload.watch is off, and on SIGHUP.
+
+Flags:
+  --config FILE    files and directories that the process runs: its admin
+                   listener is the one that they name
+  --admin ADDRESS  the admin listener, such as 127.0.0.1:9901, which is the
+                   default, or unix:/run/uringproxy/admin.sock
+
+Exit codes: 0 reloaded, 1 faults or nobody answers, 2 a call that makes no
+sense.
+`
+
+const helpStatus = `uringproxy status: tell what a running process does
+
+  uringproxy status
+  uringproxy status --config my.toml
+  uringproxy status --format json
+
+Shows what is in force, what became of the last reload, and what clients and
+upstreams do. If the files are not what is in force because they are faulty, it
+shows why, and the exit code is 1.
+
+Flags:
+  --config FILE    files and directories that the process runs: its admin
+                   listener is the one that they name
+  --admin ADDRESS  the admin listener, such as 127.0.0.1:9901, which is the
+                   default, or unix:/run/uringproxy/admin.sock
+  --format FORMAT  text or json
+
+Exit codes: 0 all well, 1 the last reload failed or nobody answers, 2 a call
+that makes no sense.
+`
+
 const helpSchema = `uringproxy schema: print a JSON schema of the configuration
 
   uringproxy schema > uringproxy.schema.json

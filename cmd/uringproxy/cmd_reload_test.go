@@ -1,0 +1,155 @@
+package main
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/uringproxy/uringproxy/admin"
+)
+
+// made is a process that the test makes up.
+type made struct{ refused *admin.Reload }
+
+func (m *made) Ready() bool { return true }
+
+func (m *made) Status() admin.Status {
+	started := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	last := &admin.Reload{Trigger: "api", OK: true, At: started.Add(time.Minute)}
+	if m.refused != nil {
+		m.refused.At = started.Add(59*time.Minute + 57*time.Second)
+		last = m.refused
+	}
+	return admin.Status{
+		Version: "v1.2.3", PID: 77, State: "serving", Started: started, Uptime: 3600,
+		Engine: admin.Engine{Name: "uring", Tier: "T3", Shards: 2},
+		Config: admin.Config{
+			Generation: 4, Source: "my.toml", Age: 61.2, Watching: true, Routes: 12, Services: 1,
+			Listeners: []admin.Listener{
+				{Name: "web", Address: "0.0.0.0:80"}, {Name: "in", Address: "unix:/run/in.sock"},
+			},
+			Waiting: []string{"engine.pin", "engine.shards"}, Reloads: 5, ReloadsFailed: 1,
+		},
+		Traffic: admin.Traffic{
+			Connections: 9, Accepted: 100, Refused: 2, Running: 3, Requests: 1000, Errors: 1, Upstream: 7,
+			UpstreamsIdle: 6, Snapshots: []int{1, 2},
+		},
+		LastReload: last, Refused: m.refused,
+	}
+}
+
+func (m *made) Reload() admin.Reloaded {
+	if m.refused != nil {
+		return admin.Reloaded{Reload: *m.refused, Config: m.Status().Config}
+	}
+	return admin.Reloaded{Reload: admin.Reload{OK: true, Seconds: 0.00312}, Config: m.Status().Config}
+}
+
+// serve answers as m on a unix socket, and returns its address.
+func serve(t *testing.T, m *made) string {
+	t.Helper()
+	address := "unix:" + filepath.Join(t.TempDir(), "admin.sock")
+	l, err := admin.Listen(admin.Address(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := admin.Serve(l, m, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return address
+}
+
+func faulty() *made {
+	return &made{&admin.Reload{Trigger: "watch", Error: "3 faults in the configuration", FaultsFound: 3,
+		Faults: []admin.Fault{{Text: "my.toml:1:1: no", Excerpt: "    1 | x\n      | ^\n"}}}}
+}
+
+func TestReload(t *testing.T) {
+	code, stdout, stderr := call("reload", "--admin", serve(t, &made{}))
+	want := "reloaded in 3ms: generation 4 of my.toml, 2 listeners, 12 routes, 1 service\n" +
+		"waits for the next start: engine.pin, engine.shards\n"
+	if code != 0 || stdout != want || stderr != "" {
+		t.Errorf("code %d\n%s\n%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = call("reload", "--admin", serve(t, faulty()))
+	want = "my.toml:1:1: no\n    1 | x\n      | ^\n\nand 2 more\n" +
+		"not reloaded: 3 faults in the configuration; generation 4 of my.toml goes on serving\n"
+	if code != 1 || stdout != "" || stderr != want {
+		t.Errorf("code %d\n%s\n%s", code, stdout, stderr)
+	}
+}
+
+const healthy = `uringproxy v1.2.3, process 77, serving for 1h0m0s
+
+engine     uring T3, 2 shards
+config     my.toml, generation 4, in force for 1m1s
+           2 listeners, 12 routes, 1 service
+listeners  web on 0.0.0.0:80
+           in on unix:/run/in.sock
+reloads    5, 1 failed; the last one done 59m0s ago by api; the files are watched
+waiting    engine.pin, engine.shards: changed, and in force from the next start on
+clients    9 connected, 100 in all, 2 refused
+requests   3 running, 1000 finished, 1 error
+upstreams  7 connections, 6 idle
+snapshots  1 2 in use by shard
+`
+
+func TestStatus(t *testing.T) {
+	address := serve(t, &made{})
+	if code, stdout, stderr := call("status", "--admin", address); code != 0 || stdout != healthy || stderr != "" {
+		t.Errorf("code %d\n%s\n%s", code, stdout, stderr)
+	}
+	code, stdout, _ := call("status", "--admin", address, "--format", "json")
+	if code != 0 || !strings.Contains(stdout, "\n  \"pid\": 77,\n") {
+		t.Errorf("code %d\n%s", code, stdout)
+	}
+	want := strings.Replace(healthy, "done 59m0s ago by api", "FAILED 3s ago by watch", 1) +
+		"\nNOT IN FORCE is what the files say: the reload 3s ago failed, generation 4 goes on serving\n\n" +
+		"my.toml:1:1: no\n    1 | x\n      | ^\n\nand 2 more\n"
+	address = serve(t, faulty())
+	if code, stdout, _ := call("status", "--admin", address); code != 1 || stdout != want {
+		t.Errorf("code %d\n%s", code, stdout)
+	}
+	if code, _, _ := call("status", "--admin", address, "--format", "json"); code != 1 {
+		t.Errorf("code %d", code)
+	}
+}
+
+// Where the process answers is said by the command line, the configuration or nobody.
+func TestWhichProcess(t *testing.T) {
+	dir := t.TempDir()
+	rest := "[listeners.web]\naddress = \":80\"\n[routes.a]\nservice = \"a\"\n[services.a]\nendpoints = [\"unix:/a\"]\n"
+	config := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		write(t, path, text)
+		return path
+	}
+	address := serve(t, &made{})
+	found := config("found.toml", "[admin]\naddress = \""+address+"\"\n"+rest)
+	off := config("off.toml", "[admin]\naddress = \"off\"\n"+rest)
+	gone := config("gone.toml", "[admin]\naddress = \"unix:"+dir+"/gone.sock\"\n"+rest)
+	for _, tt := range []struct {
+		args   []string
+		code   int
+		stderr string
+	}{
+		{[]string{"--config", found}, 0, ""},
+		{[]string{"--config", off, "--admin", address}, 0, ""},
+		{[]string{"--config", off}, 1, `turns the admin listener off`},
+		{[]string{"--config", gone}, 1, "/gone.sock: no such file or directory; is uringproxy running?"},
+		{[]string{"--admin", "nonsense"}, 2, `invalid value "nonsense" for --admin: "nonsense" is no address such as`},
+		{[]string{"now"}, 2, `unexpected argument "now"`},
+	} {
+		for _, command := range []string{"reload", "status"} {
+			code, _, stderr := call(append([]string{command}, tt.args...)...)
+			if code != tt.code || !strings.Contains(stderr, tt.stderr) || (tt.stderr == "") != (stderr == "") {
+				t.Errorf("%s %q: code %d, %s", command, tt.args, code, stderr)
+			}
+		}
+	}
+}

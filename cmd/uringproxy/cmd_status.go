@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/uringproxy/uringproxy/admin"
+)
+
+func runStatus(env *environment, args []string) int {
+	f := env.flags("status")
+	to := f.process()
+	format := "text"
+	f.choice("format", &format, "text", "json")
+	if code, done := f.parse(args); done {
+		return code
+	}
+	c, err := to.client()
+	if err != nil {
+		return env.failed(err)
+	}
+	s, err := c.Status(context.Background())
+	if err != nil {
+		return to.unanswered(err)
+	}
+	if format == "json" {
+		e := json.NewEncoder(env.stdout)
+		e.SetEscapeHTML(false)
+		e.SetIndent("", "  ")
+		err = e.Encode(s)
+	} else {
+		err = writeStatus(env.stdout, s)
+	}
+	switch {
+	case err != nil:
+		return env.failed(fmt.Errorf("write status: %w", err))
+	case s.Refused != nil:
+		return exitFailed
+	}
+	return exitOK
+}
+
+// writeStatus writes s for people: a line for each thing, and at the end, where it is seen, why the files are not what
+// is in force.
+func writeStatus(w io.Writer, s *admin.Status) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	c, t := &s.Config, &s.Traffic
+	fmt.Fprintf(&b, "uringproxy %s, process %d, %s for %s\n\n", s.Version, s.PID, s.State, rounded(s.Uptime))
+	line("engine", "%s %s, %s", s.Engine.Name, s.Engine.Tier, count(s.Engine.Shards, "shard"))
+	line("config", "%s, generation %d, in force for %s", c.Source, c.Generation, rounded(c.Age))
+	line("", "%s", contents(c))
+	for i, l := range c.Listeners {
+		line([]string{"listeners", ""}[min(i, 1)], "%s on %s", l.Name, l.Address)
+	}
+	line("reloads", "%s", reloads(s))
+	if len(c.Waiting) > 0 {
+		line("waiting", "%s: changed, and in force from the next start on", strings.Join(c.Waiting, ", "))
+	}
+	line("clients", "%d connected, %d in all, %d refused", t.Connections, t.Accepted, t.Refused)
+	line("requests", "%d running, %d finished, %s", t.Running, t.Requests, count(int(t.Errors), "error"))
+	line("upstreams", "%s, %d idle", count(int(t.Upstream), "connection"), t.UpstreamsIdle)
+	line("snapshots", "%s in use by shard", strings.Trim(fmt.Sprint(t.Snapshots), "[]"))
+	if r := s.Refused; r != nil {
+		writeRefused(&b, s, r)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func reloads(s *admin.Status) string {
+	text := "none"
+	if r := s.LastReload; r != nil {
+		outcome := "done"
+		if !r.OK {
+			outcome = "FAILED"
+		}
+		text = fmt.Sprintf("%d, %d failed; the last one %s %s ago by %s", s.Config.Reloads, s.Config.ReloadsFailed,
+			outcome, rounded(s.Uptime-r.At.Sub(s.Started).Seconds()), r.Trigger)
+	}
+	if s.Config.Watching {
+		return text + "; the files are watched"
+	}
+	return text
+}
+
+func writeRefused(b *strings.Builder, s *admin.Status, r *admin.Reload) {
+	fmt.Fprintf(b, "\nNOT IN FORCE is what the files say: the reload %s ago failed, generation %d goes on serving\n\n",
+		rounded(s.Uptime-r.At.Sub(s.Started).Seconds()), s.Config.Generation)
+	writeFaults(b, r)
+	if r.FaultsFound == 0 {
+		fmt.Fprintf(b, "%s\n", r.Error)
+	}
+}
