@@ -80,9 +80,6 @@ type Route struct {
 	// Rule says which requests the route is for; nil: all of them.
 	Rule     *rule.Expr
 	Priority int
-	// Hosts and Prefixes are patterns as routing.Rule has them.
-	Hosts    []string
-	Prefixes []string
 	Service  string
 }
 
@@ -129,7 +126,7 @@ func Load(paths []string) (*Config, Faults) { return NewLoader().Load(paths) }
 // Parse reads a configuration from data; name appears in faults. Exactly one of its results is nil.
 func Parse(name string, data []byte) (*Config, Faults) {
 	text := strings.TrimPrefix(string(data), "\xef\xbb\xbf")
-	return NewLoader().load(name, []*source{{name: name, text: text}})
+	return NewLoader().load(name, []revised{{source: newSource(name, text)}})
 }
 
 // Fault makes a fault at the value of key in the files that c was read from, for what only shows later.

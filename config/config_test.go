@@ -223,7 +223,7 @@ func TestManyFaults(t *testing.T) {
 }
 
 func TestExcerptIsSafeToPrint(t *testing.T) {
-	src := &source{name: "x", text: "a = \"\x1b[31m\"\t" + strings.Repeat("é", 200)}
+	src := newSource("x", "a = \"\x1b[31m\"\t"+strings.Repeat("é", 200))
 	excerpt := func(at int) string {
 		c := collector{faults: Faults{src.fault(at, "", "", "", "")}}
 		return c.finish(nil)[0].Excerpt()
@@ -232,7 +232,7 @@ func TestExcerptIsSafeToPrint(t *testing.T) {
 	if got := excerpt(len("a = \"\x1b[31m\"\téé")); got != want {
 		t.Errorf("got\n%q\nwant\n%q", got, want)
 	}
-	got := excerpt(len(src.text))
+	got := excerpt(src.size)
 	if strings.ContainsRune(got, '\x1b') || !strings.HasSuffix(got, strings.Repeat(" ", 60)+"^\n") {
 		t.Errorf("got\n%q", got)
 	}

@@ -68,7 +68,7 @@ type locator struct {
 
 func (l *locator) find(path string) (p place, depth int) {
 	l.once.Do(func() {
-		s := newScanner(l.doc.src.text)
+		s := newScanner(l.doc.src.text())
 		for _, p := range l.parts() {
 			s.run(p.start, p.end)
 		}
@@ -126,16 +126,17 @@ func (r *revision) change(name tableName) *change {
 type finder func(tableName) *unit
 
 // revise reads src as the successor of old, which may be nil. find tells the units that old's file had.
-func revise(old *document, src *source, find finder) (*revision, *Fault) {
-	if old != nil && old.all == nil && len(old.pieces) > 0 {
-		if r := old.edit(src, find); r != nil {
+func revise(old *document, in revised, find finder) (*revision, *Fault) {
+	src := in.source
+	if old != nil && old.all == nil && len(old.pieces) > 0 && in.since == old.src {
+		if r := old.edit(in, find); r != nil {
 			return r, nil
 		}
 	}
-	if f, bad := junk(src, 0, len(src.text)); bad {
+	if f, bad := junk(src, 0, src.text()); bad {
 		return nil, &f
 	}
-	o := cut(src.text, 0, func(int) bool { return false })
+	o := cut(src.text(), 0, func(int) bool { return false })
 	if o.tooDeep >= 0 {
 		f := src.fault(o.tooDeep, "", tooDeepText, "a flatter structure", "")
 		return nil, &f
@@ -145,7 +146,7 @@ func revise(old *document, src *source, find finder) (*revision, *Fault) {
 	}
 	r := &revision{byName: map[tableName]*change{}, lost: o.lost, rest: true}
 	if old == nil {
-		old = &document{src: &source{}}
+		old = &document{src: newSource("", "")}
 	}
 	for _, u := range old.units {
 		r.change(u.tableName).old = u
@@ -157,32 +158,43 @@ func revise(old *document, src *source, find finder) (*revision, *Fault) {
 // seam says which pieces of the old text gave way to others, and how far those after them have moved.
 type seam struct{ start, end, shift int }
 
-// edit reads src by looking only at what differs from d. It returns nil when that does not do.
-func (d *document) edit(src *source, find finder) *revision {
-	before, after := commonEnds(d.src.text, src.text)
+// window is how much of a text after a change is looked at first, to find where it is as it was.
+const window = 16 << 10
+
+// edit reads a text by looking only at what differs from d. It returns nil when that does not do.
+func (d *document) edit(in revised, find finder) *revision {
 	byStart := func(p piece, at int) int { return cmp.Compare(p.start, at) }
-	first, _ := slices.BinarySearchFunc(d.pieces, before, byStart)
-	s := seam{start: max(first-1, 0), end: len(d.pieces), shift: len(src.text) - len(d.src.text)}
-	from := d.pieces[s.start].start
-	o := cut(src.text, from, func(at int) bool {
-		if at < len(src.text)-after {
-			return false
+	first, _ := slices.BinarySearchFunc(d.pieces, in.first, byStart)
+	s := seam{start: max(first-1, 0), end: len(d.pieces), shift: in.size - d.src.size}
+	from, same := d.pieces[s.start].start, in.size-in.last
+	var text string
+	var o outline
+	for more := window; ; more *= 8 {
+		to := min(same+more, in.size)
+		text = in.slice(from, to)
+		met := false
+		o = cut(text, from, func(at int) bool {
+			if at < same {
+				return false
+			}
+			i, found := slices.BinarySearchFunc(d.pieces, at-s.shift, byStart)
+			if met = found && i > s.start; met {
+				s.end = i
+			}
+			return met
+		})
+		if met || to == in.size {
+			break
 		}
-		i, same := slices.BinarySearchFunc(d.pieces, at-s.shift, byStart)
-		if same && i > s.start {
-			s.end = i
-			return true
-		}
-		return false
-	})
+	}
 	if len(o.pieces) == 0 || o.whole || o.lost >= 0 || o.tooDeep >= 0 {
 		return nil
 	}
-	if _, bad := junk(src, from, o.pieces[len(o.pieces)-1].end); bad {
+	if _, bad := junk(in.source, from, text[:o.pieces[len(o.pieces)-1].end-from]); bad {
 		return nil
 	}
 	r := &revision{byName: map[tableName]*change{}, lost: -1}
-	r.assemble(d, src, s, o, find)
+	r.assemble(d, in.source, s, o, find)
 	return r
 }
 
@@ -256,7 +268,7 @@ func extend(to, from []piece, i int) []piece {
 // settle leaves the changes that are some, and makes their units.
 func (r *revision) settle(old *document, src *source) {
 	r.changes = slices.DeleteFunc(r.changes, func(c *change) bool {
-		if c.old != nil && sameText(old.src.text, c.was, src.text, c.now) {
+		if c.old != nil && sameText(old.src, c.was, src, c.now) {
 			c.unit = c.old
 			return true
 		}
@@ -267,9 +279,9 @@ func (r *revision) settle(old *document, src *source) {
 	})
 }
 
-func sameText(a string, was []piece, b string, now []piece) bool {
+func sameText(a *source, was []piece, b *source, now []piece) bool {
 	return len(was) == len(now) && len(was) > 0 && slices.EqualFunc(was, now, func(p, q piece) bool {
-		return a[p.start:p.end] == b[q.start:q.end]
+		return a.slice(p.start, p.end) == b.slice(q.start, q.end)
 	})
 }
 
@@ -298,7 +310,7 @@ func (r *revision) join(old *document, s seam, o *outline, outside map[*unit]*ch
 
 // reviseWhole has the library read all of the file.
 func reviseWhole(old *document, src *source, find finder) (*revision, *Fault) {
-	if len(src.text) > maxWhole {
+	if src.size > maxWhole {
 		f := src.fault(-1, "", "more than "+formatSize(maxWhole)+" that cannot be read table by table",
 			"a header for each table, such as [routes.NAME]", "leave out inline tables and dotted keys of "+
 				"listeners, routes and services, or divide the file")
@@ -310,7 +322,7 @@ func reviseWhole(old *document, src *source, find finder) (*revision, *Fault) {
 	}
 	r := &revision{byName: map[tableName]*change{}, lost: -1}
 	r.doc = &document{src: src, rest: map[string]any{}}
-	r.doc.all = &locator{doc: r.doc, pieces: []piece{{end: len(src.text)}}}
+	r.doc.all = &locator{doc: r.doc, pieces: []piece{{end: src.size}}}
 	for _, key := range keys(root) {
 		g, isGroup := groupOf(key)
 		tables, isTable := root[key].(map[string]any)
@@ -351,15 +363,14 @@ func (r *revision) read(pieces []piece) (root map[string]any, err error) {
 	if size > maxWhole {
 		return nil, errTooLarge
 	}
-	_, err = decodeTOML(textOf(r.doc.src.text, pieces), &root)
+	_, err = decodeTOML(textOf(r.doc.src, pieces), &root)
 	return root, err
 }
 
 // firstError finds the first place that is not TOML, among what changed from an index on: that is where the library
 // would stop if it read all of the file.
 func (r *revision) firstError(from int) Fault {
-	text := r.doc.src.text
-	at, first := len(text)+1, error(nil)
+	at, first := r.doc.src.size+1, error(nil)
 	check := func(pieces []piece) {
 		if len(pieces) == 0 || pieces[0].start > at {
 			return

@@ -176,18 +176,6 @@ func (c *collector) finish(files []string) Faults {
 	return fs
 }
 
-// source is a file's text.
-type source struct {
-	name string
-	text string
-}
-
-// fault is a fault at a byte offset; a negative one means the file as a whole. It has no line yet.
-func (s *source) fault(offset int, key, found, expected, hint string) Fault {
-	return Fault{File: s.name, Key: key, Found: found, Expected: expected, Hint: hint,
-		src: s, offset: min(offset, len(s.text))}
-}
-
 // position goes from one fault of a file to the next, so that the text is read once, however many there are.
 type position struct {
 	src          *source
@@ -201,7 +189,7 @@ func (p *position) resolve(f *Fault) {
 	if f.src == nil || f.offset < 0 {
 		return
 	}
-	text := f.src.text
+	text := f.src.text()
 	if p.src != f.src || f.offset < p.offset {
 		*p = position{src: f.src, end: lineEnd(text, 0)}
 	}

@@ -56,48 +56,111 @@ func filesIn(dir string) (files []string, err error) {
 // readBlock is how much of a file is read at once.
 const readBlock = 256 << 10
 
-// readText reads a file. While it is the same as old, nothing is copied, and if it is so to its end, same is true and
-// text is not given. It reads no more than shows that a file is too large or no text.
-func readText(path, old string) (text string, same bool, err error) {
+const byteOrderMark = "\xef\xbb\xbf"
+
+// readFile reads a file whose text was old, which may be nil. The result's source is old when the text is the same.
+func readFile(path string, old *source) (revised, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", false, err
+		return revised{}, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && old != nil && info.Mode().IsRegular() && info.Size() <= maxFile {
+		if in, err := readChange(f, int(info.Size()), old); err == nil {
+			return in, nil
+		}
+	}
+	text, err := readText(f)
+	return revised{source: newSource(path, text)}, err
+}
+
+// readText reads all of a file, but no more than shows that it is too large or no text.
+func readText(f io.Reader) (string, error) {
 	var b strings.Builder
 	block := make([]byte, readBlock)
-	n, equal := 0, true
-	for first := true; n <= maxFile; first = false {
-		k, err := io.ReadFull(f, block)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return "", false, err
+	for b.Len() <= maxFile {
+		n, err := io.ReadFull(f, block)
+		b.Write(block[:n])
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || bytes.IndexByte(block[:n], 0) >= 0 {
+			break
 		}
-		part := block[:k]
-		if first {
-			part = bytes.TrimPrefix(part, []byte("\xef\xbb\xbf"))
+		if err != nil {
+			return "", err
 		}
-		if equal && (n+len(part) > len(old) || old[n:n+len(part)] != string(part)) {
-			equal = false
-			if info, err := f.Stat(); err == nil {
-				b.Grow(int(min(max(info.Size(), int64(n+len(part))), maxFile+readBlock)))
-			}
-			b.WriteString(old[:n])
+	}
+	return strings.TrimPrefix(b.String(), byteOrderMark), nil
+}
+
+// readChange reads a file of a known size from both ends as far as it is the same as old, and then what is between.
+func readChange(f io.ReaderAt, size int, old *source) (in revised, err error) {
+	block := make([]byte, readBlock)
+	mark := len(byteOrderMark)
+	if size < mark {
+		mark = 0
+	} else if _, err := f.ReadAt(block[:mark], 0); err != nil {
+		return in, err
+	} else if string(block[:mark]) != byteOrderMark {
+		mark = 0
+	}
+	size -= mark
+	in.since = old
+	common := min(size, old.size)
+	for in.first < common {
+		part := block[:min(readBlock, common-in.first)]
+		if _, err := f.ReadAt(part, int64(mark+in.first)); err != nil {
+			return in, err
 		}
-		if !equal {
-			b.Write(part)
-		}
-		n += len(part)
-		if err != nil || !equal && bytes.IndexByte(part, 0) >= 0 {
+		n := sameFirst(part, old.slice(in.first, in.first+len(part)))
+		if in.first += n; n < len(part) {
 			break
 		}
 	}
-	if equal && n == len(old) {
-		return "", true, nil
+	if in.first == size && size == old.size {
+		in.source = old
+		return in, nil
 	}
-	if equal {
-		return strings.Clone(old[:n]), false, nil
+	for common -= in.first; in.last < common; {
+		part := block[:min(readBlock, common-in.last)]
+		if _, err := f.ReadAt(part, int64(mark+size-in.last-len(part))); err != nil {
+			return in, err
+		}
+		end := old.size - in.last
+		n := sameLast(part, old.slice(end-len(part), end))
+		if in.last += n; n < len(part) {
+			break
+		}
 	}
-	return b.String(), false, nil
+	middle := make([]byte, size-in.first-in.last)
+	if _, err := f.ReadAt(middle, int64(mark+in.first)); err != nil && len(middle) > 0 {
+		return in, err
+	}
+	in.source = old.replace(in.first, in.last, string(middle))
+	return in, nil
+}
+
+// sameFirst counts the bytes at the beginning in which b and s, which are of one length, agree.
+func sameFirst(b []byte, s string) (n int) {
+	for step := len(b); step > 0; {
+		if n+step <= len(b) && string(b[n:n+step]) == s[n:n+step] {
+			n += step
+		} else {
+			step /= 2
+		}
+	}
+	return n
+}
+
+// sameLast counts the bytes at the end in which b and s, which are of one length, agree.
+func sameLast(b []byte, s string) (n int) {
+	all := len(b)
+	for step := all; step > 0; {
+		if n+step <= all && string(b[all-n-step:all-n]) == s[all-n-step:all-n] {
+			n += step
+		} else {
+			step /= 2
+		}
+	}
+	return n
 }
 
 func unreadable(path string, err error) Fault {

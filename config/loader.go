@@ -34,20 +34,15 @@ func (l *Loader) Load(paths []string) (*Config, Faults) {
 	for _, d := range l.files {
 		known[d.src.name] = d
 	}
-	sources := make([]*source, len(files))
+	sources := make([]revised, len(files))
 	for i, file := range files {
-		old := &source{}
+		var old *source
 		if d := known[file]; d != nil {
 			old = d.src
 		}
-		text, same, err := readText(file, old.text)
-		switch {
-		case err != nil:
+		var err error
+		if sources[i], err = readFile(file, old); err != nil {
 			faults = append(faults, unreadable(file, err))
-		case same && old.name != "":
-			sources[i] = old
-		default:
-			sources[i] = &source{name: file, text: text}
 		}
 	}
 	if len(faults) > 0 {
@@ -68,7 +63,7 @@ type loading struct {
 }
 
 // load makes a configuration of sources.
-func (l *Loader) load(name string, sources []*source) (*Config, Faults) {
+func (l *Loader) load(name string, sources []revised) (*Config, Faults) {
 	g := &loading{last: l, next: &Loader{}}
 	for _, src := range sources {
 		g.files = append(g.files, src.name)
@@ -104,7 +99,7 @@ func (g *loading) conclude(name string) (*Config, Faults) {
 }
 
 // revise compares each file with what it was.
-func (g *loading) revise(sources []*source) {
+func (g *loading) revise(sources []revised) {
 	old := map[string]*document{}
 	for _, d := range g.last.files {
 		old[d.src.name] = d
@@ -112,7 +107,7 @@ func (g *loading) revise(sources []*source) {
 	for _, src := range sources {
 		d := old[src.name]
 		delete(old, src.name)
-		if d != nil && d.src == src {
+		if d != nil && d.src == src.source {
 			g.next.files = append(g.next.files, d)
 			continue
 		}

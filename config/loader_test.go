@@ -63,7 +63,7 @@ func same(t *testing.T, what string, c *Config, faults Faults, want *Config, wan
 
 // loadWhole is what all loading is measured by: the library reads all of the text.
 func loadWhole(name, text string) (*Config, Faults) {
-	src := &source{name: name, text: text}
+	src := newSource(name, text)
 	g := &loading{last: NewLoader(), next: &Loader{}, files: []string{name}}
 	r, fault := reviseWhole(nil, src, func(tableName) *unit { return nil })
 	if fault != nil {
@@ -142,8 +142,19 @@ func FuzzReload(f *testing.F) {
 			return
 		}
 		l := NewLoader()
-		before, _ := l.load("f", []*source{{name: "f", text: text}})
-		c, faults := l.load("f", []*source{{name: "f", text: next}})
+		load := func(text string) (*Config, Faults) {
+			in := revised{source: newSource("f", text)}
+			if len(l.files) > 0 {
+				var err error
+				in, err = readChange(strings.NewReader(text), len(text), l.files[0].src)
+				if err != nil || in.text() != text {
+					t.Fatalf("read %+v, %v, want %q", in, err, text)
+				}
+			}
+			return l.load("f", []revised{in})
+		}
+		before, _ := load(text)
+		c, faults := load(next)
 		want, wantFaults := Parse("f", []byte(next))
 		same(t, "reload", c, faults, want, wantFaults)
 		if before != nil && c != nil {
@@ -158,7 +169,7 @@ func FuzzReload(f *testing.F) {
 		if before == nil {
 			return
 		}
-		again, faults := l.load("f", []*source{{name: "f", text: text}})
+		again, faults := load(text)
 		same(t, "back", again, faults, before, nil)
 	})
 }

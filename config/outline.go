@@ -66,20 +66,20 @@ type outline struct {
 	whole bool
 }
 
-// cut outlines text from an offset on, which is 0 or a header's. It ends early before a header at which resync says
-// so.
-func cut(text string, from int, resync func(at int) bool) outline {
+// cut outlines text, which begins at an offset of the file: 0 or a header's. It ends early before a header at which
+// resync says so. All offsets are those of the file.
+func cut(text string, base int, resync func(at int) bool) outline {
 	o := outline{lost: -1, tooDeep: -1}
-	s := &scanner{text: text, at: from, tooDeep: -1}
-	start, name, named := from, tableName{}, false
+	s := &scanner{text: text, tooDeep: -1}
+	start, name, named := 0, tableName{}, false
 	add := func(end int) {
 		if end > start {
-			o.pieces = append(o.pieces, piece{start: start, end: end})
+			o.pieces = append(o.pieces, piece{start: base + start, end: base + end})
 			o.names, o.named = append(o.names, name), append(o.named, named)
 		}
 		start = end
 	}
-	preamble := from == 0
+	preamble := base == 0
 	for !s.lost {
 		s.skip(" \t\r\n")
 		if s.at == len(text) {
@@ -92,26 +92,36 @@ func cut(text string, from int, resync func(at int) bool) outline {
 			s.end()
 			continue
 		}
-		if add(s.at); s.at > from && resync(s.at) {
+		if add(s.at); s.at > 0 && resync(base+s.at) {
 			return o
 		}
 		preamble = false
-		parts, _ := s.brackets()
-		if named = len(parts) > 1; named {
-			if name.group, named = groupOf(parts[0].name); named {
-				name.name = parts[1].name
-			}
-		} else if len(parts) == 1 {
-			_, group := groupOf(parts[0].name)
-			o.whole = o.whole || group
-		}
+		alone := false
+		name, named, alone = s.tableName()
+		o.whole = o.whole || alone
 		s.end()
 	}
-	if o.tooDeep = s.tooDeep; s.lost {
-		o.lost = min(s.at, len(text))
+	if s.tooDeep >= 0 {
+		o.tooDeep = base + s.tooDeep
+	}
+	if s.lost {
+		o.lost = base + min(s.at, len(text))
 	}
 	add(len(text))
 	return o
+}
+
+// tableName reads a header and tells whose table it begins, or whether it is a group's own.
+func (s *scanner) tableName() (name tableName, named, alone bool) {
+	parts, _ := s.brackets()
+	if len(parts) == 0 {
+		return name, false, false
+	}
+	g, ok := groupOf(parts[0].name)
+	if !ok || len(parts) == 1 {
+		return name, false, ok
+	}
+	return tableName{g, parts[1].name}, true, false
 }
 
 // inGroup tells whether the key at an offset is that of a group.
@@ -126,10 +136,10 @@ func (s *scanner) inGroup(at int) bool {
 }
 
 // textOf is what pieces hold, in memory of its own: what the library makes of it must not keep all of the file's text.
-func textOf(text string, pieces []piece) string {
+func textOf(src *source, pieces []piece) string {
 	var b strings.Builder
 	for _, p := range pieces {
-		b.WriteString(text[p.start:p.end])
+		b.WriteString(src.slice(p.start, p.end))
 	}
 	return b.String()
 }
@@ -144,25 +154,4 @@ func offsetIn(pieces []piece, at int) int {
 		}
 	}
 	return 0
-}
-
-// commonEnds measures how many bytes two texts have in common at the beginning and at the end, without counting any
-// byte twice.
-func commonEnds(a, b string) (before, after int) {
-	const block = 4096
-	n := min(len(a), len(b))
-	for before+block <= n && a[before:before+block] == b[before:before+block] {
-		before += block
-	}
-	for before < n && a[before] == b[before] {
-		before++
-	}
-	n -= before
-	for after+block <= n && a[len(a)-after-block:len(a)-after] == b[len(b)-after-block:len(b)-after] {
-		after += block
-	}
-	for after < n && a[len(a)-after-1] == b[len(b)-after-1] {
-		after++
-	}
-	return before, after
 }

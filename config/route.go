@@ -65,27 +65,7 @@ func (d *decoder) route(t *table) *Route {
 			rule.Query))
 	r.Rule = rule.All(all...)
 	t.done()
-	if hosts, ok := t.m["host"]; ok {
-		r.Hosts = plainTexts(hosts)
-	}
-	if prefixes, ok := t.m["path_prefix"]; ok {
-		r.Prefixes = plainTexts(prefixes)
-	}
 	return r
-}
-
-// plainTexts are the strings of a value that is one or a list of them.
-func plainTexts(v any) (all []string) {
-	if s, ok := v.(string); ok {
-		return []string{s}
-	}
-	list, _ := v.([]any)
-	for _, item := range list {
-		if s, ok := item.(string); ok {
-			all = append(all, s)
-		}
-	}
-	return all
 }
 
 func (d *decoder) routeListeners(t *table, r *Route) {

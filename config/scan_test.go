@@ -44,7 +44,7 @@ y = 1
 `
 
 func TestPositions(t *testing.T) {
-	src := &source{name: "mixed.toml", text: mixed}
+	src := newSource("mixed.toml", mixed)
 	if _, fault := parseTOML(src); fault != nil {
 		t.Fatal(fault)
 	}

@@ -22,7 +22,7 @@ var tooDeepText = fmt.Sprintf("keys, lists or tables nested more than %d deep", 
 // parseTOML has the library read src.
 func parseTOML(src *source) (map[string]any, *Fault) {
 	var root map[string]any
-	if _, err := decodeTOML(src.text, &root); err != nil {
+	if _, err := decodeTOML(src.text(), &root); err != nil {
 		at, ok := errorOffset(err)
 		if !ok {
 			at = -1
@@ -33,11 +33,11 @@ func parseTOML(src *source) (map[string]any, *Fault) {
 	return root, nil
 }
 
-// junk finds what shows that src is no text file, or too much of one. It looks at a part of the text.
-func junk(src *source, from, to int) (Fault, bool) {
-	text := src.text[from:to]
+// junk finds what shows that src is no text file, or too much of one. It looks at a part of the text, from an offset
+// on.
+func junk(src *source, from int, text string) (Fault, bool) {
 	switch {
-	case len(src.text) > maxFile:
+	case src.size > maxFile:
 		return src.fault(-1, "", fmt.Sprintf("more than %s", formatSize(maxFile)), "a configuration file",
 			"is this the right file?"), true
 	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"):
@@ -75,8 +75,8 @@ func syntaxFault(src *source, at int, err error) Fault {
 	if !errors.As(err, &perr) {
 		return src.fault(at, "", err.Error(), "TOML", "")
 	}
-	at = min(at, len(src.text))
-	line := strings.TrimSpace(lineAround(src.text, at))
+	at = min(at, src.size)
+	line := strings.TrimSpace(lineAround(src.text(), at))
 	f := src.fault(at, "", "invalid TOML: "+printable(lowerFirst(perr.Message)), "", "")
 	if p, ok := inPlainWords(perr.Message, line); ok {
 		f.Found, f.Expected, f.Hint = p.found, p.expected, p.hint

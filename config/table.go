@@ -60,7 +60,7 @@ func (d *decoder) note(path string, at int, found, expected, hint string) {
 		if at == atName {
 			f.offset = p.key
 		} else if at >= 0 && n == len(path) {
-			f.offset += rawOffset(l.doc.src.text[p.value:], at)
+			f.offset += rawOffset(l.doc.src.text()[p.value:], at)
 		}
 	}
 	if best == 0 && len(d.in) > 1 {
