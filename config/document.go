@@ -352,7 +352,7 @@ func gone(old *document) *revision {
 
 var errTooLarge = errors.New("more than " + formatSize(maxWhole) + " in one table")
 
-// read has the library read a table.
+// read reads a table, by the library unless it is a simple one.
 func (r *revision) read(pieces []piece) (root map[string]any, err error) {
 	size := 0
 	for _, p := range pieces {
@@ -363,7 +363,11 @@ func (r *revision) read(pieces []piece) (root map[string]any, err error) {
 	if size > maxWhole {
 		return nil, errTooLarge
 	}
-	_, err = decodeTOML(textOf(r.doc.src, pieces), &root)
+	text := textOf(r.doc.src, pieces)
+	if root, ok := simple(text); ok {
+		return root, nil
+	}
+	_, err = decodeTOML(text, &root)
 	return root, err
 }
 

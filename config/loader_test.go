@@ -113,6 +113,8 @@ func FuzzCutAgainstWhole(f *testing.F) {
 		"[listeners.a]\nx = [\n[routes.a]\n", "[listeners.a]\nx = \"\"\"\n[routes.a]\n", "routes = 1\n",
 		"routes = {}\n",
 		"[routes.a]\r\nx=1\r[routes.b]\n", "\t[routes.a]\n  [ routes . b ]\n", "[routes.\"\\u0061\"]\n[routes.a]\n",
+		"[services.a]\nendpoints = [\"http://a\", \"http://b\",] # x\nx = -0\ny = 01\nz = \"\"\"\"\"\"\n",
+		"[routes.a]\nx = \"\t\\u0041\"\ny = true\nz = [\"a\" \"b\"]\nx = 1\n", "[routes.a] # \x01\nx = -12\n",
 		"[services.a]\n= 1\n[limits]\n= 1\n", "[limits]\nx.y = 1\n[limits.x]\n", "a=1\n[routes.a]\n[a]\n",
 	) {
 		f.Add(text)

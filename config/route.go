@@ -150,18 +150,24 @@ func (d *decoder) badValue(path, value, expected string, err error) {
 
 // condition reads a key that stands for a matcher.
 func (d *decoder) condition(t *table, c *condition) *rule.Expr {
+	if _, ok := t.m[c.key]; !ok && t.shape == nil {
+		t.known = append(t.known, c.key) // as most are not, most of the time
+		return nil
+	}
 	var values, paths []string
+	var one *rule.Expr
 	bad := false
 	t.texts(c.key, c.says, c.expected, c.expected+", or no such key for "+c.any, func(path, s string) {
 		values, paths = append(values, s), append(paths, path)
 		// Each for itself first, so that all faults are found.
-		if _, _, err := rule.Match(c.kind, "", s); err != nil {
+		e, _, err := rule.Match(c.kind, "", s)
+		if one = e; err != nil {
 			d.badValue(path, s, c.expected, err)
 			bad = true
 		}
 	})
-	if bad || len(values) == 0 {
-		return nil
+	if bad || len(values) < 2 {
+		return one
 	}
 	e, i, err := rule.Match(c.kind, "", values...)
 	if err != nil {
