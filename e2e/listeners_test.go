@@ -55,7 +55,8 @@ func TestListenersUnderLoad(t *testing.T) {
 		refusedAt(t, second)
 		p.Stop()
 		t.Logf("%d reloads", n)
-		if out := p.Output(); strings.Contains(out, " errors (") || strings.Contains(out, "takes effect at the next start") {
+		out := p.Output()
+		if strings.Contains(out, " errors (") || strings.Contains(out, "takes effect at the next start") {
 			t.Errorf("the proxy counted errors, or waits for a start:\n%s", out)
 		}
 	})

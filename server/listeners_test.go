@@ -260,7 +260,7 @@ func TestListenersLeaveNothingBehind(t *testing.T) {
 			}
 		}
 		after := files(t)
-		for len(after) > len(before)+2 { // two connections of the steady client's to the upstream, in other shards' pools
+		for len(after) > len(before)+2 { // each shard may have pooled another connection to the upstream
 			runtime.Gosched()
 			after = files(t)
 		}
