@@ -8,13 +8,12 @@ import "strings"
 func FindAdmin(paths []string) (Admin, Faults) {
 	files, faults := listFiles(paths)
 	g := &loading{last: NewLoader(), next: NewLoader(), files: files}
-	var sources []*source
-	for _, file := range files {
-		text, _, err := readText(file, "")
-		if err != nil {
+	sources := make([]revised, len(files))
+	for i, file := range files {
+		var err error
+		if sources[i], err = readFile(file, nil); err != nil {
 			faults = append(faults, unreadable(file, err))
 		}
-		sources = append(sources, &source{name: file, text: text})
 	}
 	if len(faults) > 0 {
 		return Admin{}, faults

@@ -9,19 +9,20 @@ import (
 
 // The address is found in whatever state the rest is.
 func TestFindAdmin(t *testing.T) {
-	const rest = "[listeners.web]\naddress = \":80\"\n[routes.a]\nservice = \"a\"\n[services.a]\nendpoints = [\"unix:/a\"]\n"
+	const rest = "[listeners.web]\naddress = \":80\"\n" +
+		"[routes.a]\nservice = \"a\"\n[services.a]\nendpoints = [\"unix:/a\"]\n"
 	const admin = "[admin]\naddress = \"unix:/run/admin.sock\"\n"
-	dir := t.TempDir()
+	dir, found := t.TempDir(), Admin{Unix: "/run/admin.sock", Explicit: true}
 	for name, tt := range map[string]struct {
 		text  string
 		want  Admin
 		fault string // of the first fault
 	}{
-		"good":      {admin + rest, Admin{Unix: "/run/admin.sock", Explicit: true}, ""},
+		"good":      {admin + rest, found, ""},
 		"default":   {rest, defaults().Admin, ""},
 		"off":       {"[admin]\naddress = \"off\"\n" + rest, Admin{Off: true, Explicit: true}, ""},
-		"faulty":    {admin + strings.Replace(rest, "\"a\"", "\"b\"", 1), Admin{Unix: "/run/admin.sock", Explicit: true}, ""},
-		"alone":     {admin, Admin{Unix: "/run/admin.sock", Explicit: true}, ""},
+		"faulty":    {admin + strings.Replace(rest, "\"a\"", "\"b\"", 1), found, ""},
+		"alone":     {admin, found, ""},
 		"itself":    {"[admin]\naddress = \"10.0.0.1:1\"\n" + rest, Admin{}, "admin.address"},
 		"misspelt":  {"[admin]\nadress = \":1\"\n" + rest, Admin{}, "admin.adress"},
 		"no syntax": {admin + "address =", Admin{}, "no value"},

@@ -65,17 +65,17 @@ func (f *flags) process() *process {
 func (p *process) client() (*admin.Client, error) {
 	addr := p.addr
 	if addr == "" && len(p.paths) > 0 {
-		c, faults := config.Load(p.paths)
+		var a config.Admin
+		a, p.faults = config.FindAdmin(p.paths)
 		switch {
-		case len(faults) > 0: // most keep the default
-			p.faults = faults
-		case c.Admin.Off:
+		case len(p.faults) > 0: // most keep the default
+		case a.Off:
 			return nil, errors.New(`the configuration turns the admin listener off (admin.address = "off"); ` +
 				`without it, SIGHUP makes a process reload, and its log tells the rest`)
-		case c.Admin.Unix != "":
-			addr = admin.Address("unix:" + c.Admin.Unix)
+		case a.Unix != "":
+			addr = admin.Address("unix:" + a.Unix)
 		default:
-			addr = admin.Address(c.Admin.Addr.String())
+			addr = admin.Address(a.Addr.String())
 		}
 	}
 	if addr == "" {

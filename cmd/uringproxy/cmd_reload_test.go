@@ -131,6 +131,7 @@ func TestWhichProcess(t *testing.T) {
 	}
 	address := serve(t, &made{})
 	found := config("found.toml", "[admin]\naddress = \""+address+"\"\n"+rest)
+	broken := config("broken.toml", "[admin]\naddress = \""+address+"\"\n[routes.a]\nservice = \"gone\"\n")
 	off := config("off.toml", "[admin]\naddress = \"off\"\n"+rest)
 	gone := config("gone.toml", "[admin]\naddress = \"unix:"+dir+"/gone.sock\"\n"+rest)
 	for _, tt := range []struct {
@@ -139,6 +140,7 @@ func TestWhichProcess(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"--config", found}, 0, ""},
+		{[]string{"--config", broken}, 0, ""},
 		{[]string{"--config", off, "--admin", address}, 0, ""},
 		{[]string{"--config", off}, 1, `turns the admin listener off`},
 		{[]string{"--config", gone}, 1, "/gone.sock: no such file or directory; is uringproxy running?"},
