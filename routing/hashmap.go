@@ -13,7 +13,7 @@ type hashMap[V any] struct {
 
 type hashShard[V any] struct {
 	slots []hashSlot[V] // open addressing; a power of two, at most three quarters full
-	count int
+	count int32
 	edit  uint32
 }
 
@@ -23,7 +23,7 @@ type hashSlot[V any] struct {
 }
 
 // shardLoad is how many values a shard has on average when their number is doubled.
-const shardLoad = 24
+const shardLoad = 64
 
 // find is the value of hash, or nil.
 func (m *hashMap[V]) find(hash uint64) *V {
@@ -52,9 +52,9 @@ func (m *hashMap[V]) set(hash uint64, v *V, edit uint32) {
 		m.double(edit)
 	}
 	s := &m.shards[hash>>32&uint64(len(m.shards)-1)]
-	m.count -= s.count
+	m.count -= int(s.count)
 	s.set(hash, v, edit)
-	m.count += s.count
+	m.count += int(s.count)
 }
 
 func (m *hashMap[V]) double(edit uint32) {
@@ -71,7 +71,7 @@ func (m *hashMap[V]) double(edit uint32) {
 
 func (s *hashShard[V]) set(hash uint64, v *V, edit uint32) {
 	size := len(s.slots)
-	if v != nil && 4*(s.count+1) > 3*size {
+	if v != nil && 4*int(s.count+1) > 3*size {
 		size = max(2, 2*size) // never full: a search ends at a free slot
 	}
 	if v == nil || s.edit != edit || size != len(s.slots) {
@@ -120,6 +120,17 @@ func hashBytes[T string | []byte](h uint64, b T) uint64 {
 		h = hashByte(h, b[i])
 	}
 	return h
+}
+
+// textHash is the hash of a text from its beginning to its end, nameHash from its end to its beginning.
+func textHash[T string | []byte](s T) uint64 { return hashEnd(hashBytes(hashSeed, s)) }
+
+func nameHash(s string) uint64 {
+	h := uint64(hashSeed)
+	for i := len(s) - 1; i >= 0; i-- {
+		h = hashByte(h, s[i])
+	}
+	return hashEnd(h)
 }
 
 func hashEnd(h uint64) uint64 {

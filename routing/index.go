@@ -60,7 +60,7 @@ func (x *index) add(b *Builder, a alternative) bool {
 // change applies do to the spots under all values of t.
 func (x *index) change(b *Builder, t *test, do func(*spot)) {
 	if t.Kind == rule.HeaderRegexp {
-		h := nameHash(t)
+		h := namedHash(t)
 		u := *x.names.find(h)
 		if u.patterns == nil {
 			u.patterns = &patterns[spot]{edit: b.edit}
@@ -92,7 +92,7 @@ func (x *index) crowding(t *test) int {
 // under calls do with each spot that there is under the values of t.
 func (x *index) under(t *test, do func(*spot)) {
 	if t.Kind == rule.HeaderRegexp {
-		if u := x.names.find(nameHash(t)); u != nil && u.patterns != nil {
+		if u := x.names.find(namedHash(t)); u != nil && u.patterns != nil {
 			if s := u.patterns.get(t.Values[0]); s != nil {
 				do(s)
 			}
@@ -141,7 +141,7 @@ func (x *index) note(b *Builder, t *test, by int32) {
 	x.kinds[t.Kind] += by
 	switch t.Kind {
 	case rule.Header, rule.HeaderRegexp, rule.Query:
-		h := nameHash(t)
+		h := namedHash(t)
 		var u use
 		if have := x.names.find(h); have != nil {
 			u = *have
@@ -169,7 +169,7 @@ func family(a netip.Addr) int {
 // name with its value; presence is filed under a value that none can have.
 const presence = "\x00"
 
-func nameHash(t *test) uint64 {
+func namedHash(t *test) uint64 {
 	kind := t.Kind
 	if kind == rule.HeaderRegexp {
 		kind = rule.Header
@@ -190,7 +190,7 @@ func keys(t *test) []uint64 {
 	}
 	h := kindHash(t.Kind)
 	if t.Kind == rule.Header || t.Kind == rule.Query {
-		h = hashByte(nameHash(t), 0)
+		h = hashByte(namedHash(t), 0)
 		if len(t.Values) == 0 {
 			return append(all, hashEnd(hashBytes(h, presence)))
 		}

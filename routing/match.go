@@ -10,15 +10,7 @@ import "math/bits"
 func (t *Table) Match(r *Request) int {
 	m := match{subject: subject{Request: r, name: canonicalHost(r.Host, &r.host)}, top: t.top}
 	if len(m.name) > 0 {
-		for b := t.hosts.find(textHash(m.name)); b != nil; b = b.twin {
-			if string(m.name) == b.name {
-				m.bucket(b)
-				break
-			}
-		}
-		if t.wild != nil && !m.done() {
-			m.wildcards(t.wild)
-		}
+		m.names(t)
 	}
 	if t.hostPatterns != nil && !m.done() {
 		for _, g := range t.hostPatterns.groups {
@@ -50,49 +42,44 @@ type match struct {
 // done reports whether nothing in a less specific place can go before what was found.
 func (m *match) done() bool { return m.best != nil && m.best.prio >= m.top && !m.random }
 
-// wildcards tries the wildcards that the host fits, from the longest on.
-func (m *match) wildcards(root *node[wildcard]) {
-	var reversed [maxHost]byte
-	n := len(m.name)
-	for i, c := range m.name {
-		reversed[n-1-i] = c
+// wild is a wildcard that the host fits.
+type wild struct {
+	*wildcard
+	more bool // more than one label stands for the star
+}
+
+// names tries the host's exact name and then the wildcards that it fits, from the longest on.
+func (m *match) names(t *Table) {
+	var fitting [8]wild
+	n, labels := 0, 0
+	h := uint64(hashSeed)
+	for i := len(m.name) - 1; i >= 0; i-- {
+		if m.name[i] == '.' {
+			if labels++; t.labels&bit(labels) != 0 {
+				if w := t.suffixes.find(hashEnd(h), m.name[i+1:]); w != nil {
+					if n == len(fitting) {
+						m.random = true
+						m.wildcard(fitting[0])
+						n = copy(fitting[:], fitting[1:])
+					}
+					fitting[n] = wild{w, hasDot(m.name[:i])}
+					n++
+				}
+			}
+		}
+		h = hashByte(h, m.name[i])
 	}
-	type found struct {
-		*wildcard
-		more bool // more than one label stands for the wildcard
+	if b := t.hosts.find(hashEnd(h), m.name); b != nil {
+		m.bucket(b)
 	}
-	var stack [8]found
-	depth := 0
-	name := reversed[:n]
-	for at := root.next(name); at != nil; at = at.next(name) {
-		if at.value == nil {
-			continue
-		}
-		if !at.begins(name) {
-			break
-		}
-		rest := name[len(at.text):]
-		if len(rest) < 2 || rest[0] != '.' {
-			continue
-		}
-		f := found{at.value, hasDot(rest[1:])}
-		if depth == len(stack) {
-			m.random = true
-			m.wildcard(stack[0].wildcard, stack[0].more)
-			copy(stack[:], stack[1:])
-			depth--
-		}
-		stack[depth] = f
-		depth++
-	}
-	for ; depth > 0 && !m.done(); depth-- {
-		m.wildcard(stack[depth-1].wildcard, stack[depth-1].more)
+	for ; n > 0 && !m.done(); n-- {
+		m.wildcard(fitting[n-1])
 	}
 	m.random = false
 }
 
-func (m *match) wildcard(w *wildcard, more bool) {
-	if w.star != nil && !more {
+func (m *match) wildcard(w wild) {
+	if w.star != nil && !w.more {
 		m.bucket(w.star)
 	}
 	if w.deep != nil && !m.done() {
@@ -103,20 +90,46 @@ func (m *match) wildcard(w *wildcard, more bool) {
 // bucket tries the paths of one host pattern.
 func (m *match) bucket(b *bucket) {
 	m.laters = 0
-	for at := &b.paths; at != nil; at = at.next(m.Path) {
+	m.spot(&b.root, endAny)
+	if b.slashes != 0 {
+		m.segments(b)
+	}
+	for at := b.tree; at != nil; at = at.next(m.Path) {
 		if at.value == nil {
 			continue
 		}
 		if !at.begins(m.Path) {
 			break
 		}
-		m.spot(at.value, ends(m.Path[len(at.text):]))
+		m.spot(at.value, endAny)
 	}
 	if m.laters == 0 || m.done() && m.best.spec>>pathShift&rankExact > rankRegexp {
 		return
 	}
 	for _, p := range m.later[:m.laters] {
 		m.visitPatterns(p, m.Path, endAny)
+	}
+}
+
+// segments tries the path, and what it begins with up to each slash.
+func (m *match) segments(b *bucket) {
+	slashes := 0
+	h := uint64(hashSeed)
+	for i, c := range m.Path {
+		if c == '/' {
+			if b.slashes&bit(slashes) != 0 {
+				if s := b.segments.find(hashEnd(h), m.Path[:i]); s != nil {
+					m.spot(s, endSegment)
+				}
+			}
+			slashes++
+		}
+		h = hashByte(h, c)
+	}
+	if b.slashes&bit(slashes) != 0 {
+		if s := b.segments.find(hashEnd(h), m.Path); s != nil {
+			m.spot(s, endSegment|endHere)
+		}
 	}
 }
 

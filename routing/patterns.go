@@ -133,5 +133,3 @@ func (p *patterns[V]) compile() error {
 
 // empty reports whether p has no value any more.
 func (p *patterns[V]) empty() bool { return p.where.count == 0 }
-
-func textHash[T string | []byte](s T) uint64 { return hashEnd(hashBytes(hashSeed, s)) }

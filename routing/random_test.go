@@ -172,7 +172,7 @@ func compare(t *testing.T, seed uint64) (n int) {
 	for name := range routes {
 		b.Delete(name)
 	}
-	if b.hosts.count != 0 || b.wild != nil || b.hostPatterns != nil || b.any != nil || len(b.priorities) != 0 ||
+	if b.hosts.count != 0 || b.suffixes.count != 0 || b.hostPatterns != nil || b.any != nil || len(b.priorities) != 0 ||
 		b.looks != [4]int{} {
 		t.Fatalf("seed %d: something is left of deleted routes", seed)
 	}

@@ -20,6 +20,7 @@ type spot struct {
 // crowd is the number of alternatives from which on a spot has an index.
 const crowd = 16
 
+// own is s if it belongs to edit, else a copy that does; of nil, a new one.
 func (s *spot) own(edit uint32) *spot {
 	if s == nil {
 		return &spot{edit: edit}
@@ -27,13 +28,20 @@ func (s *spot) own(edit uint32) *spot {
 	if s.edit == edit {
 		return s
 	}
-	if s.edit == 0 { // new
-		s.edit = edit
-		return s
-	}
 	c := *s
-	c.alts, c.edit, c.room = slices.Clone(s.alts), edit, [1]alternative{}
+	c.claim(edit)
 	return &c
+}
+
+// claim makes s, which may be a copy, belong to edit.
+func (s *spot) claim(edit uint32) {
+	if s.edit == edit {
+		return
+	}
+	if s.edit = edit; s.alts != nil {
+		s.alts = slices.Clone(s.alts)
+		s.room = [1]alternative{}
+	}
 }
 
 // add puts a to the others. The spot is sorted by Builder.settle.

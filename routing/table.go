@@ -9,12 +9,14 @@ import (
 
 // Table is a compiled set of routes. It is immutable and safe for concurrent use.
 //
-// A search goes from hosts to paths to tests: exact host names lie in a hash map, wildcards in a radix tree over
-// reversed names, regular expressions in automata; each has a bucket of paths, a radix tree; each node of that has the
-// alternatives that stand there, in their order, and an index over them where they are many.
+// A search goes from hosts to paths to tests. Exact host names and the suffixes of wildcards lie in dictionaries,
+// regular expressions in automata; each has a bucket of paths: whole segments lie in a dictionary again, what may end
+// within a segment in a radix tree. Each of these places has the alternatives that stand there, in their order, and
+// an index over them where they are many.
 type Table struct {
-	hosts        hashMap[bucket]   // by the hash of an exact name
-	wild         *node[wildcard]   // by the reversed suffix
+	hosts        dict[bucket]      // by exact name
+	suffixes     dict[wildcard]    // by what stands behind the wildcard
+	labels       uint64            // of the suffixes: bit n, if some have n labels
 	hostPatterns *patterns[bucket] // by the expression
 	any          *bucket           // alternatives without a host
 	top          int32             // greatest priority
@@ -26,143 +28,132 @@ func (t *Table) Needs() Needs { return t.needs }
 
 // bucket is what one host pattern has.
 type bucket struct {
-	name  string     // of an exact host
-	twin  *bucket    // of another exact host with the same hash
-	paths node[spot] // the root
-	root  spot       // the root's value, as long as nothing was changed
+	root     spot        // alternatives without a path
+	segments dict[spot]  // by a path or prefix of whole segments
+	slashes  uint64      // of those: bit n, if some have n slashes
+	tree     *node[spot] // raw prefixes, and expressions by the text that all of their paths begin with
+	edit     uint32
+}
+
+// claim makes b, which may be a copy, belong to edit.
+func (b *bucket) claim(edit uint32) {
+	if b.edit != edit {
+		b.edit = edit
+		b.root.claim(edit)
+	}
 }
 
 func (b *bucket) own(edit uint32) *bucket {
 	if b == nil {
-		return &bucket{paths: node[spot]{edit: edit}}
+		b = new(bucket)
+	} else if b.edit != edit {
+		c := *b
+		b = &c
 	}
-	if b.paths.edit == edit {
-		return b
-	}
-	c := *b
-	c.paths, c.root = *b.paths.own(edit), spot{}
-	return &c
+	b.claim(edit)
+	return b
 }
+
+func (b *bucket) empty() bool { return b.root.empty() && b.segments.count == 0 && b.tree == nil }
 
 // wildcard is what one suffix has.
 type wildcard struct {
 	star, deep *bucket
 }
 
+// bit is the place of n in a set of small numbers; those from 63 on share one.
+func bit(n int) uint64 { return 1 << min(n, 63) }
+
 // at applies do to the spot where a belongs. What is empty then goes, and what does not exist yet comes.
 func (b *Builder) at(a *rule.Alternative, do func(*spot)) {
-	b.bucketAt(&a.Host, func(h *bucket) *bucket {
-		h = h.own(b.edit)
+	change := func(h *bucket) bool {
+		h.claim(b.edit)
 		b.spotAt(h, &a.Path, do)
-		if h.paths.empty() {
-			return nil
+		return !h.empty()
+	}
+	replace := func(h *bucket) *bucket {
+		if h = h.own(b.edit); change(h) {
+			return h
 		}
-		return h
-	})
-}
-
-// bucketAt replaces the bucket of a host condition by what do makes of it.
-func (b *Builder) bucketAt(host *rule.Predicate, do func(*bucket) *bucket) {
-	switch host.Kind {
+		return nil
+	}
+	switch a.Host.Kind {
 	case rule.None:
-		b.any = do(b.any)
+		b.any = replace(b.any)
 	case rule.HostRegexp:
-		if b.hostPatterns == nil {
-			b.hostPatterns = &patterns[bucket]{edit: b.edit}
-		}
-		p := b.hostPatterns.own(b.edit)
-		b.uncompiled[p] = struct{}{}
-		p.set(host.Values[0], do(p.get(host.Values[0])), b.edit)
-		if b.hostPatterns = p; p.empty() {
-			delete(b.uncompiled, p)
-			b.hostPatterns = nil
-		}
+		b.hostPatternAt(a.Host.Values[0], replace)
 	default:
-		name := host.Values[0]
+		name := a.Host.Values[0]
 		if suffix, ok := strings.CutPrefix(name, deepMark); ok {
-			b.wildcardAt(suffix, func(w *wildcard) { w.deep = do(w.deep) })
+			b.suffixAt(suffix, func(w *wildcard) { w.deep = replace(w.deep) })
 		} else if suffix, ok := strings.CutPrefix(name, starMark); ok {
-			b.wildcardAt(suffix, func(w *wildcard) { w.star = do(w.star) })
+			b.suffixAt(suffix, func(w *wildcard) { w.star = replace(w.star) })
 		} else {
-			b.exactAt(name, do)
+			b.hosts.change(nameHash(name), name, b.edit, change)
 		}
 	}
 }
 
-func (b *Builder) wildcardAt(suffix string, do func(*wildcard)) {
-	key := reverse(suffix)
-	if b.wild == nil {
-		b.wild = &node[wildcard]{edit: b.edit}
+func (b *Builder) hostPatternAt(text string, replace func(*bucket) *bucket) {
+	if b.hostPatterns == nil {
+		b.hostPatterns = &patterns[bucket]{edit: b.edit}
 	}
-	b.wild = b.wild.own(b.edit)
-	at := b.wild.grow(key, b.edit)
-	var w wildcard
-	if at.value != nil {
-		w = *at.value
-	}
-	do(&w)
-	if w != (wildcard{}) {
-		at.value = &w
-		return
-	}
-	at.value = nil
-	if b.wild.prune(key, b.edit); b.wild.empty() {
-		b.wild = nil
+	p := b.hostPatterns.own(b.edit)
+	b.uncompiled[p] = struct{}{}
+	p.set(text, replace(p.get(text)), b.edit)
+	if b.hostPatterns = p; p.empty() {
+		delete(b.uncompiled, p)
+		b.hostPatterns = nil
 	}
 }
 
-func reverse(s string) string {
-	r := make([]byte, len(s))
-	for i := range len(s) {
-		r[len(s)-1-i] = s[i]
+func (b *Builder) suffixAt(suffix string, do func(*wildcard)) {
+	b.labels |= bit(strings.Count(suffix, ".") + 1)
+	b.suffixes.change(nameHash(suffix), suffix, b.edit, func(w *wildcard) bool {
+		do(w)
+		return *w != wildcard{}
+	})
+	if b.suffixes.count == 0 {
+		b.labels = 0
 	}
-	return string(r)
 }
 
-// exactAt replaces the bucket of an exact name, in the chain of those that have its hash.
-func (b *Builder) exactAt(name string, do func(*bucket) *bucket) {
-	h := textHash(name)
-	var others, own *bucket
-	for x := b.hosts.find(h); x != nil; x = x.twin {
-		if x.name == name {
-			own = x
-			continue
-		}
-		c := *x
-		c.twin = others
-		others = &c
-	}
-	if own = do(own); own == nil {
-		b.hosts.set(h, others, b.edit)
-		return
-	}
-	own.name, own.twin = name, others
-	b.hosts.set(h, own, b.edit)
-}
-
-// spotAt applies do to the spot of a path condition. An expression stands at the node of the text that all of its paths
-// begin with.
+// spotAt applies do to the spot of a path condition.
 func (b *Builder) spotAt(h *bucket, path *rule.Predicate, do func(*spot)) {
-	key := ""
 	switch path.Kind {
 	case rule.None:
+		do(&h.root)
+	case rule.Path, rule.PathPrefix:
+		text := path.Values[0]
+		h.slashes |= bit(strings.Count(text, "/"))
+		h.segments.change(textHash(text), text, b.edit, func(s *spot) bool {
+			s.claim(b.edit)
+			do(s)
+			return !s.empty()
+		})
+		if h.segments.count == 0 {
+			h.slashes = 0
+		}
+	case rule.PathPrefixRaw:
+		b.branchAt(h, path.Values[0], do)
 	case rule.PathRegexp:
-		key = regset.Prefix(path.Values[0])
-	default:
-		key = path.Values[0]
+		text := path.Values[0]
+		b.branchAt(h, regset.Prefix(text), func(s *spot) { s.change(b, text, do) })
 	}
-	at := h.paths.grow(key, b.edit)
-	if key == "" && at.value == nil {
-		at.value = &h.root
+}
+
+// branchAt applies do to the spot of a text in h's tree.
+func (b *Builder) branchAt(h *bucket, text string, do func(*spot)) {
+	if h.tree == nil {
+		h.tree = &node[spot]{edit: b.edit}
 	}
+	h.tree = h.tree.own(b.edit)
+	at := h.tree.grow(text, b.edit)
 	at.value = at.value.own(b.edit)
-	if path.Kind == rule.PathRegexp {
-		at.value.change(b, path.Values[0], do)
-	} else {
-		do(at.value)
-	}
-	if at.value.empty() {
+	if do(at.value); at.value.empty() {
 		at.value = nil
-		h.paths.prune(key, b.edit)
+		if h.tree.prune(text, b.edit); h.tree.empty() {
+			h.tree = nil
+		}
 	}
 }
