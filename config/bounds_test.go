@@ -71,7 +71,7 @@ func TestManyFilesOfFaults(t *testing.T) {
 	if faults.Count() != 40*100*2+2 || len(faults) != maxFaults+1 || len(faults.Files()) != 6 {
 		t.Errorf("%d faults, %d listed, files %q", faults.Count(), len(faults), faults.Files())
 	}
-	if got := faults[198].Error(); !strings.Contains(got, "00.toml:199:9: routes.r0-99: found no service") {
+	if got := faults[198].Error(); !strings.Contains(got, "00.toml:199:9: routes.r0-99.service: found no service") {
 		t.Errorf("the 199th: %s", got)
 	}
 }

@@ -65,18 +65,23 @@ func readFile(path string, old *source) (revised, error) {
 		return revised{}, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && old != nil && info.Mode().IsRegular() && info.Size() <= maxFile {
-		if in, err := readChange(f, int(info.Size()), old); err == nil {
+	size := 0
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = int(min(info.Size(), maxFile+readBlock))
+	}
+	if old != nil && 0 < size && size <= maxFile {
+		if in, err := readChange(f, size, old); err == nil {
 			return in, nil
 		}
 	}
-	text, err := readText(f)
+	text, err := readText(f, size)
 	return revised{source: newSource(path, text)}, err
 }
 
-// readText reads all of a file, but no more than shows that it is too large or no text.
-func readText(f io.Reader) (string, error) {
+// readText reads all of a file of about a size, but no more than shows that it is too large or no text.
+func readText(f io.Reader, size int) (string, error) {
 	var b strings.Builder
+	b.Grow(size)
 	block := make([]byte, readBlock)
 	for b.Len() <= maxFile {
 		n, err := io.ReadFull(f, block)
