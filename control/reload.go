@@ -163,6 +163,10 @@ func (m *Manager) refused(a *Attempt) {
 		m.opts.Log.Debug(kept, "trigger", a.Trigger, "error", "as before")
 		return
 	}
+	if errors.Is(a.Err, errClosed) {
+		m.opts.Log.Info("no reload any more", "trigger", a.Trigger, "reason", a.Err)
+		return
+	}
 	if a.Found == 0 {
 		m.opts.Log.Error(kept, "trigger", a.Trigger, "error", a.Err)
 		return
