@@ -26,7 +26,7 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	s.Services = m.services(cfg.Services, found)
 	fresh, err := m.tables.update(cfg.Routes)
 	if err != nil {
-		m.tables, m.made = newTables(), made{}
+		m.forget()
 		return nil, err
 	}
 	if same {
@@ -35,6 +35,7 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 		s.Routes = m.tables.routes(cfg.Services)
 	}
 	if s.Listeners, err = m.listeners(cfg); err != nil {
+		m.forget() // the tables have gone on, what was made last has not
 		return nil, err
 	}
 	m.made = made{cfg.Services, found, s}
@@ -47,6 +48,9 @@ type made struct {
 	found    names
 	snapshot *plan.Snapshot
 }
+
+// forget makes the next compilation start from nothing, when what is kept from one to the next may be half done.
+func (m *Manager) forget() { m.tables, m.made = newTables(), made{} }
 
 // services compiles all services, in order of names.
 func (m *Manager) services(next []*config.Service, found names) []plan.Service {

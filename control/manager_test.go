@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -146,5 +147,12 @@ func TestTooManyListeners(t *testing.T) {
 	a := r.refused(strings.Replace(base, ":8080", ":8081", 1))
 	if !strings.Contains(a.Err.Error(), "restart the process") {
 		t.Error(a.Err)
+	}
+	const added = "[routes.added]\nhost = \"added.test\"\nservice = \"api\"\n"
+	r.refused(strings.Replace(base, ":8080", ":8081", 1) + added)
+	if s := r.reload(base + added); len(s.Routes) != 3 || !slices.ContainsFunc(s.Routes, func(route plan.Route) bool {
+		return route.Name == "added"
+	}) {
+		t.Errorf("after a failure the snapshot has the routes %+v", s.Routes)
 	}
 }

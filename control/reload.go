@@ -148,7 +148,8 @@ func (m *Manager) guard(f func() error) (err error) {
 		if v := recover(); v != nil {
 			m.opts.Log.Error("panic while changing the configuration", "panic", v, "stack", string(debug.Stack()))
 			err = fmt.Errorf("internal error: %v", v)
-			m.loader = config.NewLoader() // the old one may have been left half done
+			m.loader = config.NewLoader()
+			m.forget()
 		}
 	}()
 	return f()
