@@ -6,7 +6,7 @@
 //
 // The files stand in this order: request (what is matched), precedence (the order), table (the places of a table) with
 // radix, hashmap and patterns (what they are made of), spot and index (what stands at a place), builder (changing a
-// table), match with host, lookup, test and query (searching it), judge (explaining it).
+// table), match with host, lookup, predicate and query (searching it), judge (explaining it).
 //
 // Invariants: a Table is immutable, and shares structure with those made before and after it; Match neither locks nor,
 // but for what its comment names, allocates. The package is pure: it imports routing/rule and routing/regset, and may
