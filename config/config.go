@@ -6,8 +6,12 @@
 // refers to exists. What needs the outside world is not checked here: whether host names resolve, whether addresses are
 // free.
 //
-// It never reaches the data plane: it imports plan and routing for their types and patterns, and is imported by control
-// and the commands.
+// A Loader loads again and again and decodes what changed: files are cut at their table headers, each named table is
+// read for itself, and one that is as it was is the same value in the next Config, so that what changed can be told by
+// comparing pointers. What cannot be cut is read whole, with the same result.
+//
+// It never reaches the data plane: it imports plan for its types and routing for the rule language, and is imported by
+// control and the commands.
 package config
 
 import (

@@ -292,6 +292,11 @@ func TestReloadOfFiles(t *testing.T) {
 		{"b.toml": shopText},
 		{"b.toml": "-", "c.toml": "-"},
 		{"b.toml": strings.TrimSuffix(shopText, moved), "c.toml": moved},
+		{"c.toml": ""},
+		{"c.toml": moved, "e.toml": "[routes.e]\nlisteners = [\"web\"]\nservice = \"shop\"\n" +
+			"[routes.f]\nlisteners = \"web\"\nservice = \"shop\"\n"},
+		{"a.toml": strings.Replace(mainText, "web", "other", 1), "c.toml": strings.Replace(moved, "shop", "x", 1)},
+		{"a.toml": mainText, "c.toml": "-", "e.toml": "-"},
 		{"b.toml": shopText, "c.toml": whole},
 		{"c.toml": whole + "x = 1"},
 		{"c.toml": blogText, "d.toml": ""},
@@ -337,5 +342,57 @@ func TestSameValues(t *testing.T) {
 	other := load(strings.Replace(base, "blog.test", "b.test", 1))
 	if other.Routes[0] == first.Routes[0] || other.Routes[1] != first.Routes[1] {
 		t.Error("a changed route is the same, or an unchanged one is new")
+	}
+}
+
+func TestChanges(t *testing.T) {
+	l := NewLoader()
+	load := func(text string) *Config {
+		t.Helper()
+		c, faults := l.load("f", []revised{{source: newSource("f", text)}})
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		return c
+	}
+	const none = "{{[] [] []} {[] [] []} {[] [] []} false}"
+	base := mainText + shopText + blogText
+	for what, text := range map[string]string{
+		none: base + "# x",
+		"{{[] [] []} {[] [] []} {[] [] []} true}":      strings.Replace(base, "= 5", "= 6", 1),
+		"{{[] [] []} {[] [] [blog]} {[] [] []} false}": strings.Replace(base, "blog.test", "b.test", 1),
+		"{{[] [] []} {[a x] [] []} {[] [] []} false}": base +
+			"[routes.x]\nservice = \"shop\"\n[routes.a]\nservice = \"shop\"",
+		"{{[] [] []} {[] [blog] []} {[] [] []} true}": mainText + shopText,
+		"{{[a] [web] []} {[] [] []} {[] [] [shop]} false}": strings.NewReplacer(
+			"listeners.web", "listeners.a", "0.1\"", "0.2\"").Replace(base),
+	} {
+		first := load(base)
+		changes := load(text).Changes(first)
+		if got := fmt.Sprint(changes); got != what || changes.Any() == (what == none) {
+			t.Errorf("got %s, want %s", got, what)
+		}
+	}
+}
+
+// TestLateFaults: what only shows after loading is at the place of its key, in the right file.
+func TestLateFaults(t *testing.T) {
+	dir := t.TempDir()
+	writeFiles(t, dir, map[string]string{
+		"a.toml": mainText, "b.toml": shopText,
+		"c.toml": "routes = { in = { service = \"shop\" } }\n", "d.toml": blogText,
+	})
+	c, faults := Load([]string{dir})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	for key, want := range map[string]string{
+		"services.shop.endpoints": "/b.toml:5:13", "routes.in.service": "/c.toml:1:29",
+		"limits.max_connections": "/a.toml:4:19",
+		"log.access.path":        "/d.toml:5:8", "listeners.web": "/a.toml:1:12", Path("services", "none"): "",
+	} {
+		if got := c.Fault(key, "x", "", "").Error(); got != dir+want+": "+key+": found x" {
+			t.Errorf("%s: %s", key, got)
+		}
 	}
 }

@@ -27,14 +27,6 @@ func newScanner(text string) *scanner {
 	return &scanner{text: text, places: index{}, arrays: map[string]int{}, tooDeep: -1}
 }
 
-// scan indexes text. tooDeep is the offset at which it nests too deeply, or -1; complete tells whether all of the text
-// was understood.
-func scan(text string) (places index, tooDeep int, complete bool) {
-	s := newScanner(text)
-	s.run(0, len(text))
-	return s.places, s.tooDeep, !s.lost
-}
-
 // run reads the items from one offset to another, which both lie between items.
 func (s *scanner) run(from, to int) {
 	text := s.text

@@ -112,6 +112,14 @@ func paths(into map[string]bool, path string, v any) {
 	}
 }
 
+// scan indexes text. tooDeep is the offset at which it nests too deeply, or -1; complete tells whether all of the text
+// was understood.
+func scan(text string) (places index, tooDeep int, complete bool) {
+	s := newScanner(text)
+	s.run(0, len(text))
+	return s.places, s.tooDeep, !s.lost
+}
+
 // FuzzScanAgainstLibrary: of every text that the library accepts, the scanner must find the same keys.
 func FuzzScanAgainstLibrary(f *testing.F) {
 	f.Add(mixed)
