@@ -14,28 +14,28 @@ import (
 // The oracle: sort all alternatives by precedence, evaluate each. It shares no code with the tables but rule.Expand,
 // and that is checked against the rule itself as it was written.
 
+type oracle struct {
+	routes []Route
+	all    []candidate // by precedence
+}
+
 type candidate struct {
 	route Route
 	rule.Alternative
 }
 
-func oracle(routes []Route, r *Request) int {
-	var all []candidate
+func newOracle(routes []Route) *oracle {
+	o := &oracle{routes: routes}
 	for _, route := range routes {
 		x, err := route.Rule.Expand()
 		if err != nil {
 			panic(err)
 		}
-		any := false
 		for _, a := range x.Alternatives {
-			all = append(all, candidate{route, a})
-			any = any || meets(&a, r)
-		}
-		if route.Rule != nil && any != evaluate(route.Rule, r) {
-			panic("alternatives and rule disagree: " + route.Rule.String())
+			o.all = append(o.all, candidate{route, a})
 		}
 	}
-	slices.SortFunc(all, func(a, b candidate) int {
+	slices.SortFunc(o.all, func(a, b candidate) int {
 		return cmp.Or(
 			-cmp.Compare(a.route.Priority, b.route.Priority),
 			-slices.Compare(hostOrder(a.Host), hostOrder(b.Host)),
@@ -43,12 +43,27 @@ func oracle(routes []Route, r *Request) int {
 			-cmp.Compare(len(a.Tests), len(b.Tests)),
 			strings.Compare(a.route.Name, b.route.Name))
 	})
-	for _, c := range all {
+	return o
+}
+
+func (o *oracle) match(r *Request) int {
+	for _, c := range o.all {
 		if meets(&c.Alternative, r) {
 			return c.route.Target
 		}
 	}
 	return -1
+}
+
+// agree reports whether a rule as it was written and its alternatives say the same of a request, for each route.
+func (o *oracle) agree(r *Request) bool {
+	fitting := map[string]bool{}
+	for _, c := range o.all {
+		fitting[c.route.Name] = fitting[c.route.Name] || meets(&c.Alternative, r)
+	}
+	return !slices.ContainsFunc(o.routes, func(route Route) bool {
+		return (route.Rule == nil || evaluate(route.Rule, r)) != fitting[route.Name]
+	})
 }
 
 // hostOrder and pathOrder say how specific a condition is: its class, and its size within that.
