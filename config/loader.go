@@ -298,7 +298,7 @@ func (g *loading) sameAddress() {
 		if l.Addr.Addr().IsUnspecified() {
 			k.addr = netip.AddrPortFrom(netip.IPv6Unspecified(), l.Addr.Port())
 		}
-		if other, ok := taken[k]; ok {
+		if other, ok := taken[k]; ok && other != l.Name { // a name of two files is a fault already
 			g.in = append(g.in[:0], g.next.locate(u))
 			g.at(child(u.path(), "address"), fmt.Sprintf("the address of listener %s", strconv.Quote(other)),
 				"an address of its own", "")
