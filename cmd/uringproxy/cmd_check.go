@@ -1,16 +1,23 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/inspect"
 )
 
 func runCheck(env *environment, args []string) int {
 	f := env.flags("check")
 	var paths []string
 	f.list("config", &paths)
+	format := "text"
+	f.choice("format", &format, "text", "json")
+	strict := f.Bool("strict", false, "")
+	offline := f.Bool("offline", false, "")
 	if code, done := f.parse(args); done {
 		return code
 	}
@@ -18,18 +25,63 @@ func runCheck(env *environment, args []string) int {
 		return env.usage("check needs --config FILE; see: uringproxy help check")
 	}
 	c, faults := config.Load(paths)
-	if len(faults) > 0 {
+	if len(faults) > 0 && format == "text" {
 		return env.faulty(faults)
 	}
-	endpoints := 0
-	for _, s := range c.Services {
-		endpoints += len(s.Endpoints)
+	result := inspect.Refused(faults)
+	if len(faults) == 0 {
+		options := inspect.Options{Machine: inspect.ThisMachine()}
+		if !*offline {
+			options.Resolver = net.DefaultResolver
+		}
+		result = inspect.Check(context.Background(), c, options)
 	}
-	fmt.Fprintf(env.stdout, "ok: %s\n", strings.Join([]string{
-		count(len(c.Listeners), "listener"), count(len(c.Routes), "route"), count(len(c.Services), "service"),
-		count(endpoints, "endpoint"),
-	}, ", "))
+	if *strict && result.Counts.Warnings > 0 {
+		result.OK = false
+	}
+	var err error
+	if format == "json" {
+		err = writeJSON(env.stdout, result)
+	} else {
+		env.checked(result)
+	}
+	switch {
+	case err != nil:
+		return env.failed(fmt.Errorf("write result: %w", err))
+	case !result.OK:
+		return exitFailed
+	}
 	return exitOK
+}
+
+// checked shows what is wrong, and last what there is.
+func (env *environment) checked(r *inspect.Result) {
+	paint := painter(env.stderr)
+	for _, list := range [][]inspect.Finding{r.Faults, r.Warnings} {
+		for i := range list {
+			line := strings.Replace(list[i].String(), ": warning: ", ": "+paint(yellow, "warning")+": ", 1)
+			fmt.Fprintf(env.stderr, "%s\n%s\n", line, list[i].Excerpt())
+		}
+	}
+	if more := r.Counts.Warnings - len(r.Warnings); more > 0 {
+		fmt.Fprintf(env.stderr, "and %s\n\n", count(more, "more warning"))
+	}
+	there := strings.Join([]string{
+		count(r.Counts.Listeners, "listener"), count(r.Counts.Routes, "route"), count(r.Counts.Services, "service"),
+		count(r.Counts.Endpoints, "endpoint"),
+	}, ", ")
+	warnings := ""
+	if n := r.Counts.Warnings; n > 0 {
+		warnings = "; " + count(n, "warning")
+	}
+	switch {
+	case r.Counts.Faults > 0:
+		fmt.Fprintf(env.stderr, "%s%s\n", count(r.Counts.Faults, "fault"), warnings)
+	case !r.OK:
+		fmt.Fprintf(env.stderr, "not ok: %s%s\n", there, warnings)
+	default:
+		fmt.Fprintf(env.stdout, "ok: %s%s\n", there, warnings)
+	}
 }
 
 // faulty shows faults with the lines that they are about, and how many there are.

@@ -36,6 +36,21 @@ func (f *flags) parse(args []string) (code int, done bool) {
 	return exitOK, false
 }
 
+// parseMixed is parse for a command that takes other arguments too, which may stand among the flags.
+func (f *flags) parseMixed(args []string) (others []string, code int, done bool) {
+	for {
+		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, runHelp(f.env, []string{f.Name()}), true
+		} else if err != nil {
+			return nil, f.explain(err), true
+		}
+		if f.NArg() == 0 {
+			return others, exitOK, false
+		}
+		others, args = append(others, f.Arg(0)), f.Args()[1:]
+	}
+}
+
 // explain translates the flag package's errors, which name flags with one hyphen and suggest nothing.
 func (f *flags) explain(err error) int {
 	text := err.Error()
@@ -48,8 +63,16 @@ func (f *flags) explain(err error) int {
 	return f.env.usage("%s; see: uringproxy help %s", strings.Replace(text, " for flag -", " for --", 1), f.Name())
 }
 
+// dashed is a flag as it is written.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
 func (f *flags) known() (all []string) {
-	f.VisitAll(func(d *flag.Flag) { all = append(all, "--"+d.Name) })
+	f.VisitAll(func(d *flag.Flag) { all = append(all, dashed(d.Name)) })
 	return all
 }
 

@@ -51,19 +51,51 @@ Exit codes: 0 ended as asked, 1 could not start or had to cut requests off,
 2 a call that makes no sense.
 `
 
-const helpCheck = `uringproxy check: check a configuration and show every fault
+const helpCheck = `uringproxy check: find what is wrong with a configuration
 
-  uringproxy check --config my.toml && kill -HUP "$(pidof uringproxy)"
+  uringproxy check --config my.toml && uringproxy reload
+  uringproxy check --config my.toml --config conf.d --format json
 
-Every key, value and reference is checked as at the start, and all faults are
-shown at once, with the line and what was probably meant. Nothing is started,
-and host names are not looked up. docs/configuration.md describes every key.
+Shows every fault, because of which "run" would refuse the configuration, with
+the line and what was probably meant; or else warnings of what is accepted but
+probably not meant: routes that no request reaches and which others keep them
+from it, services without routes, names that do not resolve, and more. Nothing
+is started. docs/check-and-explain.md lists all warnings.
 
 Flags:
   --config PATH    the configuration, a file or a directory of *.toml files;
                    may be repeated
+  --strict         warnings count as faults do
+  --offline        look no names up
+  --format FORMAT  text or json, for editors and tests
 
 Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
+`
+
+const helpExplain = `uringproxy explain: say which route a request takes, and why
+
+  uringproxy explain --config my.toml http://example.com/api/users
+  uringproxy explain --config my.toml example.com/api -X POST -H 'X-Env: test'
+  uringproxy explain --config my.toml /login --listener web --client-ip 10.0.0.9
+
+Shows the request as rules see it, the route that gets it, those that fit but
+come later, with what decided, and those that do not fit, the nearest first,
+with the condition that fails. Nothing is sent, and no process is asked.
+
+Flags:
+  --config PATH    the configuration, a file or a directory; may be repeated
+  --listener NAME  where the request comes in, if the URL leaves it open
+  -X METHOD        GET unless said otherwise
+  -H FIELD         a header field, 'Name: value'; may be repeated. Host goes
+                   before the host of the URL
+  --client-ip IP   the address that the client connects from
+  --sni NAME, --alpn PROTOCOL, --tls-version VERSION, --cipher-suite SUITE,
+  --ja4 FINGERPRINT   what the client says by TLS
+  --route NAME     explain this route beside the winner; may be repeated
+  --all            explain all routes, and not only the nearest
+  --format FORMAT  text or json
+
+Exit codes: 0, 1 a faulty configuration, 2 a call that makes no sense.
 `
 
 const helpReload = `uringproxy reload: have a running process read its configuration again

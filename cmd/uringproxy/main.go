@@ -1,7 +1,7 @@
 // Command uringproxy is a reverse proxy for Linux. This package owns the command line: arguments, help texts, exit
 // codes and how faults look on a terminal. What the commands do is elsewhere.
 //
-// It imports server, admin, config and engine/probe; nothing imports it.
+// It imports server, admin, config, inspect and engine/probe; nothing imports it.
 package main
 
 import (
@@ -37,7 +37,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func commands() []command {
 	return []command{
 		{"run", "start the proxy", helpRun, runRun},
-		{"check", "check a configuration and show every fault", helpCheck, runCheck},
+		{"check", "find what is wrong with a configuration, or doubtful", helpCheck, runCheck},
+		{"explain", "say which route a request takes, and why", helpExplain, runExplain},
 		{"reload", "have a running process read its configuration again", helpReload, runReload},
 		{"status", "what a running process does, and what became of reloads", helpStatus, runStatus},
 		{"schema", "print a schema of the configuration for editors", helpSchema, runSchema},

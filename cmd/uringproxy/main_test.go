@@ -36,7 +36,7 @@ func TestCalls(t *testing.T) {
 		{"--version", 0, "uringproxy ", ""},
 		{"version now", 2, "", `unexpected argument "now"; see: uringproxy help version`},
 		{"chekc", 2, "", `unknown command "chekc"; did you mean "check"?`},
-		{"frobnicate", 2, "", `unknown command "frobnicate"; there are: run, check, reload, status, `},
+		{"frobnicate", 2, "", `unknown command "frobnicate"; there are: run, check, explain, reload, `},
 		{"--config x.toml", 2, "", "the command comes before its flags, as in: uringproxy run --config x.toml"},
 		{"check", 2, "", "check needs --config FILE"},
 		{"check --config", 2, "", "the flag --config needs a value; see: uringproxy help check"},

@@ -39,12 +39,13 @@ const edges = `
 	config:            plan routing routing/rule internal/suggest
 	control/watch:
 	control:           config control/watch plan routing
+	inspect:           config routing routing/rule routing/regset routing/urlpath
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	admin:
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo
-	cmd/uringproxy:    server admin config engine/probe internal/suggest
+	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/load:         metrics
 	perf/compare:      perf/peer
@@ -57,6 +58,7 @@ var unreachable = [][2]string{
 	{"config", "engine"}, {"config", "shard"}, {"config", "proxy"},
 	{"control", "engine"}, {"control", "shard"}, {"control", "proxy"},
 	{"admin", "engine"}, {"admin", "shard"}, {"admin", "proxy"},
+	{"inspect", "engine"}, {"inspect", "shard"}, {"inspect", "proxy"},
 	{"engine", "admin"}, {"shard", "admin"}, {"proxy", "admin"},
 	{"plan", "engine"}, {"routing", "engine"}, {"metrics", "engine"},
 	{"shard", "config"}, {"shard", "control"}, {"shard", "server"},

@@ -1,0 +1,177 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/routing"
+)
+
+// Options say what Check may look at beside the configuration.
+type Options struct {
+	Machine  Machine
+	Resolver Resolver // nil: names are not looked up
+}
+
+// maxFindings bounds how many findings of a severity are listed.
+const maxFindings = 1000
+
+// Check looks for what is wrong with a configuration that config accepts. Names are looked up within a few seconds, or
+// until ctx ends.
+func Check(ctx context.Context, c *config.Config, o Options) *Result {
+	k := &checker{config: c, regexps: map[string]bool{}}
+	k.routes()
+	k.services()
+	k.listeners(&o.Machine)
+	if o.Resolver != nil {
+		k.names(ctx, o.Resolver)
+	}
+	r := &Result{Faults: k.list(Fault), Warnings: k.list(Warning), Counts: Counts{
+		Listeners: len(c.Listeners), Routes: len(c.Routes), Services: len(c.Services),
+		Faults: k.count(Fault), Warnings: k.count(Warning),
+	}}
+	for _, s := range c.Services {
+		r.Counts.Endpoints += len(s.Endpoints)
+	}
+	r.OK = r.Counts.Faults == 0
+	return r
+}
+
+// checker is one check at work.
+type checker struct {
+	config  *config.Config
+	notes   []note
+	regexps map[string]bool // whether an expression is loose
+}
+
+// note is a finding whose place is not known yet: looking places up costs a walk over the file.
+type note struct {
+	severity          Severity
+	code              string
+	table             string   // its path
+	keys              []string // of the table: the first that is there is the place
+	message, expected string
+	hint              string
+	by                []string
+	late              func() string // more of the message, when it is costly
+}
+
+// warn notes a warning about a table, or one of its keys.
+func (k *checker) warn(code, table, hint, message string, keys ...string) *note {
+	k.notes = append(k.notes, note{
+		severity: Warning, code: code, table: table, keys: keys, message: message, hint: hint,
+	})
+	return &k.notes[len(k.notes)-1]
+}
+
+func (k *checker) count(s Severity) (n int) {
+	for i := range k.notes {
+		if k.notes[i].severity == s {
+			n++
+		}
+	}
+	return n
+}
+
+// list makes findings of the first notes of a severity, in the order of files.
+func (k *checker) list(s Severity) []Finding {
+	list := []Finding{}
+	for i := range k.notes {
+		n := &k.notes[i]
+		if n.severity != s || len(list) == maxFindings {
+			continue
+		}
+		f := found(s, n.code, k.locate(n))
+		f.By = n.by
+		list = append(list, f)
+	}
+	slices.SortStableFunc(list, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
+	})
+	return list
+}
+
+// locate looks up where a note belongs.
+func (k *checker) locate(n *note) config.Fault {
+	if n.late != nil {
+		n.message += n.late()
+	}
+	whole := k.config.Fault(n.table, n.message, n.expected, n.hint)
+	for _, key := range n.keys {
+		f := k.config.Fault(n.table+"."+key, n.message, n.expected, n.hint)
+		if f.File == whole.File && (f.Line != whole.Line || f.Column != whole.Column) {
+			return f
+		}
+	}
+	return whole
+}
+
+// routes looks at the routes, each alone and all together.
+func (k *checker) routes() {
+	b := routing.NewBuilder()
+	compiles := true
+	x := newCrowd(k.config)
+	for i, r := range k.config.Routes {
+		err := b.Set(routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: i})
+		if err != nil {
+			k.refuse(r, err)
+			compiles = false
+			continue
+		}
+		k.route(x, r)
+	}
+	if _, err := b.Build(); err != nil && compiles {
+		k.notes = append(k.notes, note{severity: Fault, code: Invalid, table: "routes", message: err.Error()})
+	}
+	if compiles {
+		k.shadows(x)
+	}
+}
+
+// refuse notes a route that cannot be compiled, so that a process would refuse it.
+func (k *checker) refuse(r *config.Route, err error) {
+	k.notes = append(k.notes, note{
+		severity: Fault, code: Invalid, table: config.Path("routes", r.Name), keys: []string{"rule"},
+		message: "a rule that cannot be compiled", expected: "a smaller one", hint: err.Error(),
+	})
+}
+
+func (k *checker) services() {
+	used := map[string]bool{}
+	for _, r := range k.config.Routes {
+		used[r.Service] = true
+	}
+	for _, s := range k.config.Services {
+		if !used[s.Name] {
+			k.warn(UnusedService, config.Path("services", s.Name), "name it in a route, or take it out",
+				"a service that no route uses")
+		}
+	}
+}
+
+func (k *checker) listeners(m *Machine) {
+	named := map[string]bool{}
+	for _, r := range k.config.Routes {
+		if len(r.Listeners) == 0 {
+			named = nil
+			break
+		}
+		for _, l := range r.Listeners {
+			named[l] = true
+		}
+	}
+	for _, l := range k.config.Listeners {
+		if named != nil && !named[l.Name] {
+			k.warn(IdleListener, config.Path("listeners", l.Name), "name it in a route, or take it out",
+				"a listener that no route is for: it answers every request with 404")
+		}
+		if port := int(l.Addr.Port()); l.Unix == "" && port > 0 && port < m.FirstPort {
+			k.warn(PrivilegedPort, config.Path("listeners", l.Name),
+				"run as root, with CAP_NET_BIND_SERVICE, or with a lower net.ipv4.ip_unprivileged_port_start",
+				fmt.Sprintf("port %d, but this user may only listen on ports from %d on", port, m.FirstPort), "address")
+		}
+	}
+}

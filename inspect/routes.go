@@ -1,0 +1,297 @@
+package inspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/routing/regset"
+	"github.com/uringproxy/uringproxy/routing/rule"
+	"github.com/uringproxy/uringproxy/routing/urlpath"
+)
+
+// plainKeys are the keys of routes that stand for matchers.
+var plainKeys = map[rule.Kind]string{
+	rule.Host: "host", rule.HostRegexp: "host_regexp", rule.Path: "path", rule.PathPrefix: "path_prefix",
+	rule.PathPrefixRaw: "path_prefix_raw", rule.PathRegexp: "path_regexp", rule.Method: "methods",
+	rule.Header: "headers", rule.Query: "query", rule.ClientIP: "client_ip", rule.SNI: "sni", rule.ALPN: "alpn",
+	rule.TLSVersion: "tls_version", rule.CipherSuite: "cipher_suite", rule.JA4: "ja4",
+}
+
+// warnRoute is warn for a route, at the key that has a condition of some kind; at the route for None.
+func (k *checker) warnRoute(code string, r *config.Route, kind rule.Kind, message, hint string) *note {
+	var keys []string
+	if kind != rule.None {
+		if key := plainKeys[kind]; key != "" {
+			keys = append(keys, key)
+		}
+		keys = append(keys, "rule")
+	}
+	return k.warn(code, config.Path("routes", r.Name), hint, message, keys...)
+}
+
+// route looks at one route alone, and adds it to the crowd.
+func (k *checker) route(x *crowd, r *config.Route) {
+	e, err := r.Rule.Expand()
+	if err != nil {
+		k.refuse(r, err)
+		return
+	}
+	members := x.add(r, e.Alternatives)
+	var reasons []string
+	alive, kind := 0, rule.None
+	onTLS := true // as far as alternatives are dead
+	for _, m := range members {
+		why := k.impossible(m)
+		if why == nil {
+			alive++
+			x.file(m)
+			continue
+		}
+		m.dead, kind = true, why.kind
+		onTLS = onTLS && why.kind.TLS()
+		if !slices.Contains(reasons, why.says) {
+			reasons = append(reasons, why.says)
+		}
+	}
+	reasons = append(reasons, e.Impossible...)
+	code, message := PartNever, "a rule of which a part can never match: "
+	if alive == 0 {
+		code, message = Never, "a route that can never match: "
+	}
+	if len(reasons) > 0 {
+		hint := "mend the condition, or take the part out"
+		if len(members) > alive && onTLS && len(e.Impossible) == 0 {
+			code, hint = TLSOnPlain, "take the condition out; listeners are plain in this version"
+		}
+		k.warnRoute(code, r, kind, message+shortList(reasons, ", and "), hint)
+	}
+	k.matchers(r)
+}
+
+// shortList joins the first of a list of texts.
+func shortList(texts []string, comma string) string {
+	const most = 3
+	if len(texts) > most {
+		texts = append(slices.Clone(texts[:most]), fmt.Sprintf("%d more like these", len(texts)-most))
+	}
+	return strings.Join(texts, comma)
+}
+
+// reason is why nothing fits an alternative, and the condition that it is about.
+type reason struct {
+	says string
+	kind rule.Kind
+}
+
+// impossible finds out whether an alternative that is no contradiction can never match as the configuration is.
+func (k *checker) impossible(m *member) *reason {
+	if p := &m.Path; p.Kind != rule.None && p.Kind != rule.PathRegexp {
+		if why := refusal(k.config.Paths.Policy, p.Values[0]); why != "" {
+			return &reason{p.String() + " has " + why, p.Kind}
+		}
+	}
+	for i := range m.Tests {
+		if t := &m.Tests[i]; t.Kind.TLS() && !t.Not {
+			return &reason{t.String() + " looks at TLS, which none of its listeners speaks", t.Kind}
+		}
+	}
+	return nil
+}
+
+// refusal says why no request that is let through has such a path.
+func refusal(policy urlpath.Policy, path string) string {
+	switch {
+	case !policy.KeepDoubles && strings.Contains(path, "//"):
+		return "slashes in a row, which become one in requests (paths.merge_slashes)"
+	case !policy.KeepSlash && (strings.Contains(path, "%2F") || strings.Contains(path, "%5C")):
+		return "an encoded slash, with which requests are refused (paths.encoded_slash)"
+	case !policy.KeepNUL && strings.Contains(path, "%00"):
+		return "an encoded NUL, with which requests are refused (paths.encoded_nul)"
+	}
+	return ""
+}
+
+// matchers looks at each condition of a rule by itself.
+func (k *checker) matchers(r *config.Route) {
+	said := map[string]bool{}
+	eachPredicate(r.Rule, false, func(p *rule.Predicate, not bool) {
+		switch {
+		case p.Kind.TLS() && not && !said[p.String()]:
+			said[p.String()] = true
+			k.warnRoute(TLSOnPlain, r, p.Kind, "the condition !"+p.String()+
+				", which always holds: none of its listeners speaks TLS", "take it out")
+		case isRegexp(p.Kind):
+			for _, text := range p.Values {
+				if said[text] || !k.loose(text) {
+					continue
+				}
+				said[text] = true
+				k.warnRoute(LooseRegexp, r, p.Kind, "the expression "+quote(text)+", which is outside the automaton: "+
+					"it works, but each request that it is asked about costs a slow run of it",
+					"use lower counts, or + and * for counts without an upper bound")
+			}
+		}
+	})
+}
+
+// eachPredicate calls do for all matchers of a rule; not says whether an odd number of ! stands before one.
+func eachPredicate(e *rule.Expr, not bool, do func(p *rule.Predicate, not bool)) {
+	if e == nil {
+		return
+	}
+	if e.Op == rule.OpMatch {
+		do(&e.Pred, not)
+		return
+	}
+	for _, arg := range e.Args {
+		eachPredicate(arg, not != (e.Op == rule.OpNot), do)
+	}
+}
+
+// loose reports whether an expression does not fit an automaton, even alone.
+func (k *checker) loose(text string) bool {
+	is, known := k.regexps[text]
+	if !known {
+		s, err := regset.Compile([]string{text})
+		is = err == nil && s.Loose() != 0
+		k.regexps[text] = is
+	}
+	return is
+}
+
+// quote quotes a text, or as much of it as is recognised.
+func quote(text string) string {
+	const most = 60
+	if r := []rune(text); len(r) > most {
+		text = string(r[:most]) + "…"
+	}
+	return "`" + text + "`"
+}
+
+// shadows looks for routes that others keep all requests from.
+func (k *checker) shadows(x *crowd) {
+	x.sort()
+	unsure := 0
+	for rest := x.members; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].route == rest[0].route {
+			n++
+		}
+		if !k.shadow(x, rest[:n]) {
+			unsure++
+		}
+		rest = rest[n:]
+	}
+	if unsure > 0 {
+		k.warn(ComparedInParts, "routes", "", fmt.Sprintf("%d of %d routes, which have so many in common with others "+
+			"that they were compared with some of these only", unsure, len(k.config.Routes)))
+	}
+}
+
+// shadow looks for what covers the alternatives of one route. It returns false when it could not look at all there is.
+func (k *checker) shadow(x *crowd, members []*member) (sure bool) {
+	r := members[0].route
+	var covered []*member
+	var by [][]*member
+	alive := 0
+	sure = true
+	for _, m := range members {
+		if m.dead {
+			continue
+		}
+		alive++
+		others, partly := x.cover(m)
+		if len(others) > 0 {
+			covered, by = append(covered, m), append(by, others)
+		} else if partly {
+			sure = false
+		}
+	}
+	if len(covered) == 0 {
+		return sure
+	}
+	names := shadowers(by)
+	code, message, late := PartShadowed, "a rule of which a part never decides: ", func() string {
+		return k.reasons(covered, by)
+	}
+	if len(covered) == alive {
+		code, message = Shadowed, "a route that no request reaches: "
+	}
+	if len(covered) == alive && isDuplicate(covered, by, names) {
+		code, late = Duplicate, func() string {
+			return k.where(names[0]) + " has the same conditions, and goes before it by " + edge(by[0][0], covered[0])
+		}
+	}
+	n := k.warnRoute(code, r, rule.None, message,
+		"take one of them out, or give it other conditions or another priority")
+	n.by, n.late = names, late
+	return sure
+}
+
+// shadowers are the names of routes, each once, in the order in which they came up.
+func shadowers(by [][]*member) (names []string) {
+	seen := map[string]bool{}
+	for _, list := range by {
+		for _, o := range list {
+			if name := o.route.Name; !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// isDuplicate reports whether one route covers all of another, alternative by alternative, by having the same.
+func isDuplicate(covered []*member, by [][]*member, names []string) bool {
+	if len(names) > 1 || by[0][0].of != covered[0].of {
+		return false
+	}
+	for i, m := range covered {
+		if m.Alternative.String() != by[i][0].Alternative.String() {
+			return false
+		}
+	}
+	return true
+}
+
+// where names a route and its place.
+func (k *checker) where(name string) string {
+	f := k.config.Fault(config.Path("routes", name), "", "", "")
+	return fmt.Sprintf("route %q (%s:%d)", name, f.File, f.Line)
+}
+
+// reasons says what covers what, and why it goes first.
+func (k *checker) reasons(covered []*member, by [][]*member) string {
+	var all []string
+	for i, m := range covered {
+		for _, o := range by[i] {
+			what := "all that fits it"
+			if m.of > 1 {
+				what = m.Alternative.String()
+			}
+			says := fmt.Sprintf("%s takes %s, by %s", k.where(o.route.Name), what, edge(o, m))
+			if !slices.Contains(all, says) {
+				all = append(all, says)
+			}
+		}
+	}
+	return shortList(all, ", ")
+}
+
+// edge says why o goes before m.
+func edge(o, m *member) string {
+	a, b := o.judgement(), m.judgement()
+	_, by := a.Before(&b)
+	return decision(&a, &b, by)
+}
+
+// judgement is m as routing compares it.
+func (m *member) judgement() routing.Judgement {
+	return routing.Judgement{
+		Route: routing.Route{Name: m.route.Name, Priority: m.route.Priority}, Alternative: m.Alternative,
+	}
+}

@@ -1,0 +1,150 @@
+package inspect
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Text is the report as people read it on a terminal.
+func (r *Report) Text() string {
+	w := &writer{}
+	w.request(r)
+	switch {
+	case r.Winner != nil:
+		w.winner(r.Winner, r.Forward)
+	case r.Status == 404:
+		w.line("")
+		w.line("404: no route fits")
+	default:
+		w.line("")
+		w.line("%d: %s; no route is asked", r.Status, r.Reason)
+	}
+	w.list("these fit too, and come later", r.Later, omitted(r.Omitted, true))
+	w.list("these do not fit", r.Misses, omitted(r.Omitted, false))
+	return w.String()
+}
+
+// writer writes lines.
+type writer struct{ strings.Builder }
+
+func (w *writer) line(format string, args ...any) {
+	line := format
+	if len(args) > 0 {
+		line = fmt.Sprintf(format, args...)
+	}
+	w.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+func (w *writer) request(r *Report) {
+	q := &r.Request
+	target := q.Path
+	if q.Query != "" {
+		target += "?" + q.Query
+	}
+	w.line("request   %s %s%s", q.Method, q.Host, target)
+	if q.Received != "" && q.Path != "" {
+		w.line("          the path was %s", q.Received)
+	} else if q.Received != "" {
+		w.line("          the path is %s", q.Received)
+	}
+	if q.Client != "" {
+		w.line("client    %s", q.Client)
+	}
+	w.line("listener  %s on %s", r.Listener.Name, r.Listener.Address)
+	for _, n := range r.Notes {
+		w.line("note      %s", n)
+	}
+}
+
+func (w *writer) winner(v *Verdict, f *Forward) {
+	w.line("")
+	w.line("%s gets it    %s", v.Route, v.place())
+	w.line("├─ rule     %s", v.ruleText())
+	if v.Alternative != "" && v.Alternative != v.Rule {
+		w.line("├─ by       %s", v.Alternative)
+	}
+	w.line("├─ order    %s", v.Order)
+	w.line("├─ path     %s", f.Path)
+	w.line("└─ service  %s, %s", f.Service, f.Balance)
+	for i, e := range f.Endpoints {
+		branch := "├─"
+		if i == len(f.Endpoints)-1 {
+			branch = "└─"
+		}
+		if e.Weight == 1 {
+			w.line("   %s %s", branch, e.URL)
+		} else {
+			w.line("   %s %s, weight %d", branch, e.URL, e.Weight)
+		}
+	}
+}
+
+// list writes verdicts below a title.
+func (w *writer) list(title string, list []Verdict, rest string) {
+	if len(list) == 0 && rest == "" {
+		return
+	}
+	w.line("")
+	w.line("%s", title)
+	for i := range list {
+		v := &list[i]
+		branch, trunk := "├─", "│ "
+		if i == len(list)-1 && rest == "" {
+			branch, trunk = "└─", "  "
+		}
+		w.line("%s %s    %s", branch, v.Route, v.place())
+		w.line("%s   %s", trunk, v.ruleText())
+		switch {
+		case v.Missed != "":
+			w.line("%s   fails at %s: %s", trunk, shortened(v.Missed), v.Because)
+		case v.Because != "":
+			w.line("%s   %s", trunk, v.Because)
+		}
+	}
+	if rest != "" {
+		w.line("└─ %s", rest)
+	}
+}
+
+func (v *Verdict) place() string { return fmt.Sprintf("%s:%d", v.File, v.Line) }
+
+func (v *Verdict) ruleText() string {
+	if v.Rule == "" {
+		return "any request"
+	}
+	return shortened(v.Rule)
+}
+
+// shortened cuts what does not fit a line.
+func shortened(s string) string {
+	const most = 160
+	if r := []rune(s); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return s
+}
+
+// byLater counts routes that fit and are not told.
+const byLater = "later"
+
+// omitted is what there is to say of routes that are not told: of those that fit, or of the others.
+func omitted(list []Omitted, fit bool) string {
+	words := map[string][2]string{
+		byLater:         {"comes later still", "come later still"},
+		missedHost:      {"has another host", "have another host"},
+		missedPath:      {"has another path", "have another path"},
+		missedCondition: {"has other conditions", "have other conditions"},
+		missedNever:     {"can never fit", "can never fit"},
+		elsewhere:       {"is for other listeners", "are for other listeners"},
+	}
+	var parts []string
+	for _, o := range list {
+		if (o.By == byLater) == fit {
+			parts = append(parts, grouped(o.Count)+" "+words[o.By][min(o.Count, 2)-1])
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "and " + strings.Join(parts, ", ")
+}

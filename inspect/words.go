@@ -1,0 +1,88 @@
+package inspect
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/routing/rule"
+)
+
+// decision says what made a go before b.
+func decision(a, b *routing.Judgement, by routing.Edge) string {
+	x, y := &a.Alternative, &b.Alternative
+	switch by {
+	case routing.ByPriority:
+		return fmt.Sprintf("priority %d over %d", a.Route.Priority, b.Route.Priority)
+	case routing.ByHost:
+		return hostWords(&x.Host) + " over " + hostWords(&y.Host)
+	case routing.ByPath:
+		return pathWords(&x.Path) + " over " + pathWords(&y.Path)
+	case routing.ByPredicates:
+		return fmt.Sprintf("%s over %s", conditions(len(x.Tests)), conditions(len(y.Tests)))
+	}
+	return fmt.Sprintf("name %q before %q", a.Route.Name, b.Route.Name)
+}
+
+// edgeName is the word for an edge in JSON.
+func edgeName(by routing.Edge) string {
+	return [...]string{
+		routing.ByPriority: "priority", routing.ByHost: "host", routing.ByPath: "path",
+		routing.ByPredicates: "conditions", routing.ByName: "name",
+	}[by]
+}
+
+// hostWords says how specific a host condition is.
+func hostWords(p *rule.Predicate) string {
+	switch p.Kind {
+	case rule.None:
+		return "any host"
+	case rule.HostRegexp:
+		return "host by expression"
+	}
+	stars, rest, _ := strings.Cut(p.Values[0], ".")
+	if stars != "*" && stars != "**" {
+		return "exact host"
+	}
+	return fmt.Sprintf("wildcard %s. with %s", stars, count(1+strings.Count(rest, "."), "label"))
+}
+
+// pathWords says how specific a path condition is.
+func pathWords(p *rule.Predicate) string {
+	switch p.Kind {
+	case rule.None:
+		return "any path"
+	case rule.PathRegexp:
+		return "path by expression"
+	case rule.PathPrefix:
+		return fmt.Sprintf("prefix of %s", count(len(p.Values[0]), "byte"))
+	case rule.PathPrefixRaw:
+		return fmt.Sprintf("raw prefix of %s", count(len(p.Values[0]), "byte"))
+	}
+	return "exact path"
+}
+
+// conditions says how many conditions there are beside host and path.
+func conditions(n int) string {
+	if n == 0 {
+		return "no further condition"
+	}
+	return count(n, "further condition")
+}
+
+// count is a number with a noun.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return grouped(n) + " " + noun + "s"
+}
+
+// grouped writes a number with a comma before every three digits.
+func grouped(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
