@@ -93,6 +93,7 @@ func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it the ring it owns
 		defer close(s.done)
+		askForShortSlices()
 		if err := s.Open(first, attach); err != nil {
 			ready <- err
 			return
