@@ -88,7 +88,7 @@ func (w *Writer) sleep(moved bool) {
 	case w.failed != nil:
 		w.wait(w.retry)
 	case moved || w.idle < longest:
-		w.idle = min(2*w.idle, longest)
+		w.idle = max(shortest, min(2*w.idle, longest)) // 0 at first, which would mean for ever
 		if moved {
 			w.idle = shortest
 		}

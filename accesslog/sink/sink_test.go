@@ -240,6 +240,24 @@ func TestParkedWriterIsCalled(t *testing.T) {
 	checkLines(t, out.String(), 1, 50)
 }
 
+// A writer that begins with nothing to write looks again by itself: a first line that comes while it naps waits for
+// nobody's call.
+func TestFirstNapEnds(t *testing.T) {
+	rs := newRings(t, 1)
+	var out bytes.Buffer
+	w := &Writer{rings: rs, out: unclosed{&out}}
+	if err := w.listen(); err != nil {
+		t.Fatal(err)
+	}
+	defer w.bell.Close()
+	w.sleep(false) // without end, were the first nap's length zero
+	appendLine(rs.Ring(0), 0, 0)
+	if w.sleep(false); !w.drain() {
+		t.Error("nothing was there to write")
+	}
+	checkLines(t, out.String(), 1, 1)
+}
+
 // records collects what is logged.
 type records struct {
 	mu   sync.Mutex
