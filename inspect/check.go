@@ -22,7 +22,7 @@ const maxFindings = 1000
 // Check looks for what is wrong with a configuration that config accepts. Names are looked up within a few seconds, or
 // until ctx ends.
 func Check(ctx context.Context, c *config.Config, o Options) *Result {
-	k := &checker{config: c, regexps: map[string]bool{}}
+	k := &checker{config: c}
 	k.routes()
 	k.services()
 	k.listeners(&o.Machine)
@@ -42,9 +42,10 @@ func Check(ctx context.Context, c *config.Config, o Options) *Result {
 
 // checker is one check at work.
 type checker struct {
-	config  *config.Config
-	notes   []note
-	regexps map[string]bool // whether an expression is loose
+	config *config.Config
+	notes  []note
+
+	expressions []expression // of all routes
 }
 
 // note is a finding whose place is not known yet: looking places up costs a walk over the file.
@@ -129,6 +130,7 @@ func (k *checker) routes() {
 	if compiles {
 		k.shadows(x)
 	}
+	k.regexps()
 }
 
 // refuse notes a route that cannot be compiled, so that a process would refuse it.

@@ -35,12 +35,13 @@ type Report struct {
 // Request is the request as rules see it.
 type Request struct {
 	Method string `json:"method"`
-	Host   string `json:"host,omitempty"`
+	Host   string `json:"host,omitempty"` // without port
 	Path   string `json:"path,omitempty"`
-	// Received is the path as it came, if it is another one.
-	Received string `json:"received,omitempty"`
-	Query    string `json:"query,omitempty"`
-	Client   string `json:"client,omitempty"`
+	Query  string `json:"query,omitempty"`
+	Client string `json:"client,omitempty"`
+	// HostReceived and PathReceived are host and path as they came, if they were others.
+	HostReceived string `json:"host_received,omitempty"`
+	PathReceived string `json:"path_received,omitempty"`
 }
 
 // Listener is where the request comes in.
@@ -189,9 +190,12 @@ type miss struct {
 // describe fills in what is known before any route is asked.
 func (e *explainer) describe() {
 	a, r := e.asked, &e.report
-	r.Request = Request{Method: string(a.Method), Host: string(a.Host), Path: string(a.Path), Query: string(a.Query)}
+	r.Request = Request{Method: string(a.Method), Host: a.name, Path: string(a.Path), Query: string(a.Query)}
+	if a.written != a.name {
+		r.Request.HostReceived = a.written
+	}
 	if a.received != r.Request.Path {
-		r.Request.Received = a.received
+		r.Request.PathReceived = a.received
 	}
 	if a.Client.IsValid() {
 		r.Request.Client = a.Client.String()
@@ -349,8 +353,8 @@ func (e *explainer) verdict(j *routing.Judgement) Verdict {
 	if j.Alternative.Host.Kind != rule.None || j.Alternative.Path.Kind != rule.None || len(j.Alternative.Tests) > 0 {
 		v.Alternative = j.Alternative.String()
 	}
-	v.Order = fmt.Sprintf("priority %d, %s, %s, %s", j.Route.Priority, hostWords(&j.Alternative.Host),
-		pathWords(&j.Alternative.Path), conditions(len(j.Alternative.Tests)))
+	v.Order = fmt.Sprintf("priority: %d; host: %s; path: %s; further conditions: %d", j.Route.Priority,
+		hostWords(&j.Alternative.Host), pathWords(&j.Alternative.Path), len(j.Alternative.Tests))
 	return v
 }
 

@@ -27,7 +27,7 @@ func (e *explainer) miss(index int, j *routing.Judgement) miss {
 		m.reason, m.stage = missedNever, -1
 	case p.Kind == a.Host.Kind && !p.Not && sameValues(p, &a.Host):
 		m.reason = missedHost
-		m.near = commonEnd(string(e.asked.Host), strings.TrimLeft(p.Values[0], "*"))
+		m.near = commonEnd(e.asked.name, strings.TrimLeft(p.Values[0], "*"))
 	case p.Kind == a.Path.Kind && !p.Not && sameValues(p, &a.Path):
 		m.reason, m.stage = missedPath, 1
 		m.near = commonBegin(string(e.asked.Path), p.Values[0])
@@ -82,7 +82,7 @@ func (e *explainer) has(p *rule.Predicate) string {
 		if len(a.Host) == 0 {
 			return "the request has no host"
 		}
-		return "the host is " + string(a.Host)
+		return "the host is " + a.name
 	case rule.Path:
 		return "the path is " + string(a.Path)
 	case rule.Method:

@@ -39,6 +39,8 @@ type asked struct {
 	routing.Request
 	scheme   string // "" when the URL had none
 	port     int    // 0 when the URL had none
+	name     string // the host in canonical form
+	written  string // the host as it was written, without port
 	received string // the path as it was written
 	encoded  []byte // the path as a client sends it
 	refused  urlpath.Fault
@@ -149,9 +151,9 @@ func (a *asked) authority(s string) error {
 	if err != nil || strings.HasPrefix(host, "*") {
 		return fmt.Errorf("%q is no host name: %w", host, err)
 	}
-	canonical := e.Pred.Values[0]
+	a.name, a.written = e.Pred.Values[0], host
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x7f }) {
-		s = canonical + s[len(host):]
+		s = a.name + s[len(host):]
 	}
 	a.Host = []byte(s)
 	return nil
@@ -201,6 +203,9 @@ func (a *asked) hello(t *TLS) error {
 			continue
 		}
 		e, _, err := rule.Match(m.kind, "", m.args...)
+		if m.kind == rule.SNI && strings.HasPrefix(t.SNI, "*") {
+			err = fmt.Errorf("%q is a pattern, and no name", t.SNI)
+		}
 		if err != nil {
 			return fmt.Errorf("read %s: %w", m.flag, err)
 		}

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -125,16 +126,56 @@ func (k *checker) matchers(r *config.Route) {
 				", which always holds: none of its listeners speaks TLS", "take it out")
 		case isRegexp(p.Kind):
 			for _, text := range p.Values {
-				if said[text] || !k.loose(text) {
-					continue
+				if !said[text] {
+					said[text] = true
+					k.expressions = append(k.expressions, expression{r, p.Kind, text})
 				}
-				said[text] = true
-				k.warnRoute(LooseRegexp, r, p.Kind, "the expression "+quote(text)+", which is outside the automaton: "+
-					"it works, but each request that it is asked about costs a slow run of it",
-					"use lower counts, or + and * for counts without an upper bound")
 			}
 		}
 	})
+}
+
+// expression is one that stands in a rule.
+type expression struct {
+	route *config.Route
+	kind  rule.Kind
+	text  string
+}
+
+// regexps looks for expressions that do not fit an automaton, even alone.
+func (k *checker) regexps() {
+	loose := looseOnes(k.expressions)
+	for _, e := range k.expressions {
+		if loose[e.text] {
+			k.warnRoute(LooseRegexp, e.route, e.kind, "the expression "+quote(e.text)+", which is outside the automaton: "+
+				"it works, but each request that it is asked about costs a slow run of it",
+				"use lower counts, or + and * for counts without an upper bound")
+		}
+	}
+}
+
+// looseOnes compiles expressions together first, which is cheaper, and alone those that are loose then.
+func looseOnes(all []expression) map[string]bool {
+	loose := map[string]bool{}
+	var batch []string
+	for i, e := range all {
+		if _, known := loose[e.text]; !known {
+			loose[e.text] = false
+			batch = append(batch, e.text)
+		}
+		if len(batch) < regset.Max && i < len(all)-1 {
+			continue
+		}
+		if s, err := regset.Compile(batch); err == nil {
+			for set := s.Loose(); set != 0; set &= set - 1 {
+				text := batch[bits.TrailingZeros64(set)]
+				alone, err := regset.Compile([]string{text})
+				loose[text] = err == nil && alone.Loose() != 0
+			}
+		}
+		batch = batch[:0]
+	}
+	return loose
 }
 
 // eachPredicate calls do for all matchers of a rule; not says whether an odd number of ! stands before one.
@@ -149,17 +190,6 @@ func eachPredicate(e *rule.Expr, not bool, do func(p *rule.Predicate, not bool))
 	for _, arg := range e.Args {
 		eachPredicate(arg, not != (e.Op == rule.OpNot), do)
 	}
-}
-
-// loose reports whether an expression does not fit an automaton, even alone.
-func (k *checker) loose(text string) bool {
-	is, known := k.regexps[text]
-	if !known {
-		s, err := regset.Compile([]string{text})
-		is = err == nil && s.Loose() != 0
-		k.regexps[text] = is
-	}
-	return is
 }
 
 // quote quotes a text, or as much of it as is recognised.
@@ -222,7 +252,7 @@ func (k *checker) shadow(x *crowd, members []*member) (sure bool) {
 	}
 	if len(covered) == alive && isDuplicate(covered, by, names) {
 		code, late = Duplicate, func() string {
-			return k.where(names[0]) + " has the same conditions, and goes before it by " + edge(by[0][0], covered[0])
+			return k.where(names[0]) + " has the same conditions and goes before it (" + edge(by[0][0], covered[0]) + ")"
 		}
 	}
 	n := k.warnRoute(code, r, rule.None, message,
@@ -273,7 +303,10 @@ func (k *checker) reasons(covered []*member, by [][]*member) string {
 			if m.of > 1 {
 				what = m.Alternative.String()
 			}
-			says := fmt.Sprintf("%s takes %s, by %s", k.where(o.route.Name), what, edge(o, m))
+			if !covers(o.groups, m.groups) {
+				what += " on " + strings.Join(o.route.Listeners, ", ")
+			}
+			says := fmt.Sprintf("%s takes %s (%s)", k.where(o.route.Name), what, edge(o, m))
 			if !slices.Contains(all, says) {
 				all = append(all, says)
 			}

@@ -42,10 +42,11 @@ func (w *writer) request(r *Report) {
 		target += "?" + q.Query
 	}
 	w.line("request   %s %s%s", q.Method, q.Host, target)
-	if q.Received != "" && q.Path != "" {
-		w.line("          the path was %s", q.Received)
-	} else if q.Received != "" {
-		w.line("          the path is %s", q.Received)
+	if q.HostReceived != "" {
+		w.line("          the host came as %s", q.HostReceived)
+	}
+	if q.PathReceived != "" {
+		w.line("          the path came as %s", q.PathReceived)
 	}
 	if q.Client != "" {
 		w.line("client    %s", q.Client)
@@ -101,7 +102,10 @@ func (w *writer) list(title string, list []Verdict, rest string) {
 			w.line("%s   %s", trunk, v.Because)
 		}
 	}
-	if rest != "" {
+	switch {
+	case rest != "" && len(list) > 0:
+		w.line("└─ and %s", rest)
+	case rest != "":
 		w.line("└─ %s", rest)
 	}
 }
@@ -143,8 +147,5 @@ func omitted(list []Omitted, fit bool) string {
 			parts = append(parts, grouped(o.Count)+" "+words[o.By][min(o.Count, 2)-1])
 		}
 	}
-	if parts == nil {
-		return ""
-	}
-	return "and " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }

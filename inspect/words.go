@@ -13,15 +13,15 @@ func decision(a, b *routing.Judgement, by routing.Edge) string {
 	x, y := &a.Alternative, &b.Alternative
 	switch by {
 	case routing.ByPriority:
-		return fmt.Sprintf("priority %d over %d", a.Route.Priority, b.Route.Priority)
+		return fmt.Sprintf("priority: %d over %d", a.Route.Priority, b.Route.Priority)
 	case routing.ByHost:
-		return hostWords(&x.Host) + " over " + hostWords(&y.Host)
+		return "host: " + hostWords(&x.Host) + " over " + hostWords(&y.Host)
 	case routing.ByPath:
-		return pathWords(&x.Path) + " over " + pathWords(&y.Path)
+		return "path: " + pathWords(&x.Path) + " over " + pathWords(&y.Path)
 	case routing.ByPredicates:
-		return fmt.Sprintf("%s over %s", conditions(len(x.Tests)), conditions(len(y.Tests)))
+		return fmt.Sprintf("further conditions: %d over %d", len(x.Tests), len(y.Tests))
 	}
-	return fmt.Sprintf("name %q before %q", a.Route.Name, b.Route.Name)
+	return fmt.Sprintf("name: %q before %q", a.Route.Name, b.Route.Name)
 }
 
 // edgeName is the word for an edge in JSON.
@@ -36,38 +36,30 @@ func edgeName(by routing.Edge) string {
 func hostWords(p *rule.Predicate) string {
 	switch p.Kind {
 	case rule.None:
-		return "any host"
+		return "none"
 	case rule.HostRegexp:
-		return "host by expression"
+		return "an expression"
 	}
 	stars, rest, _ := strings.Cut(p.Values[0], ".")
 	if stars != "*" && stars != "**" {
-		return "exact host"
+		return "exact"
 	}
-	return fmt.Sprintf("wildcard %s. with %s", stars, count(1+strings.Count(rest, "."), "label"))
+	return fmt.Sprintf("%s. before %s", stars, count(1+strings.Count(rest, "."), "label"))
 }
 
 // pathWords says how specific a path condition is.
 func pathWords(p *rule.Predicate) string {
 	switch p.Kind {
 	case rule.None:
-		return "any path"
+		return "none"
 	case rule.PathRegexp:
-		return "path by expression"
+		return "an expression"
 	case rule.PathPrefix:
-		return fmt.Sprintf("prefix of %s", count(len(p.Values[0]), "byte"))
+		return fmt.Sprintf("a prefix of %s", count(len(p.Values[0]), "byte"))
 	case rule.PathPrefixRaw:
-		return fmt.Sprintf("raw prefix of %s", count(len(p.Values[0]), "byte"))
+		return fmt.Sprintf("a raw prefix of %s", count(len(p.Values[0]), "byte"))
 	}
-	return "exact path"
-}
-
-// conditions says how many conditions there are beside host and path.
-func conditions(n int) string {
-	if n == 0 {
-		return "no further condition"
-	}
-	return count(n, "further condition")
+	return "exact"
 }
 
 // count is a number with a noun.
