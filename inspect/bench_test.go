@@ -14,12 +14,12 @@ var shapes = map[string]func(i int) string{
 	"hosts":    func(i int) string { return fmt.Sprintf("host = \"h%d.example.com\"\n", i) },
 	"prefixes": func(i int) string { return fmt.Sprintf("path_prefix = \"/tenant-%d/api\"\n", i) },
 	"deep": func(i int) string {
-		return fmt.Sprintf("path_prefix = \"%s\"\n", strings.Repeat("/a", i%100)+fmt.Sprint("/", i))
+		return fmt.Sprintf("path_prefix = \"%s/%d\"\n", strings.Repeat("/a", i%100), i)
 	},
 	"headers":    func(i int) string { return fmt.Sprintf("headers = { X-Tenant = \"t%d\" }\nmethods = \"GET\"\n", i) },
 	"names":      func(i int) string { return fmt.Sprintf("headers = { X-Tenant-%d = \"1\" }\n", i) },
 	"negations":  func(i int) string { return fmt.Sprintf("rule = '!Header(`X`, `%d`)'\n", i) },
-	"networks":   func(i int) string { return fmt.Sprintf("client_ip = \"10.%d.%d.%d\"\n", i>>16&255, i>>8&255, i&255) },
+	"networks":   func(i int) string { return fmt.Sprintf("client_ip = \"10.%d.%d.%d\"\n", i>>16, i>>8&255, i&255) },
 	"regexps":    func(i int) string { return fmt.Sprintf("path_regexp = '^/svc-%d/[a-z]+/[0-9]+$'\n", i) },
 	"duplicates": func(int) string { return "host = \"example.com\"\n" },
 	"lists":      func(i int) string { return fmt.Sprintf("host = [\"a%d.com\", \"b%d.com\", \"c.com\"]\n", i, i) },

@@ -147,8 +147,8 @@ func (k *checker) regexps() {
 	loose := looseOnes(k.expressions)
 	for _, e := range k.expressions {
 		if loose[e.text] {
-			k.warnRoute(LooseRegexp, e.route, e.kind, "the expression "+quote(e.text)+", which is outside the automaton: "+
-				"it works, but each request that it is asked about costs a slow run of it",
+			k.warnRoute(LooseRegexp, e.route, e.kind, "the expression "+quote(e.text)+", which is outside the "+
+				"automaton: it works, but each request that it is asked about costs a slow run of it",
 				"use lower counts, or + and * for counts without an upper bound")
 		}
 	}
@@ -252,7 +252,8 @@ func (k *checker) shadow(x *crowd, members []*member) (sure bool) {
 	}
 	if len(covered) == alive && isDuplicate(covered, by, names) {
 		code, late = Duplicate, func() string {
-			return k.where(names[0]) + " has the same conditions and goes before it (" + edge(by[0][0], covered[0]) + ")"
+			return fmt.Sprintf("%s has the same conditions and goes before it (%s)", k.where(names[0]),
+				edge(by[0][0], covered[0]))
 		}
 	}
 	n := k.warnRoute(code, r, rule.None, message,

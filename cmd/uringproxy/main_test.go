@@ -45,6 +45,17 @@ func TestCalls(t *testing.T) {
 		{"check x.toml", 2, "", `unexpected argument "x.toml"; did you mean --config x.toml?`},
 		{"check config x", 2, "", `unexpected argument "config"; did you mean --config?`},
 		{"check --config no/such.toml", 1, "", "no/such.toml: found no such file, expected a configuration file\n"},
+		{"check --format xml --config x", 2, "", `invalid value "xml" for --format: choose one of text, json; see:`},
+		{"check --config no/such.toml --format json", 1, `"message": "found no such file, expected a`, ""},
+		{"check --config ../../examples/conf.d --offline", 0, "ok: 1 listener, 4 routes", ""},
+		{"explain", 2, "", "explain needs --config FILE; see: uringproxy help explain"},
+		{"explain --config x", 2, "", "explain takes one URL, and has 0; see: uringproxy help explain"},
+		{"explain /a --config x /b", 2, "", "explain takes one URL, and has 2"},
+		{"explain /a --lisener b", 2, "", `unknown flag "--lisener"; did you mean "--listener"?`},
+		{"explain /a -h", 0, "uringproxy explain:", ""},
+		{"explain /a --config no/such.toml", 1, "", "1 fault in no/such.toml"},
+		{"explain ftp://a --config ../../examples/minimal.toml", 2, "", `read URL "ftp://a": the scheme is "ftp"`},
+		{"explain /a --config ../../examples/minimal.toml --format json -X PUT", 0, `"method": "PUT"`, ""},
 		{"run --engine foo", 2, "", `invalid value "foo" for --engine: choose one of auto, uring, epoll; see:`},
 		{"run --tier T9", 2, "", `invalid value "T9" for --tier: choose one of auto, T1, T2, T3; see:`},
 		{"run --shards 0", 2, "", `invalid value "0" for --shards: choose a number from 1 to 256; see:`},
@@ -78,6 +89,20 @@ endpoints = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
 	code, stdout, stderr := call("check", "--config", good)
 	if code != 0 || stdout != "ok: 1 listener, 1 route, 1 service, 2 endpoints\n" || stderr != "" {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+
+	write(t, good, text+"[routes.other]\nservice = \"app\"\n")
+	warning := good + `:7:9: warning: routes.other: a route that no request reaches: route "main" (` + good +
+		`:3) has the same conditions and goes before it (name: "main" before "other"); take one of them out, ` +
+		"or give it other conditions or another priority [duplicate]\n    7 | [routes.other]\n      |         ^\n\n"
+	code, stdout, stderr = call("check", "--config", good)
+	if code != 0 || stdout != "ok: 1 listener, 2 routes, 1 service, 2 endpoints; 1 warning\n" || stderr != warning {
+		t.Errorf("code %d, stdout %q, stderr %s", code, stdout, stderr)
+	}
+	code, stdout, stderr = call("check", "--strict", "--config", good)
+	warning += "not ok: 1 listener, 2 routes, 1 service, 2 endpoints; 1 warning\n"
+	if code != 1 || stdout != "" || stderr != warning {
+		t.Errorf("code %d, stdout %q, stderr %s", code, stdout, stderr)
 	}
 
 	code, stdout, stderr = call("check", "--config", bad)
