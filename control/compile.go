@@ -15,13 +15,13 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	s := &plan.Snapshot{
 		Generation: 1, Source: cfg.Source, Created: time.Now(),
 		Limits: cfg.Limits, Timeouts: cfg.Timeouts, Paths: cfg.Paths, Forward: cfg.Forward,
-		AccessLog: m.boot.AccessLog,
+		AccessLog: m.boot.accessLog,
 	}
 	if m.last != nil {
 		s.Generation = m.last.Generation + 1
 	}
-	s.Limits.Connections = m.boot.Limits.Connections
-	s.Limits.BuffersPerShard = m.boot.Limits.BuffersPerShard
+	s.Limits.Connections = m.boot.limits.Connections
+	s.Limits.BuffersPerShard = m.boot.limits.BuffersPerShard
 	same := m.made.services != nil && slices.Equal(m.made.services, cfg.Services)
 	s.Services = m.services(cfg.Services, found)
 	fresh, err := m.tables.update(cfg.Routes)
@@ -133,27 +133,5 @@ func addresses(e config.Endpoint, found names) []address {
 	for _, ip := range found[e.Host] {
 		keys = append(keys, address{addr: netip.AddrPortFrom(ip, e.Port)})
 	}
-	return keys
-}
-
-// pending names the settings that differ from those of the start although the process cannot change them.
-func pending(boot, now *config.Config, levelFollows bool) []string {
-	var keys []string
-	differ := func(key string, differs bool) {
-		if differs {
-			keys = append(keys, key)
-		}
-	}
-	differ("engine.backend", boot.Engine.Backend != now.Engine.Backend)
-	differ("engine.tier", boot.Engine.Tier != now.Engine.Tier)
-	differ("engine.shards", boot.Engine.Shards != now.Engine.Shards)
-	differ("engine.pin", boot.Engine.Pin != now.Engine.Pin)
-	a, b := boot.Admin, now.Admin
-	differ("admin.address", a.Addr != b.Addr || a.Unix != b.Unix || a.Off != b.Off)
-	differ("limits.max_connections", boot.Limits.Connections != now.Limits.Connections)
-	differ("limits.shard_buffer_bytes", boot.Limits.BuffersPerShard != now.Limits.BuffersPerShard)
-	differ("log.level", boot.LogLevel != now.LogLevel && !levelFollows)
-	differ("log.access.path", boot.AccessLog.Path != now.AccessLog.Path)
-	differ("log.access.format", boot.AccessLog.Format != now.AccessLog.Format)
 	return keys
 }

@@ -53,7 +53,7 @@ type Manager struct {
 
 	mu      sync.Mutex
 	loader  *config.Loader
-	boot    *config.Config // as it was at the start: the source of what cannot change
+	boot    boot
 	current *config.Config
 	names   names
 	ids     identities
@@ -96,14 +96,13 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 	if len(faults) > 0 {
 		return nil, nil, faults
 	}
-	boot := *cfg // the caller may change the one it is given, to what the command line says
-	m.boot = &boot
+	m.boot = bootOf(cfg)
 	snap, err := m.compile(cfg, found)
 	if err != nil {
 		return nil, nil, err
 	}
 	m.adopt(cfg, found, snap)
-	m.status.Store(&Status{Snapshot: snap, Watching: m.watches()})
+	m.status.Store(&Status{Snapshot: snap, Routes: len(cfg.Routes), Watching: m.watches()})
 	return cfg, snap, nil
 }
 

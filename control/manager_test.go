@@ -156,3 +156,20 @@ func TestTooManyListeners(t *testing.T) {
 		t.Errorf("after a failure the snapshot has the routes %+v", s.Routes)
 	}
 }
+
+// A snapshot's routes have gaps, which count for nothing.
+func TestRoutesAreCounted(t *testing.T) {
+	r := newRig(t)
+	r.start(base)
+	extra := "[routes.extra]\nservice = \"app\"\nhost = \"extra.test\"\n"
+	for i, text := range []string{base + extra, base, base + extra, base} {
+		r.reload(text)
+		if got, want := r.m.Status().Routes, 3-i%2; got != want {
+			t.Errorf("reload %d: %d routes, want %d", i, got, want)
+		}
+	}
+	if snap := r.m.Status().Snapshot; len(snap.Routes) != 3 {
+		t.Errorf("%d seats", len(snap.Routes))
+	}
+	r.logged("generation=5 routes=2 services=2")
+}

@@ -26,6 +26,24 @@ func (p *shardOf) Publish(s *plan.Snapshot) {
 	p.current = s
 }
 
+// Of the configuration of the start only what cannot change stays, not its routes and texts.
+func TestTheFirstConfigurationGoes(t *testing.T) {
+	r := newRig(t)
+	r.write(base)
+	cfg, snap, err := r.m.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, route, first := weak.Make(cfg), weak.Make(cfg.Routes[0]), weak.Make(snap)
+	cfg, snap = nil, nil
+	r.reload(strings.Replace(base, "api.test", "other.test", 1))
+	runtime.GC()
+	if config.Value() != nil || route.Value() != nil || first.Value() != nil {
+		t.Error("something still holds it")
+	}
+	runtime.KeepAlive(r)
+}
+
 // Ten thousand reloads leave nothing behind: every snapshot is collected, and the heap is what it was after a hundred.
 func TestReloadsDoNotAddUp(t *testing.T) {
 	r, shard := newRig(t), &shardOf{}

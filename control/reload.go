@@ -79,7 +79,7 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 	err := m.guard(func() error {
 		cfg, err := m.reload(ctx)
 		if err == nil {
-			waiting = pending(m.boot, cfg, m.opts.Level != nil)
+			waiting = m.boot.pending(cfg, m.opts.Level != nil)
 		}
 		return err
 	})
@@ -97,7 +97,7 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 			m.opts.Log.Warn("changed setting takes effect at the next start", "key", key)
 		}
 		m.opts.Log.Info("configuration reloaded", "trigger", by, "source", m.last.Source,
-			"generation", a.Generation, "routes", len(m.last.Routes), "services", len(m.last.Services),
+			"generation", a.Generation, "routes", len(m.current.Routes), "services", len(m.last.Services),
 			"took", a.Took.Round(time.Microsecond))
 	}
 	m.record(a, waiting)

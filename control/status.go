@@ -24,6 +24,8 @@ const (
 type Status struct {
 	// Snapshot is the one in force.
 	Snapshot *plan.Snapshot
+	// Routes is how many routes are in force; a snapshot's list has gaps.
+	Routes int
 	// Attempts counts attempts to change the configuration since the start, Failed those in vain.
 	Attempts, Failed uint64
 	// Last is the last attempt that ended; nil when there was none.
@@ -64,7 +66,7 @@ func (m *Manager) Status() *Status { return m.status.Load() }
 func (m *Manager) record(a *Attempt, waiting []string) {
 	s := *m.status.Load()
 	s.Attempts++
-	s.Last, s.Snapshot, s.Watching = a, m.last, m.watches()
+	s.Last, s.Snapshot, s.Routes, s.Watching = a, m.last, len(m.current.Routes), m.watches()
 	if a.Err != nil {
 		s.Failed++
 	}

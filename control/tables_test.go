@@ -78,7 +78,8 @@ func TestTablesFollowTheConfiguration(t *testing.T) {
 		}
 		sameAnswers(t, step, kept, routes, single, single.routes(services))
 	}
-	if _, err := kept.update(nil); err != nil || len(kept.builders) != 1 || len(kept.named) != 0 || len(kept.seats) != 0 {
+	_, err := kept.update(nil)
+	if err != nil || len(kept.builders) != 1 || len(kept.named) != 0 || len(kept.seats) != 0 {
 		t.Errorf("%d builders, %d named listeners and %d seats are left", len(kept.builders), len(kept.named),
 			len(kept.seats))
 	}

@@ -53,7 +53,8 @@ type Listener struct {
 // Vacant reports whether the listener was removed.
 func (l *Listener) Vacant() bool { return l.Table == nil }
 
-// Route is what a match leads to.
+// Route is what a match leads to. One without a name is a gap that a removed route has left in Snapshot.Routes, which
+// no match leads to.
 type Route struct {
 	Name    string
 	Service int // index in Snapshot.Services

@@ -94,7 +94,7 @@ func (p *process) config(st *control.Status) admin.Config {
 	snap := st.Snapshot
 	c := admin.Config{
 		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: time.Since(snap.Created).Seconds(),
-		Watching: st.Watching, Routes: len(snap.Routes), Services: len(snap.Services), Waiting: st.Waiting,
+		Watching: st.Watching, Routes: st.Routes, Services: len(snap.Services), Waiting: st.Waiting,
 		Reloads: st.Attempts, ReloadsFailed: st.Failed,
 	}
 	for i := range snap.Listeners {

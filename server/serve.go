@@ -26,6 +26,7 @@ func (s signals) stop() { signal.Stop(s.c) }
 // serve waits until the end is asked for, or a shard fails.
 func (s *Server) serve(ctx context.Context, sig signals) error {
 	s.banner()
+	s.cfg, s.snap = nil, nil // they may be large, and will not be in force for as long as the process lives
 	failed := s.anyDone()
 	for {
 		select {

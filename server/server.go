@@ -41,8 +41,8 @@ type Options struct {
 type Server struct {
 	opts    Options
 	log     *slog.Logger
-	cfg     *config.Config
-	snap    *plan.Snapshot
+	cfg     *config.Config // of the start; nil when that is over
+	snap    *plan.Snapshot // the same
 	choice  probe.Choice
 	control *control.Manager
 	metrics *metrics.Set
