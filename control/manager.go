@@ -51,17 +51,18 @@ type Manager struct {
 	queue  queue
 	door   door
 
-	mu      sync.Mutex
-	loader  *config.Loader
-	boot    boot
-	current *config.Config
-	names   names
-	ids     identities
-	tables  *tables
-	made    made
-	last    *plan.Snapshot
-	failing map[string]bool // names whose last look-up failed
-	print   uint64          // fingerprint of the files that were read last
+	mu        sync.Mutex
+	loader    *config.Loader
+	boot      boot
+	current   *config.Config
+	names     names
+	ids       identities
+	tables    *tables
+	made      made
+	spreadFor int // routes, when the heap was put into large pages
+	last      *plan.Snapshot
+	failing   map[string]bool // names whose last look-up failed
+	print     uint64          // fingerprint of the files that were read last
 
 	closing  context.Context
 	close    context.CancelFunc
@@ -117,6 +118,7 @@ func (m *Manager) read() (*config.Config, config.Faults) {
 // adopt makes a configuration and its snapshot the current ones.
 func (m *Manager) adopt(cfg *config.Config, found names, snap *plan.Snapshot) {
 	m.current, m.names, m.last = cfg, found, snap
+	m.spread(len(cfg.Routes))
 	if m.opts.Level != nil {
 		m.opts.Level.Set(cfg.LogLevel)
 	}

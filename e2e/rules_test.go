@@ -11,7 +11,8 @@ func ruled(t *testing.T, addr string, routes [][2]string) string {
 	text := fmt.Sprintf("[listeners.web]\naddress = %q\n[listeners.other]\naddress = \"unix:@%s\"\n", addr, addr)
 	for _, r := range routes {
 		up := echo(t, r[0])
-		text += fmt.Sprintf("[routes.%s]\n%s\nservice = %q\n[services.%s]\nendpoints = [%q]\n", r[0], r[1], r[0], r[0], up.URL)
+		text += fmt.Sprintf("[routes.%s]\n%s\nservice = %q\n", r[0], r[1], r[0]) +
+			fmt.Sprintf("[services.%s]\nendpoints = [%q]\n", r[0], up.URL)
 	}
 	return text
 }
@@ -88,7 +89,8 @@ func TestRules(t *testing.T) {
 			w.Send(Request(r.method, r.target, r.host, "", fields...))
 			res := w.ReadResponse(r.method)
 			if got, _, _ := strings.Cut(res.Text, " "); res.StatusCode != 200 || got != r.want {
-				t.Errorf("%s %s%s %s: %d %q, want %s", r.method, r.host, r.target, r.fields, res.StatusCode, res.Text, r.want)
+				t.Errorf("%s %s%s %s: %d %q, want %s", r.method, r.host, r.target, r.fields, res.StatusCode, res.Text,
+					r.want)
 			}
 		}
 		p.Stop()

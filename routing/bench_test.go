@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/uringproxy/uringproxy/internal/hugepage"
 )
 
 // BenchmarkMatch measures one match in tables of each shape and size: the median and the 99th percentile of single
@@ -26,6 +28,7 @@ func benchmarkMatch(b *testing.B, s *shape, n int) {
 	requests, want := s.requests(n, 20_000)
 	var r Request
 	runtime.GC()
+	hugepage.Collapse() // as control does
 	times := make([]time.Duration, 0, b.N)
 	b.ReportAllocs()
 	i := 0

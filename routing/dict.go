@@ -7,18 +7,43 @@ package routing
 // however many texts there are, where a tree costs more with each level.
 type dict[V any] struct{ hashMap[entry[V]] }
 
-// entry is a text and its value.
+// entry is a text and its value. A short text lies in the entry itself, where comparing it costs no further access to
+// memory.
 type entry[V any] struct {
-	text  string
-	twin  *entry[V] // another text with the same hash
+	short [shortText]byte
+	long  string // of longer texts; they have no short one
+	size  int32
 	edit  uint32
+	twin  *entry[V] // another text with the same hash
 	value V
+}
+
+const shortText = 32
+
+func newEntry[V any](text string, edit uint32) *entry[V] {
+	e := &entry[V]{size: int32(len(text)), edit: edit}
+	if len(text) > shortText {
+		e.long = text
+	} else {
+		copy(e.short[:], text)
+	}
+	return e
+}
+
+func is[V any, T string | []byte](e *entry[V], text T) bool {
+	switch {
+	case len(text) != int(e.size):
+		return false
+	case len(text) <= shortText:
+		return string(e.short[:e.size]) == string(text)
+	}
+	return e.long == string(text)
 }
 
 // find is the value of text, whose hash is h, or nil.
 func (d *dict[V]) find(h uint64, text []byte) *V {
 	for e := d.hashMap.find(h); e != nil; e = e.twin {
-		if e.text == string(text) {
+		if is(e, text) {
 			return &e.value
 		}
 	}
@@ -30,7 +55,7 @@ func (d *dict[V]) find(h uint64, text []byte) *V {
 func (d *dict[V]) change(h uint64, text string, edit uint32, do func(*V) bool) {
 	var others, own *entry[V]
 	for e := d.hashMap.find(h); e != nil; e = e.twin {
-		if e.text == text {
+		if is(e, text) {
 			own = e
 			continue
 		}
@@ -40,7 +65,7 @@ func (d *dict[V]) change(h uint64, text string, edit uint32, do func(*V) bool) {
 	}
 	switch {
 	case own == nil:
-		own = &entry[V]{text: text, edit: edit}
+		own = newEntry[V](text, edit)
 	case own.edit != edit:
 		c := *own
 		c.edit = edit

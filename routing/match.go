@@ -13,11 +13,13 @@ func (t *Table) Match(r *Request) int {
 		m.names(t)
 	}
 	if t.hostPatterns != nil && !m.done() {
+		m.random = true
 		for _, g := range t.hostPatterns.groups {
 			for set := g.set.Match(m.name); set != 0; set &= set - 1 {
 				m.bucket(g.values[g.places[bits.TrailingZeros64(set)]])
 			}
 		}
+		m.random = false
 	}
 	if t.any != nil && !m.done() {
 		m.bucket(t.any)
@@ -36,35 +38,37 @@ type match struct {
 
 	later  [8]*patterns[spot] // those met on the way down a path
 	laters int
-	random bool // hosts are not tried in the order of their specificity just now
+	random bool // hosts are not tried in an order just now, or are equally specific
 }
 
 // done reports whether nothing in a less specific place can go before what was found.
 func (m *match) done() bool { return m.best != nil && m.best.prio >= m.top && !m.random }
 
-// wild is a wildcard that the host fits.
-type wild struct {
-	*wildcard
-	more bool // more than one label stands for the star
-}
-
 // names tries the host's exact name and then the wildcards that it fits, from the longest on.
 func (m *match) names(t *Table) {
-	var fitting [8]wild
+	var fitting [8]*bucket
 	n, labels := 0, 0
 	h := uint64(hashSeed)
+	found := func(b *bucket) {
+		if b == nil {
+			return
+		}
+		if n == len(fitting) {
+			m.random = true
+			m.bucket(fitting[0])
+			n = copy(fitting[:], fitting[1:])
+		}
+		fitting[n] = b
+		n++
+	}
 	for i := len(m.name) - 1; i >= 0; i-- {
 		if m.name[i] == '.' {
-			if labels++; t.labels&bit(labels) != 0 {
-				if w := t.suffixes.find(hashEnd(h), m.name[i+1:]); w != nil {
-					if n == len(fitting) {
-						m.random = true
-						m.wildcard(fitting[0])
-						n = copy(fitting[:], fitting[1:])
-					}
-					fitting[n] = wild{w, hasDot(m.name[:i])}
-					n++
-				}
+			labels++
+			if t.deeps.labels&bit(labels) != 0 {
+				found(t.deeps.find(hashEnd(h), m.name[i+1:]))
+			}
+			if t.stars.labels&bit(labels) != 0 && !hasDot(m.name[:i]) {
+				found(t.stars.find(hashEnd(h), m.name[i+1:]))
 			}
 		}
 		h = hashByte(h, m.name[i])
@@ -73,24 +77,14 @@ func (m *match) names(t *Table) {
 		m.bucket(b)
 	}
 	for ; n > 0 && !m.done(); n-- {
-		m.wildcard(fitting[n-1])
+		m.bucket(fitting[n-1])
 	}
 	m.random = false
-}
-
-func (m *match) wildcard(w wild) {
-	if w.star != nil && !w.more {
-		m.bucket(w.star)
-	}
-	if w.deep != nil && !m.done() {
-		m.bucket(w.deep)
-	}
 }
 
 // bucket tries the paths of one host pattern.
 func (m *match) bucket(b *bucket) {
 	m.laters = 0
-	m.spot(&b.root, endAny)
 	if b.slashes != 0 {
 		m.segments(b)
 	}
@@ -103,6 +97,9 @@ func (m *match) bucket(b *bucket) {
 		}
 		m.spot(at.value, endAny)
 	}
+	if !m.done() {
+		m.spot(&b.root, endAny)
+	}
 	if m.laters == 0 || m.done() && m.best.spec>>pathShift&rankExact > rankRegexp {
 		return
 	}
@@ -111,25 +108,41 @@ func (m *match) bucket(b *bucket) {
 	}
 }
 
-// segments tries the path, and what it begins with up to each slash.
+// segments tries the whole path, and then what it begins with up to each slash, the longest first.
 func (m *match) segments(b *bucket) {
-	slashes := 0
+	var ends [16]struct {
+		hash uint64
+		at   int
+	}
+	n, slashes, all := 0, 0, false
 	h := uint64(hashSeed)
 	for i, c := range m.Path {
 		if c == '/' {
 			if b.slashes&bit(slashes) != 0 {
-				if s := b.segments.find(hashEnd(h), m.Path[:i]); s != nil {
-					m.spot(s, endSegment)
+				if n == len(ends) {
+					all = true // since the shortest goes first now
+					m.segment(b, ends[0].hash, ends[0].at)
+					n = copy(ends[:], ends[1:])
 				}
+				ends[n].hash, ends[n].at = hashEnd(h), i
+				n++
 			}
 			slashes++
 		}
 		h = hashByte(h, c)
 	}
 	if b.slashes&bit(slashes) != 0 {
-		if s := b.segments.find(hashEnd(h), m.Path); s != nil {
-			m.spot(s, endSegment|endHere)
-		}
+		m.segment(b, hashEnd(h), len(m.Path))
+	}
+	for ; n > 0 && (all || !m.done()); n-- {
+		m.segment(b, ends[n-1].hash, ends[n-1].at)
+	}
+}
+
+// segment tries the first at bytes of the path, which have that hash.
+func (m *match) segment(b *bucket, hash uint64, at int) {
+	if s := b.segments.find(hash, m.Path[:at]); s != nil {
+		m.spot(s, ends(m.Path[at:]))
 	}
 }
 

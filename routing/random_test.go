@@ -20,10 +20,16 @@ type maker struct{ *rand.Rand }
 func (m maker) pick(words ...string) string { return words[m.IntN(len(words))] }
 
 func (m maker) host() string {
+	if m.IntN(6) == 0 { // more labels than a search has places for
+		return strings.Repeat("a.", m.IntN(16)) + "x"
+	}
 	return m.pick("", "a.", "b.", "a.b.", "c.a.b.") + m.pick("x", "y", "x.y", "z")
 }
 
 func (m maker) path() string {
+	if m.IntN(6) == 0 { // more segments than a search has places for
+		return strings.Repeat("/a", m.IntN(24))
+	}
 	var b strings.Builder
 	for range m.IntN(4) {
 		b.WriteString("/" + m.pick("a", "ab", "abc", "b", "1", "22"))
@@ -180,8 +186,8 @@ func compare(t *testing.T, seed uint64) (n int) {
 	for name := range routes {
 		b.Delete(name)
 	}
-	if b.hosts.count != 0 || b.suffixes.count != 0 || b.hostPatterns != nil || b.any != nil || len(b.priorities) != 0 ||
-		b.looks != [4]int{} {
+	if b.hosts.count+b.stars.count+b.deeps.count != 0 || b.hostPatterns != nil || b.any != nil ||
+		len(b.priorities) != 0 || b.looks != [4]int{} {
 		t.Fatalf("seed %d: something is left of deleted routes", seed)
 	}
 	return n

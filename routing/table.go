@@ -15,8 +15,7 @@ import (
 // an index over them where they are many.
 type Table struct {
 	hosts        dict[bucket]      // by exact name
-	suffixes     dict[wildcard]    // by what stands behind the wildcard
-	labels       uint64            // of the suffixes: bit n, if some have n labels
+	stars, deeps wildcards         // by what stands behind "*." and "**."
 	hostPatterns *patterns[bucket] // by the expression
 	any          *bucket           // alternatives without a host
 	top          int32             // greatest priority
@@ -56,9 +55,17 @@ func (b *bucket) own(edit uint32) *bucket {
 
 func (b *bucket) empty() bool { return b.root.empty() && b.segments.count == 0 && b.tree == nil }
 
-// wildcard is what one suffix has.
-type wildcard struct {
-	star, deep *bucket
+// wildcards are the buckets of one kind of wildcard.
+type wildcards struct {
+	dict[bucket]
+	labels uint64 // bit n, if some suffixes have n labels
+}
+
+func (w *wildcards) change(suffix string, edit uint32, do func(*bucket) bool) {
+	w.labels |= bit(strings.Count(suffix, ".") + 1)
+	if w.dict.change(nameHash(suffix), suffix, edit, do); w.count == 0 {
+		w.labels = 0
+	}
 }
 
 // bit is the place of n in a set of small numbers; those from 63 on share one.
@@ -85,9 +92,9 @@ func (b *Builder) at(a *rule.Alternative, do func(*spot)) {
 	default:
 		name := a.Host.Values[0]
 		if suffix, ok := strings.CutPrefix(name, deepMark); ok {
-			b.suffixAt(suffix, func(w *wildcard) { w.deep = replace(w.deep) })
+			b.deeps.change(suffix, b.edit, change)
 		} else if suffix, ok := strings.CutPrefix(name, starMark); ok {
-			b.suffixAt(suffix, func(w *wildcard) { w.star = replace(w.star) })
+			b.stars.change(suffix, b.edit, change)
 		} else {
 			b.hosts.change(nameHash(name), name, b.edit, change)
 		}
@@ -104,17 +111,6 @@ func (b *Builder) hostPatternAt(text string, replace func(*bucket) *bucket) {
 	if b.hostPatterns = p; p.empty() {
 		delete(b.uncompiled, p)
 		b.hostPatterns = nil
-	}
-}
-
-func (b *Builder) suffixAt(suffix string, do func(*wildcard)) {
-	b.labels |= bit(strings.Count(suffix, ".") + 1)
-	b.suffixes.change(nameHash(suffix), suffix, b.edit, func(w *wildcard) bool {
-		do(w)
-		return *w != wildcard{}
-	})
-	if b.suffixes.count == 0 {
-		b.labels = 0
 	}
 }
 

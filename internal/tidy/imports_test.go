@@ -14,6 +14,7 @@ import (
 const edges = `
 	internal/invariant:
 	internal/suggest:
+	internal/hugepage:
 	internal/tidy:
 
 	engine/mem:        internal/invariant
@@ -38,7 +39,7 @@ const edges = `
 	plan:              routing routing/urlpath
 	config:            plan routing routing/rule internal/suggest
 	control/watch:
-	control:           config control/watch plan routing
+	control:           config control/watch plan routing internal/hugepage
 	inspect:           config routing routing/rule routing/regset routing/urlpath
 
 	demo:
