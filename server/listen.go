@@ -24,19 +24,20 @@ func where(l *plan.Listener) string {
 // listenTCP opens a socket of one address. TCP_NODELAY is inherited by the connections: what is sent goes out at once.
 func listenTCP(addr netip.AddrPort) (int, error) {
 	proto := "tcp4"
-	if addr.Addr().Is6() {
-		proto = "tcp"
-		if addr.Addr() != netip.IPv6Unspecified() {
-			proto = "tcp6"
-		}
+	options := []socket.Option[int]{
+		{SetSockOpt: socket.SetReuseAddr, Opt: 1},
+		{SetSockOpt: socket.SetReuseport, Opt: 1},
+		{SetSockOpt: socket.SetNoDelay, Opt: 1},
 	}
-	fd, _, err := socket.TCPSocket(proto, addr.String(), true,
-		[]socket.Option[int]{
-			{SetSockOpt: socket.SetReuseAddr, Opt: 1},
-			{SetSockOpt: socket.SetReuseport, Opt: 1},
-			{SetSockOpt: socket.SetNoDelay, Opt: 1},
-		}, nil)
-	if errors.Is(err, unix.EAFNOSUPPORT) && addr.Addr() == netip.IPv6Unspecified() {
+	everywhere := addr.Addr() == netip.IPv6Unspecified()
+	if addr.Addr().Is6() {
+		proto = "tcp6"
+	}
+	if everywhere { // IPv4 too, whatever net.ipv6.bindv6only says
+		options = append(options, socket.Option[int]{SetSockOpt: socket.SetIPv6Only, Opt: 0})
+	}
+	fd, _, err := socket.TCPSocket(proto, addr.String(), true, options, nil)
+	if everywhere && errors.Is(err, unix.EAFNOSUPPORT) {
 		return listenTCP(netip.AddrPortFrom(netip.IPv4Unspecified(), addr.Port())) // a kernel without IPv6
 	}
 	return fd, err

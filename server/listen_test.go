@@ -1,13 +1,47 @@
 package server
 
 import (
+	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
+
+// What listens on all addresses listens on those of IPv4 as well; what listens on one of IPv6, on that one alone.
+func TestAllAddressesAreOfBothKinds(t *testing.T) {
+	for _, c := range []struct {
+		addr       string
+		ipv4, ipv6 bool
+	}{{"[::]:0", true, true}, {"[::1]:0", false, true}, {"0.0.0.0:0", true, false}} {
+		fd, err := listenTCP(netip.MustParseAddrPort(c.addr))
+		if err != nil {
+			t.Logf("%s: %v", c.addr, err) // a machine without IPv6
+			continue
+		}
+		file := os.NewFile(uintptr(fd), "listener")
+		l, err := net.FileListener(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		for ip, want := range map[string]bool{"127.0.0.1": c.ipv4, "::1": c.ipv6} {
+			conn, err := net.Dial("tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+			if (err == nil) != want && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				t.Errorf("%s by %s: %v", c.addr, ip, err)
+			}
+			if err == nil {
+				conn.Close()
+			}
+		}
+		l.Close()
+		file.Close()
+	}
+}
 
 // A socket on which somebody listens who is too busy to take connections is not taken away from them.
 func TestBusyUnixSocketStays(t *testing.T) {
