@@ -58,6 +58,31 @@ func (resolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, er
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
 
+// silent answers when nobody waits any more.
+type silent struct{}
+
+func (silent) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A name server that does not answer is no reason to wait for long.
+func TestNamesAreBounded(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	r := Check(ctx, load(t, "testdata/check/rest.toml"), Options{Resolver: silent{}})
+	n := 0
+	for i := range r.Warnings {
+		w := &r.Warnings[i]
+		if w.Code == UnresolvedName && strings.Contains(w.Message, "no answer from the name server") {
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d of 3 names: %+v", n, r.Warnings)
+	}
+}
+
 // Each configuration in testdata/check has a file with all that is said of it.
 func TestCheck(t *testing.T) {
 	files, err := filepath.Glob("testdata/check/*.toml")

@@ -79,6 +79,7 @@ func TestBadQuestions(t *testing.T) {
 		want string
 	}{
 		{Question{URL: "ftp://x/"}, `read URL "ftp://x/": the scheme is "ftp", and not http or https`},
+		{Question{}, `read URL "": it is empty; write / for the root`},
 		{Question{URL: "http://u:p@x/"}, "there is a user name"},
 		{Question{URL: "http://x:99999/"}, `"99999" is no port`},
 		{Question{URL: "http://a..b/"}, `"a..b" is no host name`},
@@ -115,6 +116,26 @@ func TestListenerOfURL(t *testing.T) {
 		r, err := Explain(c, &Question{URL: tt.url})
 		if (err == nil) != (tt.want != "") || err == nil && r.Listener.Name != tt.want {
 			t.Errorf("%s with %q: %v %+v, want %q", tt.url, tt.route, err, r, tt.want)
+		}
+	}
+}
+
+// Hosts are shown as rules see them.
+func TestHostOfURL(t *testing.T) {
+	const text = "[listeners.a]\naddress = \":80\"\n[routes.a]\nservice = \"a\"\nhost = [\"[::1]\", \"x.y\"]\n" +
+		"[services.a]\nendpoints = \"http://10.0.0.1\"\n"
+	c := parse(t, text)
+	for _, tt := range []struct {
+		url, host, received string
+		fits                bool
+	}{
+		{"http://[::1]:8080/", "[::1]", "", true}, {"http://[0::1]/", "[0::1]", "", false},
+		{"http://X.y.:80/", "x.y", "X.y.", true}, {"/", "", "", false}, {"*", "", "", false},
+	} {
+		r, err := Explain(c, &Question{URL: tt.url})
+		if err != nil || r.Request.Host != tt.host || r.Request.HostReceived != tt.received ||
+			(r.Winner != nil) != tt.fits {
+			t.Errorf("%s: %v %+v", tt.url, err, r)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -83,6 +84,9 @@ func notToken(r rune) bool {
 
 // url takes a URL apart, and brings its path into the form in which it is matched.
 func (a *asked) url(url string, policy urlpath.Policy) error {
+	if url == "" {
+		return errors.New("it is empty; write / for the root")
+	}
 	rest, fragment, cut := strings.Cut(url, "#")
 	if cut {
 		a.note("the fragment #%s is left out: clients do not send it", fragment)
@@ -134,7 +138,7 @@ func encode(s string) []byte {
 // authority reads a host and a port.
 func (a *asked) authority(s string) error {
 	if i := strings.LastIndexByte(s, '@'); i >= 0 {
-		return fmt.Errorf("there is a user name; requests have it in an Authorization field")
+		return errors.New("there is a user name; requests have it in an Authorization field")
 	}
 	host := s
 	if i := strings.LastIndexByte(s, ':'); i >= 0 && strings.IndexByte(s[i:], ']') < 0 {
@@ -152,6 +156,9 @@ func (a *asked) authority(s string) error {
 		return fmt.Errorf("%q is no host name: %w", host, err)
 	}
 	a.name, a.written = e.Pred.Values[0], host
+	if host[0] == '[' {
+		a.name = strings.ToLower(host) // addresses are compared as they are written
+	}
 	if strings.ContainsFunc(host, func(r rune) bool { return r >= 0x7f }) {
 		s = a.name + s[len(host):]
 	}
