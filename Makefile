@@ -100,9 +100,9 @@ bench: ## run the benchmarks that match RUN
 	@go test -run '^$$' -bench '$(RUN)' -benchtime=$(BENCHTIME) -benchmem $(PKG)
 
 .PHONY: bench-smoke
-bench-smoke: ## every benchmark once, so that none rots
+bench-smoke: ## every benchmark once, small, so that none rots
 	$(call step,benchmarks)
-	@go test -run '^$$' -bench . -benchtime=1x ./...
+	@go test -short -run '^$$' -bench . -benchtime=1x ./...
 
 .PHONY: packages
 packages: ## install what the tests use, or name it

@@ -28,6 +28,9 @@ func manyRoutes(n, odd int) string {
 
 func BenchmarkLoad(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
+		if testing.Short() && n > 1000 {
+			continue
+		}
 		b.Run(fmt.Sprintf("routes=%d", n), func(b *testing.B) {
 			text := []byte(manyRoutes(n, -1))
 			b.SetBytes(int64(len(text)))

@@ -141,7 +141,10 @@ func TestListenersShareATable(t *testing.T) {
 // BenchmarkChangedRoute measures what control does for one changed route among 100,000, from the decoded
 // configuration to the snapshot.
 func BenchmarkChangedRoute(b *testing.B) {
-	const n = 100_000
+	n := 100_000
+	if testing.Short() {
+		n = 1000
+	}
 	rnd := rand.New(rand.NewPCG(7, 8))
 	services := serviceList(100)
 	var routes []*config.Route

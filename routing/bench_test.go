@@ -15,7 +15,7 @@ import (
 func BenchmarkMatch(b *testing.B) {
 	for _, s := range shapes {
 		for n := 1; n <= s.most; n *= 10 {
-			if n == 100 {
+			if n == 100 || testing.Short() && n > 1000 {
 				continue
 			}
 			b.Run(fmt.Sprintf("%s/%d", s.name, n), func(b *testing.B) { benchmarkMatch(b, &s, n) })
@@ -62,7 +62,7 @@ func (r *Request) take(other *Request) {
 // BenchmarkCompile measures building a table, and what it weighs.
 func BenchmarkCompile(b *testing.B) {
 	for _, s := range shapes {
-		for n := 1000; n <= s.most; n *= 10 {
+		for n := 1000; n <= s.most && (n == 1000 || !testing.Short()); n *= 10 {
 			b.Run(fmt.Sprintf("%s/%d", s.name, n), func(b *testing.B) { benchmarkCompile(b, &s, n) })
 		}
 	}
@@ -98,6 +98,9 @@ func heap() int64 {
 func BenchmarkChange(b *testing.B) {
 	for _, s := range shapes {
 		n := min(100_000, s.most)
+		if testing.Short() {
+			n = 1000
+		}
 		b.Run(fmt.Sprintf("%s/%d", s.name, n), func(b *testing.B) {
 			builder, table := s.build(n)
 			i := 0
