@@ -103,8 +103,7 @@ func (b *Builder) Build() (*Table, error) {
 		}
 	}
 	for _, s := range b.unsettled {
-		slices.SortFunc(s.alts, func(x, y alternative) int { return x.compare(&y) })
-		s.unsorted = false
+		s.settle()
 	}
 	clear(b.uncompiled)
 	clear(b.sets)

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/routing/rule"
@@ -26,6 +27,8 @@ const (
 	endHere    end = 1 << iota // nothing follows
 	endSegment                 // nothing or a slash follows
 	endAny                     // whatever follows
+
+	endNowhere end = 0 // of an alternative that has been taken away
 )
 
 // ends are those that fit when rest follows.
@@ -39,7 +42,8 @@ func ends(rest []byte) end {
 	return endAny
 }
 
-// before reports whether a goes before b: by priority, then specificity, then name.
+// before reports whether a goes before b: by priority, then specificity, then name. Which of a route's own alternatives
+// goes first makes no difference to where a request goes.
 func (a *alternative) before(b *alternative) bool { return a.compare(b) < 0 }
 
 func (a *alternative) compare(b *alternative) int {
@@ -51,7 +55,7 @@ func (a *alternative) compare(b *alternative) int {
 	case a.spec < b.spec:
 		return 1
 	}
-	return strings.Compare(a.name, b.name)
+	return cmp.Or(strings.Compare(a.name, b.name), int(a.nth)-int(b.nth))
 }
 
 // Ranks of hosts and paths, a greater one being more specific: 0 for no condition, 1 for regular expressions,

@@ -1,7 +1,9 @@
 package routing
 
 import (
+	"math"
 	"slices"
+	"sort"
 
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
@@ -13,7 +15,9 @@ type spot struct {
 	index    *index          // those that one equality tells apart, where there are many; nil: none
 	patterns *patterns[spot] // those whose paths an expression describes; nil: none
 	edit     uint32
-	unsorted bool
+	dead     uint16         // how many of alts have been taken away; they fit nothing, and go when there is time
+	unsorted bool           // alts are in no order
+	noted    bool           // among Builder.unsettled
 	room     [1]alternative // for the first of alts, since mostly there is one
 }
 
@@ -44,7 +48,7 @@ func (s *spot) claim(edit uint32) {
 	}
 }
 
-// add puts a to the others. The spot is sorted by Builder.settle.
+// add puts a to the others.
 func (s *spot) add(b *Builder, a alternative) {
 	if s.index != nil {
 		s.index = s.index.own(b.edit)
@@ -58,9 +62,9 @@ func (s *spot) add(b *Builder, a alternative) {
 	}
 	s.index = &index{edit: b.edit}
 	all := s.alts
-	s.alts = nil
+	s.alts, s.dead = nil, 0
 	for _, a := range all {
-		if !s.index.add(b, a) {
+		if a.at != endNowhere && !s.index.add(b, a) {
 			s.push(b, a)
 		}
 	}
@@ -68,9 +72,9 @@ func (s *spot) add(b *Builder, a alternative) {
 
 // push adds a to the alternatives that are tried one after the other.
 func (s *spot) push(b *Builder, a alternative) {
-	if n := len(s.alts); n > 0 && !s.unsorted && a.before(&s.alts[n-1]) {
+	if n := len(s.alts); n > 0 && a.before(&s.alts[n-1]) {
 		s.unsorted = true
-		b.unsettled = append(b.unsettled, s)
+		s.note(b)
 	}
 	if s.alts == nil {
 		s.alts = s.room[:0]
@@ -78,22 +82,74 @@ func (s *spot) push(b *Builder, a alternative) {
 	s.alts = append(s.alts, a)
 }
 
-// remove takes a away.
+// note has the spot settled at the end of the edit.
+func (s *spot) note(b *Builder) {
+	if !s.noted {
+		s.noted = true
+		b.unsettled = append(b.unsettled, s)
+	}
+}
+
+// settle brings what an edit has changed into the form in which it is searched.
+func (s *spot) settle() {
+	s.bury()
+	if s.unsorted {
+		slices.SortFunc(s.alts, func(x, y alternative) int { return x.compare(&y) })
+	}
+	s.unsorted, s.noted = false, false
+}
+
+// bury closes the gaps that dead alternatives have left.
+func (s *spot) bury() {
+	if s.dead > 0 {
+		s.alts = slices.DeleteFunc(s.alts, func(a alternative) bool { return a.at == endNowhere })
+		s.dead = 0
+	}
+}
+
+// remove takes a away. Gaps are closed many at a time, so that it costs little to take all of a crowd away.
 func (s *spot) remove(b *Builder, a *alternative) {
-	if i := s.position(a); i >= 0 {
+	i := s.position(a)
+	if i < 0 {
+		s.index = s.index.own(b.edit)
+		s.index.remove(b, a)
+		return
+	}
+	if len(s.alts) <= crowd {
+		s.bury()
+		i = s.position(a)
 		s.alts = slices.Delete(s.alts, i, i+1)
 		return
 	}
-	s.index = s.index.own(b.edit)
-	s.index.remove(b, a)
+	s.alts[i].at = endNowhere
+	s.alts[i].tests = nil
+	s.note(b)
+	if s.dead++; s.dead == math.MaxUint16 || 2*int(s.dead) > len(s.alts) {
+		s.bury()
+	}
 }
 
+// position is the index of a, or -1.
 func (s *spot) position(a *alternative) int {
-	return slices.IndexFunc(s.alts, func(have alternative) bool { return have.is(a) })
+	first := 0
+	if !s.unsorted {
+		first = sort.Search(len(s.alts), func(i int) bool { return s.alts[i].compare(a) >= 0 })
+	}
+	for i := first; i < len(s.alts); i++ {
+		have := &s.alts[i]
+		switch {
+		case have.is(a) && have.at != endNowhere:
+			return i
+		case !s.unsorted && !have.is(a):
+			return -1
+		}
+	}
+	return -1
 }
 
 func (s *spot) empty() bool {
-	return len(s.alts) == 0 && (s.index == nil || s.index.count == 0) && (s.patterns == nil || s.patterns.empty())
+	return len(s.alts) == int(s.dead) && (s.index == nil || s.index.count == 0) &&
+		(s.patterns == nil || s.patterns.empty())
 }
 
 // change applies do to the spot under an expression, and takes the expression out when nothing is left.
