@@ -108,6 +108,8 @@ func removeStale(path string) error {
 	c, err := net.Dial("unix", path)
 	if err == nil {
 		c.Close()
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) { // EAGAIN, for one, is what a full queue of somebody's connections says
 		return unix.EADDRINUSE
 	}
 	return os.Remove(path)
