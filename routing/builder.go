@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/uringproxy/uringproxy/routing/regset"
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
@@ -35,7 +34,7 @@ type Builder struct {
 	looks      [4]int        // how many tests need what, by the bits of Needs
 	unsettled  []*spot
 	uncompiled map[compiler]struct{}
-	sets       map[string]*regset.Set // of this edit's tests
+	sets       map[string]*anyOf // of this edit's tests
 }
 
 // compiler is a set of patterns that have changed.
@@ -45,7 +44,7 @@ type compiler interface{ compile() error }
 func NewBuilder() *Builder {
 	return &Builder{
 		edit: 1, routes: map[string]Route{}, priorities: map[int32]int{}, uncompiled: map[compiler]struct{}{},
-		sets: map[string]*regset.Set{},
+		sets: map[string]*anyOf{},
 	}
 }
 
@@ -129,11 +128,11 @@ type placed struct {
 	alternative
 }
 
-// automata makes the automaton of a test's own expressions.
-type automata func(texts []string) (*regset.Set, error)
+// automata makes the automata of a test's own expressions.
+type automata func(texts []string) (*anyOf, error)
 
 // noSet is for alternatives that are to be found, and never to be matched.
-func noSet([]string) (*regset.Set, error) { return nil, nil }
+func noSet([]string) (*anyOf, error) { return nil, nil }
 
 // expand turns a route into alternatives, always in the same order.
 func (b *Builder) expand(r Route, set automata) ([]placed, error) {
@@ -198,13 +197,13 @@ func disjoint(prefixes []netip.Prefix) []netip.Prefix {
 	return all
 }
 
-// set shares an automaton among all tests of an edit that have the same expressions.
-func (b *Builder) set(texts []string) (*regset.Set, error) {
+// set shares automata among all tests of an edit that have the same expressions.
+func (b *Builder) set(texts []string) (*anyOf, error) {
 	key := fmt.Sprintf("%q", texts)
 	if s := b.sets[key]; s != nil {
 		return s, nil
 	}
-	s, err := regset.Compile(texts)
+	s, err := compileAnyOf(texts)
 	if err == nil {
 		b.sets[key] = s
 	}

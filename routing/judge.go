@@ -1,9 +1,6 @@
 package routing
 
-import (
-	"github.com/uringproxy/uringproxy/routing/regset"
-	"github.com/uringproxy/uringproxy/routing/rule"
-)
+import "github.com/uringproxy/uringproxy/routing/rule"
 
 // Judgement is what one route, looked at alone, says to a request: for explanations, which have time.
 type Judgement struct {
@@ -54,7 +51,7 @@ func Judge(r Route, req *Request) (Judgement, error) {
 func (s *subject) conditions(a *rule.Alternative) (met int, missed *rule.Predicate, err error) {
 	all := append([]rule.Predicate{a.Host, a.Path}, a.Tests...)
 	for i := range all {
-		t, err := newTest(&all[i], regset.Compile)
+		t, err := newTest(&all[i], compileAnyOf)
 		if err != nil {
 			return 0, nil, err
 		}

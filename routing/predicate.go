@@ -4,14 +4,13 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/uringproxy/uringproxy/routing/regset"
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
 // test is a predicate that is asked of a request, since no place in the table stands for it.
 type test struct {
 	*rule.Predicate
-	set *regset.Set // the expressions, of kinds that have them
+	set *anyOf // the expressions, of kinds that have them
 }
 
 // subject is a request as tests see it.
@@ -38,11 +37,11 @@ func (s *subject) holds(t *test) bool {
 	case rule.Host:
 		return s.nameFits(s.name, t.Values)
 	case rule.HostRegexp:
-		return t.set.Match(s.name) != 0
+		return t.set.match(s.name)
 	case rule.Path, rule.PathPrefix, rule.PathPrefixRaw:
 		return pathFits(t.Predicate, s.Path)
 	case rule.PathRegexp:
-		return t.set.Match(s.Path) != 0
+		return t.set.match(s.Path)
 	case rule.Method:
 		return has(t.Values, s.Method)
 	case rule.Header, rule.HeaderRegexp:
@@ -100,7 +99,7 @@ func (s *subject) fieldFits(t *test) bool {
 			continue
 		}
 		if t.set != nil {
-			if t.set.Match(f.Value) != 0 {
+			if t.set.match(f.Value) {
 				return true
 			}
 		} else if len(t.Values) == 0 || has(t.Values, f.Value) {
@@ -122,7 +121,7 @@ func (s *subject) queryFits(t *test) bool {
 			continue
 		}
 		if t.set != nil {
-			if t.set.Match(decode(value, s.value[:])) != 0 {
+			if t.set.match(decode(value, s.value[:])) {
 				return true
 			}
 		} else if len(t.Values) == 0 || hasDecoded(t.Values, value) {
