@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -27,6 +28,10 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	fresh, err := m.tables.update(cfg.Routes)
 	if err != nil {
 		m.forget()
+		var bad *badRoute
+		if errors.As(err, &bad) {
+			return nil, bad.in(cfg)
+		}
 		return nil, err
 	}
 	if same {

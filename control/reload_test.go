@@ -92,6 +92,27 @@ endpoints = ["http://10.0.0.1:80"]
 	}
 }
 
+// A rule that is too large to be compiled is a fault at its place, and nothing is left of it.
+func TestRuleThatCannotBeCompiled(t *testing.T) {
+	var hosts, paths []string
+	for i := range 300 {
+		hosts, paths = append(hosts, fmt.Sprintf("Host(`h%d`)", i)), append(paths, fmt.Sprintf("Path(`/%d`)", i))
+	}
+	large := fmt.Sprintf("[routes.large]\nservice = \"app\"\nrule = '(%s) && (%s)'\n",
+		strings.Join(hosts, " || "), strings.Join(paths, " || "))
+	r := newRig(t)
+	r.start(base)
+	a := r.refused(base + large)
+	want := r.path + ":18:8: routes.large.rule: found a rule that cannot be compiled, expected a smaller one; " +
+		"the rule's || and lists leave open 90000 combinations"
+	if len(a.Faults) != 1 || !strings.HasPrefix(a.Faults[0].Error(), want) {
+		t.Errorf("got  %v\nwant %s", a.Err, want)
+	}
+	if snap := r.reload(base); len(snap.Routes) != 2 {
+		t.Errorf("%d routes", len(snap.Routes))
+	}
+}
+
 // A listener that cannot be opened is a fault at its address.
 func TestListenerThatCannotBeOpened(t *testing.T) {
 	r := newRig(t)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func (t *tables) name(r *config.Route) error {
 			if len(common.Listeners) > 0 {
 				continue
 			}
-			if err := b.Set(t.route(common)); err != nil {
+			if err := t.set(b, common); err != nil {
 				return err
 			}
 		}
@@ -119,22 +120,45 @@ func (t *tables) enter(r *config.Route) error {
 	t.seats[r.Name] = seat
 	if len(r.Listeners) > 0 {
 		for _, l := range r.Listeners {
-			if err := t.builders[l].Set(t.route(r)); err != nil {
+			if err := t.set(t.builders[l], r); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	for _, b := range t.builders {
-		if err := b.Set(t.route(r)); err != nil {
+		if err := t.set(b, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *tables) route(r *config.Route) routing.Route {
-	return routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: t.seats[r.Name]}
+func (t *tables) set(b *routing.Builder, r *config.Route) error {
+	err := b.Set(routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: t.seats[r.Name]})
+	if err != nil {
+		return &badRoute{r.Name, err}
+	}
+	return nil
+}
+
+// badRoute is a route that cannot be compiled, although there is nothing wrong with its text: its rule is too large.
+type badRoute struct {
+	name string
+	err  error
+}
+
+func (b *badRoute) Error() string { return b.err.Error() }
+func (b *badRoute) Unwrap() error { return b.err }
+
+// in says where the route is in cfg.
+func (b *badRoute) in(cfg *config.Config) config.Faults {
+	hint := b.err.Error()
+	if cause := errors.Unwrap(b.err); cause != nil {
+		hint = cause.Error()
+	}
+	key := config.Path("routes", b.name, "rule")
+	return config.Faults{cfg.Fault(key, "a rule that cannot be compiled", "a smaller one", hint)}
 }
 
 // build returns the tables of listeners, in their order.
