@@ -136,7 +136,7 @@ func revise(old *document, in revised, find finder) (*revision, *Fault) {
 	if f, bad := junk(src, 0, src.text()); bad {
 		return nil, &f
 	}
-	o := cut(src.text(), 0, func(int) bool { return false })
+	o := cut(src.text(), 0, func(int) bool { return false }, nothing)
 	if o.tooDeep >= 0 {
 		f := src.fault(o.tooDeep, "", tooDeepText, "a flatter structure", "")
 		return nil, &f
@@ -155,22 +155,44 @@ func revise(old *document, in revised, find finder) (*revision, *Fault) {
 	return r, nil
 }
 
-// seam says which pieces of the old text gave way to others, and how far those after them have moved.
-type seam struct{ start, end, shift int }
+// seam says which pieces of the old text gave way to others, and how far those after them have moved. Among them, those
+// that were only moved are kept.
+type seam struct {
+	start, end, shift int
+	kept              []bool // by the index of a piece; nil: none
+}
+
+func (s *seam) keeps(i int) bool { return i < len(s.kept) && s.kept[i] }
 
 // window is how much of a text after a change is looked at first, to find where it is as it was.
 const window = 16 << 10
 
 // edit reads a text by looking only at what differs from d. It returns nil when that does not do.
 func (d *document) edit(in revised, find finder) *revision {
+	if r, unclear := d.follow(in, find, true); !unclear {
+		return r
+	}
+	r, _ := d.follow(in, find, false)
+	return r
+}
+
+// follow is edit. With skip, it does not look into tables that were only moved by what stands before them; unclear says
+// that this does not do.
+func (d *document) follow(in revised, find finder, skip bool) (r *revision, unclear bool) {
 	byStart := func(p piece, at int) int { return cmp.Compare(p.start, at) }
 	first, _ := slices.BinarySearchFunc(d.pieces, in.first, byStart)
 	s := seam{start: max(first-1, 0), end: len(d.pieces), shift: in.size - d.src.size}
 	from, same := d.pieces[s.start].start, in.size-in.last
+	t := trail{doc: d, next: s.start}
+	known := nothing
+	if skip {
+		known = t.known
+	}
 	var text string
 	var o outline
 	for more := window; ; more *= 8 {
 		to := min(same+more, in.size)
+		t.begin(s.start, to == in.size)
 		text = in.slice(from, to)
 		met := false
 		o = cut(text, from, func(at int) bool {
@@ -182,26 +204,75 @@ func (d *document) edit(in revised, find finder) *revision {
 				s.end = i
 			}
 			return met
-		})
+		}, known)
 		if met || to == in.size {
 			break
 		}
 	}
 	if len(o.pieces) == 0 || o.whole || o.lost >= 0 || o.tooDeep >= 0 {
-		return nil
+		return nil, false
 	}
 	if _, bad := junk(in.source, from, text[:o.pieces[len(o.pieces)-1].end-from]); bad {
-		return nil
+		return nil, false
 	}
-	r := &revision{byName: map[tableName]*change{}, lost: -1}
-	r.assemble(d, in.source, s, o, find)
-	return r
+	if t.next > s.end {
+		return nil, true // a table stands twice, once before the place that it was found at
+	}
+	if skip {
+		s.kept = t.kept
+	}
+	r = &revision{byName: map[tableName]*change{}, lost: -1}
+	return r, !r.assemble(d, in.source, s, o, find)
 }
 
-// assemble joins the pieces that stay with those of o, and finds out which tables are not what they were.
-func (r *revision) assemble(old *document, src *source, s seam, o outline, find finder) {
+// trail follows the pieces of an older document through a text in which some were added or taken out.
+type trail struct {
+	doc  *document
+	next int    // the piece that is expected
+	kept []bool // those that were found
+	all  bool   // the text reaches to the end of the file
+}
+
+// ahead is how many pieces that were taken out one after the other a trail passes over.
+const ahead = 8
+
+func (t *trail) begin(at int, all bool) {
+	t.next, t.all = at, all
+	t.kept = slices.Grow(t.kept[:0], len(t.doc.pieces))[:len(t.doc.pieces)]
+	clear(t.kept)
+}
+
+// known finds the piece that begins at an offset of text, if it is a whole table that is as it was, and followed by a
+// header as it was.
+func (t *trail) known(text string, at int) (*unit, int) {
+	for i := t.next; i < min(t.next+ahead, len(t.doc.pieces)); i++ {
+		p := t.doc.pieces[i]
+		size := p.end - p.start
+		if p.unit == nil || p.unit.pieces != 1 || size > len(text)-at || text[at+size-1] != '\n' {
+			continue
+		}
+		if end := at + size; end == len(text) && !t.all || end < len(text) && text[end] != '[' {
+			continue
+		}
+		if t.doc.src.has(p.start, text[at:at+size]) {
+			t.next, t.kept[i] = i+1, true
+			return p.unit, size
+		}
+	}
+	return nil, 0
+}
+
+// nothing is for a text of which no piece is known.
+func nothing(string, int) (*unit, int) { return nil, 0 }
+
+// assemble joins the pieces that stay with those of o, and finds out which tables are not what they were. It reports
+// false when one of them has a piece among those that are kept, too.
+func (r *revision) assemble(old *document, src *source, s seam, o outline, find finder) bool {
 	counts := map[*unit]int{}
-	for _, p := range old.pieces[s.start:s.end] {
+	for i, p := range old.pieces[s.start:s.end] {
+		if s.keeps(s.start + i) {
+			continue
+		}
 		if p.unit == nil {
 			r.rest = true
 			continue
@@ -210,6 +281,9 @@ func (r *revision) assemble(old *document, src *source, s seam, o outline, find 
 		counts[p.unit]++
 	}
 	for i, name := range o.names {
+		if o.pieces[i].unit != nil {
+			continue
+		}
 		if !o.named[i] {
 			r.rest = true
 		} else if c := r.change(name); c.old == nil {
@@ -222,9 +296,13 @@ func (r *revision) assemble(old *document, src *source, s seam, o outline, find 
 			outside[c.old] = c
 		}
 	}
+	if len(outside) > 0 && s.kept != nil {
+		return false
+	}
 	r.collect(old, s, &o, outside)
 	r.settle(old, src)
 	r.doc = &document{src: src, pieces: r.join(old, s, &o, outside), rest: old.rest}
+	return true
 }
 
 // collect gathers for each change the pieces that its table had and has.
@@ -243,13 +321,13 @@ func (r *revision) collect(old *document, s seam, o *outline, outside map[*unit]
 	stay(old.pieces[:s.start], 0)
 	region := old.pieces[s.start:s.end]
 	for i, p := range region {
-		if p.unit != nil {
+		if p.unit != nil && !s.keeps(s.start+i) {
 			c := r.byName[p.unit.tableName]
 			c.was = extend(c.was, region, i)
 		}
 	}
 	for i, name := range o.names {
-		if o.named[i] {
+		if o.named[i] && o.pieces[i].unit == nil {
 			c := r.byName[name]
 			c.now = extend(c.now, o.pieces, i)
 		}
@@ -290,7 +368,7 @@ func (r *revision) join(old *document, s seam, o *outline, outside map[*unit]*ch
 	all := make([]piece, 0, s.start+len(o.pieces)+len(old.pieces)-s.end)
 	all = append(all, old.pieces[:s.start]...)
 	for i, p := range o.pieces {
-		if o.named[i] {
+		if o.named[i] && p.unit == nil {
 			p.unit = r.byName[o.names[i]].unit
 		}
 		all = append(all, p)

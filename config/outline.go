@@ -67,14 +67,16 @@ type outline struct {
 }
 
 // cut outlines text, which begins at an offset of the file: 0 or a header's. It ends early before a header at which
-// resync says so. All offsets are those of the file.
-func cut(text string, base int, resync func(at int) bool) outline {
+// resync says so, and does not look into pieces that known tells the unit and the length of. All offsets are those of
+// the file, but for the one that known is given.
+func cut(text string, base int, resync func(at int) bool, known func(text string, at int) (*unit, int)) outline {
 	o := outline{lost: -1, tooDeep: -1}
 	s := &scanner{text: text, tooDeep: -1}
 	start, name, named := 0, tableName{}, false
+	var u *unit
 	add := func(end int) {
 		if end > start {
-			o.pieces = append(o.pieces, piece{start: base + start, end: base + end})
+			o.pieces = append(o.pieces, piece{start: base + start, end: base + end, unit: u})
 			o.names, o.named = append(o.names, name), append(o.named, named)
 		}
 		start = end
@@ -96,6 +98,12 @@ func cut(text string, base int, resync func(at int) bool) outline {
 			return o
 		}
 		preamble = false
+		var size int
+		if u, size = known(text, s.at); u != nil {
+			name, named = u.tableName, true
+			s.at += size
+			continue
+		}
 		alone := false
 		name, named, alone = s.tableName()
 		o.whole = o.whole || alone

@@ -65,6 +65,24 @@ func (s *source) slice(from, to int) string {
 	}
 }
 
+// has reports whether the text has want at an offset.
+func (s *source) has(at int, want string) bool {
+	for _, p := range s.parts {
+		if at >= len(p) {
+			at -= len(p)
+			continue
+		}
+		n := min(len(want), len(p)-at)
+		if p[at:at+n] != want[:n] {
+			return false
+		}
+		if want, at = want[n:], 0; want == "" {
+			return true
+		}
+	}
+	return want == ""
+}
+
 // text is all of the text.
 func (s *source) text() string {
 	s.once.Do(func() { s.whole = s.slice(0, s.size) })
