@@ -5,8 +5,8 @@
 // number of further predicates, name. The tests hold tables to it.
 //
 // The files stand in this order: request (what is matched), precedence (the order), table (the places of a table) with
-// radix, hashmap and patterns (what they are made of), spot and index (what stands at a place), builder (changing a
-// table), match with host, lookup, predicate and query (searching it), judge (explaining it).
+// dict, radix, hashmap and patterns (what they are made of), spot and index (what stands at a place), builder (changing
+// a table), match with host, lookup, predicate, anyof and query (searching it), judge (explaining it).
 //
 // Invariants: a Table is immutable, and shares structure with those made before and after it; Match neither locks nor,
 // but for what its comment names, allocates. The package is pure: it imports routing/rule and routing/regset, and may
