@@ -193,6 +193,11 @@ func meaning(s *plan.Snapshot, ask []*routing.Request) []string {
 	return all
 }
 
+// routed is meaning without the services, which is what other addresses of a name leave as it is.
+func routed(s *plan.Snapshot, ask []*routing.Request) []string {
+	return slices.DeleteFunc(meaning(s, ask), func(line string) bool { return strings.HasPrefix(line, "service ") })
+}
+
 // numbers checks that an ID never changes its owner.
 type numbers map[string]string
 
@@ -263,7 +268,9 @@ func series(t *testing.T, seed uint64, steps int) {
 			}
 		}
 		if s.rnd.IntN(4) == 0 {
+			last := r.m.Status().Snapshot
 			r.m.Refresh(t.Context())
+			same(t, step, routed(r.m.Status().Snapshot, ask), routed(last, ask))
 		}
 		names := fixed{}
 		for host := range r.hosts {
