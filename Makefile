@@ -91,9 +91,9 @@ fuzz: ## fuzz every target for FUZZTIME
 	@.ci/fuzz $(FUZZTIME) $(PKG)
 
 .PHONY: fuzz-smoke
-fuzz-smoke: ## every fuzz target for some thousand inputs
+fuzz-smoke: ## every fuzz target for a thousand inputs
 	$(call step,fuzz targets)
-	@.ci/fuzz 3000x ./...
+	@.ci/fuzz 1000x ./...
 
 .PHONY: bench
 bench: ## run the benchmarks that match RUN
