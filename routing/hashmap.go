@@ -22,8 +22,9 @@ type hashSlot[V any] struct {
 	value *V // nil: free
 }
 
-// shardLoad is how many values a shard has on average when their number is doubled.
-const shardLoad = 64
+// shardLoad is how many values a shard has on average when the number of shards is doubled: so many that the list of
+// shards stays in the processor's cache, and so few that copying one shard costs microseconds.
+const shardLoad = 512
 
 // find is the value of hash, or nil.
 func (m *hashMap[V]) find(hash uint64) *V {
