@@ -59,6 +59,7 @@ type Manager struct {
 	ids       identities
 	tables    *tables
 	made      made
+	gcPercent int // as it was set last
 	spreadFor int // routes, when the heap was put into large pages
 	last      *plan.Snapshot
 	failing   map[string]bool // names whose last look-up failed
@@ -118,7 +119,7 @@ func (m *Manager) read() (*config.Config, config.Faults) {
 // adopt makes a configuration and its snapshot the current ones.
 func (m *Manager) adopt(cfg *config.Config, found names, snap *plan.Snapshot) {
 	m.current, m.names, m.last = cfg, found, snap
-	m.spread(len(cfg.Routes))
+	m.tend(len(cfg.Routes))
 	if m.opts.Level != nil {
 		m.opts.Level.Set(cfg.LogLevel)
 	}

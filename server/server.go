@@ -114,7 +114,11 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 		return err
 	}
 	s.metrics = metrics.NewSet(s.shardCount())
-	return s.startShards()
+	if err := s.startShards(); err != nil {
+		return err
+	}
+	s.giveWay()
+	return nil
 }
 
 // override lets the command line have the last word.
