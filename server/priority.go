@@ -38,8 +38,8 @@ func (s *Server) giveWay() {
 	}
 }
 
-// yieldable makes a thread nicer. Where it cannot, because the thread has ended, or seccomp forbids it, all is as it was
-// before.
+// yieldable makes a thread nicer. Where it cannot, because the thread has ended, or seccomp forbids it, nothing
+// changes.
 func yieldable(thread int) {
 	if before, err := unix.Getpriority(unix.PRIO_PROCESS, thread); err == nil {
 		// The system call answers with 20 minus the niceness.

@@ -52,6 +52,7 @@ type Shard struct {
 	Mem     *mem.Arena
 	Wheel   *Wheel // by slot; one more, behind the last connection, is the handler's own
 	cpu     int
+	thread  int // the thread's ID; set by Start
 
 	// Owned by the shard's thread.
 	Stats   engine.Stats
@@ -94,6 +95,7 @@ func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it the ring it owns
 		defer close(s.done)
 		askForShortSlices()
+		s.thread = unix.Gettid()
 		if err := s.Open(first, attach); err != nil {
 			ready <- err
 			return
@@ -191,6 +193,9 @@ func (s *Shard) adopt() {
 	s.pins.advance(next)
 	s.handler.Adopt()
 }
+
+// Thread is the ID of the thread that Start locked.
+func (s *Shard) Thread() int { return s.thread }
 
 // Stop ends the loop after the current turn. On the shard's thread.
 func (s *Shard) Stop() { s.stopped = true }
