@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strconv"
 	"time"
@@ -46,22 +48,68 @@ type changer struct {
 	every   time.Duration
 }
 
-// run makes changes at regular times for as long as a phase lasts. It works in the background of the load generator's
-// core, on a thread of its own that ends with it.
-func (c *changer) run(ctx context.Context, length time.Duration, switching bool) (sum changes, err error) {
+// rehearsed is about how long a change takes to be live, in which the newest route is asked for again and again.
+const rehearsed = 40 * time.Millisecond
+
+// rehearse does for as long as a phase lasts what run does, except that nobody is told: writing configurations and
+// asking for routes disturbs the load generator and the upstream, whose core it shares, in both kinds of phases alike.
+func (c *changer) rehearse(ctx context.Context, length time.Duration) error {
+	return inBackground(func() error {
+		start := time.Now()
+		for at := time.Duration(0); at < length; at += c.every {
+			if err := pause(ctx, time.Until(start.Add(at))); err != nil {
+				return err
+			}
+			if err := c.unread(); err != nil {
+				return err
+			}
+			for wait, end := time.Millisecond, time.Now().Add(rehearsed); time.Now().Before(end); {
+				c.site.answers(c.site.newest(), end)
+				if err := pause(ctx, min(wait, time.Until(end))); err != nil {
+					return err
+				}
+				wait = min(2*wait, longestPause)
+			}
+		}
+		return nil
+	})
+}
+
+// unread writes the configuration to a file that the proxy knows nothing of.
+func (c *changer) unread() error {
+	f, err := os.CreateTemp("", "unread")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(c.kind.render(c.site))
+	return errors.Join(err, f.Close())
+}
+
+// inBackground runs work in the background of the load generator's core, on a thread of its own that ends with it.
+func inBackground(work func() error) (err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
 		if err = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), background); err == nil {
-			sum, err = c.loop(ctx, length, switching)
+			err = work()
 		}
 	}()
 	<-done
 	if err != nil {
-		return sum, fmt.Errorf("change configuration: %w", err)
+		return fmt.Errorf("change configuration: %w", err)
 	}
-	return sum, nil
+	return nil
+}
+
+// run makes changes at regular times for as long as a phase lasts.
+func (c *changer) run(ctx context.Context, length time.Duration, switching bool) (sum changes, err error) {
+	err = inBackground(func() (err error) {
+		sum, err = c.loop(ctx, length, switching)
+		return err
+	})
+	return sum, err
 }
 
 func (c *changer) loop(ctx context.Context, length time.Duration, switching bool) (changes, error) {

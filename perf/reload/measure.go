@@ -195,26 +195,26 @@ func (m *measurement) measured(ctx context.Context, p *pair, allowed []string) (
 func (m *measurement) pair(ctx context.Context, switching bool) error {
 	p := pair{Switching: switching}
 	allowed := services[m.site.service:][:1]
-	var err error
-	if p.Without, p.CPUWithout, err = m.measured(ctx, &p, allowed); err != nil {
+	err := m.beside(ctx, func(ctx context.Context) error {
+		return m.changer.rehearse(ctx, m.o.length)
+	}, func() (err error) {
+		p.Without, p.CPUWithout, err = m.measured(ctx, &p, allowed)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if switching {
 		allowed = services
 	}
-	changed := make(chan error, 1)
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		var err error
-		p.Changes, err = m.changer.run(inner, m.o.length, switching)
-		changed <- err
-	}()
-	p.With, p.CPUWith, err = m.measured(ctx, &p, allowed)
+	err = m.beside(ctx, func(ctx context.Context) (err error) {
+		p.Changes, err = m.changer.run(ctx, m.o.length, switching)
+		return err
+	}, func() (err error) {
+		p.With, p.CPUWith, err = m.measured(ctx, &p, allowed)
+		return err
+	})
 	if err != nil {
-		cancel()
-	}
-	if err := errors.Join(err, <-changed); err != nil {
 		return err
 	}
 	if err := m.settle(ctx, &p); err != nil {
@@ -222,6 +222,19 @@ func (m *measurement) pair(ctx context.Context, switching bool) error {
 	}
 	m.report.Pairs = append(m.report.Pairs, p)
 	return nil
+}
+
+// beside measures while work goes on, which ends early when the measurement fails.
+func (m *measurement) beside(ctx context.Context, work func(context.Context) error, measure func() error) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- work(inner) }()
+	err := measure()
+	if err != nil {
+		cancel()
+	}
+	return errors.Join(err, <-done)
 }
 
 // settle waits until the last change is live and the proxy has nothing more to do, and looks at its memory.
