@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"reflect"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,19 +48,4 @@ func collapse(from, to uintptr) (made, failed int) {
 		made++
 	}
 	return made, failed
-}
-
-// Held is how much memory of this process lies in large pages, in bytes.
-func Held() int64 {
-	text, err := os.ReadFile("/proc/self/smaps_rollup")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "AnonHugePages: %d kB", &kib); n == 1 {
-			return kib << 10
-		}
-	}
-	return 0
 }
