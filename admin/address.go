@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/internal/unixpath"
 )
 
 // DefaultAddress is where a process answers if nothing else is configured.
@@ -66,7 +66,7 @@ func Listen(a Address) (net.Listener, error) {
 		if strings.HasPrefix(address, "@") {
 			return nil, fmt.Errorf("listen on %s: an abstract socket has no mode that keeps others out; use a path", a)
 		}
-		if err := removeStale(address); err != nil {
+		if err := unixpath.RemoveStale(address); err != nil {
 			return nil, fmt.Errorf("listen on %s: %w", a, err)
 		}
 		config.Control = ownerOnly
@@ -91,26 +91,4 @@ func ownerOnly(_, _ string, c syscall.RawConn) error {
 		return cerr
 	}
 	return err
-}
-
-// removeStale removes a socket's file that a process left behind when it died.
-func removeStale(path string) error {
-	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if st.Mode()&fs.ModeSocket == 0 {
-		return errors.New("there is a file, and it is no socket")
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		c.Close()
-	}
-	if !errors.Is(err, unix.ECONNREFUSED) { // EAGAIN, for one, is what a full queue of somebody's connections says
-		return unix.EADDRINUSE
-	}
-	return os.Remove(path)
 }

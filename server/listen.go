@@ -2,15 +2,12 @@ package server
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
-	"net"
 	"net/netip"
-	"os"
 
 	"github.com/panjf2000/gnet/v2/pkg/socket"
 	"golang.org/x/sys/unix"
 
+	"github.com/uringproxy/uringproxy/internal/unixpath"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -47,33 +44,12 @@ func listenTCP(addr netip.AddrPort) (int, error) {
 // listens, or which is no socket, is not.
 func listenUnix(path string) (int, error) {
 	if path[0] != '@' {
-		if err := removeStale(path); err != nil {
+		if err := unixpath.RemoveStale(path); err != nil {
 			return -1, err
 		}
 	}
 	fd, _, err := socket.UnixSocket("unix", path, true, nil, nil)
 	return fd, err
-}
-
-func removeStale(path string) error {
-	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if st.Mode()&fs.ModeSocket == 0 {
-		return fmt.Errorf("%s exists and is no socket", path)
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		c.Close()
-	}
-	if !errors.Is(err, unix.ECONNREFUSED) { // EAGAIN, for one, is what a full queue of somebody's connections says
-		return unix.EADDRINUSE
-	}
-	return os.Remove(path)
 }
 
 func listenAdvice(err error) string {

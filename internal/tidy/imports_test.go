@@ -14,6 +14,7 @@ import (
 const edges = `
 	internal/invariant:
 	internal/suggest:
+	internal/unixpath:
 	internal/hugepage:
 	internal/tidy:
 
@@ -44,8 +45,8 @@ const edges = `
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
-	admin:
-	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo
+	admin:             internal/unixpath
+	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/load:         metrics
