@@ -39,10 +39,15 @@ func listFiles(paths []string) (files []string, faults Faults) {
 	return files, faults
 }
 
+// Belongs reports whether a file of that name in a configuration directory is a part of the configuration.
+func Belongs(name string) bool {
+	return strings.HasSuffix(name, ".toml") && !strings.HasPrefix(name, ".")
+}
+
 func filesIn(dir string) (files []string, err error) {
 	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".toml") || strings.HasPrefix(e.Name(), ".") {
+		if !Belongs(e.Name()) {
 			continue
 		}
 		file := filepath.Join(dir, e.Name())

@@ -5,7 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/uringproxy/uringproxy/config"
 )
 
 var seed = maphash.MakeSeed()
@@ -32,8 +33,8 @@ func addDirectory(h *maphash.Hash, path string) {
 		h.WriteString(err.Error())
 	}
 	for _, f := range files {
-		if name := f.Name(); strings.HasSuffix(name, ".toml") && !strings.HasPrefix(name, ".") {
-			addFile(h, filepath.Join(path, name))
+		if config.Belongs(f.Name()) {
+			addFile(h, filepath.Join(path, f.Name()))
 		}
 	}
 }

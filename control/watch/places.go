@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/uringproxy/uringproxy/config"
 )
 
 // places are the directory entries that decide what the paths mean: by directory, a path free of symbolic links, the
@@ -37,17 +39,12 @@ func find(paths []string) places {
 			continue // it went just now, which will be told
 		}
 		for _, f := range files {
-			if counts(f.Name()) {
+			if config.Belongs(f.Name()) {
 				p.follow(filepath.Join(end, f.Name()))
 			}
 		}
 	}
 	return p
-}
-
-// counts reports whether a file of that name in a configuration directory is a part of the configuration.
-func counts(name string) bool {
-	return strings.HasSuffix(name, ".toml") && !strings.HasPrefix(name, ".")
 }
 
 func (p places) in(dir string) *entries {
@@ -118,7 +115,7 @@ func (p places) concern(path string) bool {
 		return true // a watched directory itself
 	}
 	e, name := p[filepath.Dir(path)], filepath.Base(path)
-	return e != nil && (e.names[name] || e.all && counts(name))
+	return e != nil && (e.names[name] || e.all && config.Belongs(name))
 }
 
 var seed = maphash.MakeSeed()

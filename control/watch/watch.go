@@ -8,7 +8,7 @@
 // Its invariants: after the last change of a file there is a call of Changed; many changes in a row make one call. It
 // reads no file's content: whether there really is something new is its caller's to find out.
 //
-// It is the only importer of fsnotify, imports nothing of ours, and is imported by control.
+// It is the only importer of fsnotify, asks config which files of a directory count, and is imported by control.
 package watch
 
 import (

@@ -39,7 +39,7 @@ const edges = `
 	routing:           routing/rule routing/regset
 	plan:              routing routing/urlpath
 	config:            plan routing routing/rule internal/suggest
-	control/watch:
+	control/watch:     config
 	control:           config control/watch plan routing internal/hugepage
 	inspect:           config routing routing/rule routing/regset routing/urlpath
 
