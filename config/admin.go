@@ -11,7 +11,7 @@ func FindAdmin(paths []string) (Admin, Faults) {
 	sources := make([]revised, len(files))
 	for i, file := range files {
 		var err error
-		if sources[i], err = readFile(file, nil); err != nil {
+		if sources[i], err = readFile(file, nil, nil); err != nil {
 			faults = append(faults, unreadable(file, err))
 		}
 	}

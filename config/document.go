@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // unit is one named table of one file, and what it was decoded to. It is immutable once it was decoded.
@@ -109,6 +111,7 @@ type revision struct {
 	byName  map[tableName]*change
 	rest    bool // whether what is in no named table may have changed
 	lost    int  // as in outline
+	breath  *breath.Breath
 }
 
 func (r *revision) change(name tableName) *change {
@@ -136,7 +139,7 @@ func revise(old *document, in revised, find finder) (*revision, *Fault) {
 	if f, bad := junk(src, 0, src.text()); bad {
 		return nil, &f
 	}
-	o := cut(src.text(), 0, func(int) bool { return false }, nothing)
+	o := cut(src.text(), 0, func(int) bool { return false }, nothing, 0)
 	if o.tooDeep >= 0 {
 		f := src.fault(o.tooDeep, "", tooDeepText, "a flatter structure", "")
 		return nil, &f
@@ -184,9 +187,9 @@ func (d *document) follow(in revised, find finder, skip bool) (r *revision, uncl
 	s := seam{start: max(first-1, 0), end: len(d.pieces), shift: in.size - d.src.size}
 	from, same := d.pieces[s.start].start, in.size-in.last
 	t := trail{doc: d, next: s.start}
-	known := nothing
+	known, many := nothing, 0
 	if skip {
-		known = t.known
+		known, many = t.known, s.end-s.start
 	}
 	var text string
 	var o outline
@@ -196,6 +199,7 @@ func (d *document) follow(in revised, find finder, skip bool) (r *revision, uncl
 		text = in.slice(from, to)
 		met := false
 		o = cut(text, from, func(at int) bool {
+			in.breath.Draw()
 			if at < same {
 				return false
 			}
@@ -204,7 +208,7 @@ func (d *document) follow(in revised, find finder, skip bool) (r *revision, uncl
 				s.end = i
 			}
 			return met
-		}, known)
+		}, known, many)
 		if met || to == in.size {
 			break
 		}
@@ -221,7 +225,7 @@ func (d *document) follow(in revised, find finder, skip bool) (r *revision, uncl
 	if skip {
 		s.kept = t.kept
 	}
-	r = &revision{byName: map[tableName]*change{}, lost: -1}
+	r = &revision{byName: map[tableName]*change{}, lost: -1, breath: in.breath}
 	return r, !r.assemble(d, in.source, s, o, find)
 }
 
@@ -270,6 +274,7 @@ func nothing(string, int) (*unit, int) { return nil, 0 }
 func (r *revision) assemble(old *document, src *source, s seam, o outline, find finder) bool {
 	counts := map[*unit]int{}
 	for i, p := range old.pieces[s.start:s.end] {
+		r.breath.Every(i)
 		if s.keeps(s.start + i) {
 			continue
 		}
@@ -281,6 +286,7 @@ func (r *revision) assemble(old *document, src *source, s seam, o outline, find 
 		counts[p.unit]++
 	}
 	for i, name := range o.names {
+		r.breath.Every(i)
 		if o.pieces[i].unit != nil {
 			continue
 		}
@@ -321,12 +327,14 @@ func (r *revision) collect(old *document, s seam, o *outline, outside map[*unit]
 	stay(old.pieces[:s.start], 0)
 	region := old.pieces[s.start:s.end]
 	for i, p := range region {
+		r.breath.Every(i)
 		if p.unit != nil && !s.keeps(s.start+i) {
 			c := r.byName[p.unit.tableName]
 			c.was = extend(c.was, region, i)
 		}
 	}
 	for i, name := range o.names {
+		r.breath.Every(i)
 		if o.named[i] && o.pieces[i].unit == nil {
 			c := r.byName[name]
 			c.now = extend(c.now, o.pieces, i)
@@ -368,12 +376,14 @@ func (r *revision) join(old *document, s seam, o *outline, outside map[*unit]*ch
 	all := make([]piece, 0, s.start+len(o.pieces)+len(old.pieces)-s.end)
 	all = append(all, old.pieces[:s.start]...)
 	for i, p := range o.pieces {
+		r.breath.Every(i)
 		if o.named[i] && p.unit == nil {
 			p.unit = r.byName[o.names[i]].unit
 		}
 		all = append(all, p)
 	}
-	for _, p := range old.pieces[s.end:] {
+	for i, p := range old.pieces[s.end:] {
+		r.breath.Every(i)
 		all = append(all, piece{p.start + s.shift, p.end + s.shift, p.unit})
 	}
 	if len(outside) > 0 {

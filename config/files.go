@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // listFiles puts the files of each directory in its place: those whose names end in .toml and do not begin with a dot,
@@ -64,7 +66,7 @@ const readBlock = 256 << 10
 const byteOrderMark = "\xef\xbb\xbf"
 
 // readFile reads a file whose text was old, which may be nil. The result's source is old when the text is the same.
-func readFile(path string, old *source) (revised, error) {
+func readFile(path string, old *source, rhythm *breath.Breath) (revised, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return revised{}, err
@@ -75,7 +77,7 @@ func readFile(path string, old *source) (revised, error) {
 		size = int(min(info.Size(), maxFile+readBlock))
 	}
 	if old != nil && 0 < size && size <= maxFile {
-		if in, err := readChange(f, size, old); err == nil {
+		if in, err := readChange(f, size, old, rhythm); err == nil {
 			return in, nil
 		}
 	}
@@ -102,7 +104,7 @@ func readText(f io.Reader, size int) (string, error) {
 }
 
 // readChange reads a file of a known size from both ends as far as it is the same as old, and then what is between.
-func readChange(f io.ReaderAt, size int, old *source) (in revised, err error) {
+func readChange(f io.ReaderAt, size int, old *source, rhythm *breath.Breath) (in revised, err error) {
 	block := make([]byte, readBlock)
 	mark := len(byteOrderMark)
 	if size < mark {
@@ -113,9 +115,10 @@ func readChange(f io.ReaderAt, size int, old *source) (in revised, err error) {
 		mark = 0
 	}
 	size -= mark
-	in.since = old
+	in.since, in.breath = old, rhythm
 	common := min(size, old.size)
 	for in.first < common {
+		rhythm.Draw()
 		part := block[:min(readBlock, common-in.first)]
 		if _, err := f.ReadAt(part, int64(mark+in.first)); err != nil {
 			return in, err
@@ -130,6 +133,7 @@ func readChange(f io.ReaderAt, size int, old *source) (in revised, err error) {
 		return in, nil
 	}
 	for common -= in.first; in.last < common; {
+		rhythm.Draw()
 		part := block[:min(readBlock, common-in.last)]
 		if _, err := f.ReadAt(part, int64(mark+size-in.last-len(part))); err != nil {
 			return in, err

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // Loader loads a configuration again and again. It remembers the last one without faults, file by file, and reads only
@@ -15,6 +17,9 @@ import (
 //
 // Its methods must not be called at the same time.
 type Loader struct {
+	// Breath is the rhythm of loading: nil, as at first, when nothing waits for the core.
+	Breath *breath.Breath
+
 	files  []*document
 	units  [groupCount][]*unit // in the order of their names
 	config *Config
@@ -41,7 +46,7 @@ func (l *Loader) Load(paths []string) (*Config, Faults) {
 			old = d.src
 		}
 		var err error
-		if sources[i], err = readFile(file, old); err != nil {
+		if sources[i], err = readFile(file, old, l.Breath); err != nil {
 			faults = append(faults, unreadable(file, err))
 		}
 	}
@@ -64,7 +69,7 @@ type loading struct {
 
 // load makes a configuration of sources.
 func (l *Loader) load(name string, sources []revised) (*Config, Faults) {
-	g := &loading{last: l, next: &Loader{}}
+	g := &loading{last: l, next: &Loader{Breath: l.Breath}}
 	for _, src := range sources {
 		g.files = append(g.files, src.name)
 	}

@@ -148,7 +148,7 @@ func FuzzReload(f *testing.F) {
 			in := revised{source: newSource("f", text)}
 			if len(l.files) > 0 {
 				var err error
-				in, err = readChange(strings.NewReader(text), len(text), l.files[0].src)
+				in, err = readChange(strings.NewReader(text), len(text), l.files[0].src, nil)
 				if err != nil || in.text() != text {
 					t.Fatalf("read %+v, %v, want %q", in, err, text)
 				}

@@ -39,7 +39,7 @@ func TestTablesThatMove(t *testing.T) {
 			in := revised{source: newSource("f", text)}
 			if before != nil {
 				var err error
-				if in, err = readChange(strings.NewReader(text), len(text), last); err != nil {
+				if in, err = readChange(strings.NewReader(text), len(text), last, nil); err != nil {
 					t.Fatal(err)
 				}
 			}

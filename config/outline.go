@@ -68,9 +68,11 @@ type outline struct {
 
 // cut outlines text, which begins at an offset of the file: 0 or a header's. It ends early before a header at which
 // resync says so, and does not look into pieces that known tells the unit and the length of. All offsets are those of
-// the file, but for the one that known is given.
-func cut(text string, base int, resync func(at int) bool, known func(text string, at int) (*unit, int)) outline {
+// the file, but for the one that known is given. There are some many pieces.
+func cut(text string, base int, resync func(at int) bool, known func(text string, at int) (*unit, int),
+	many int) outline {
 	o := outline{lost: -1, tooDeep: -1}
+	o.pieces, o.names, o.named = make([]piece, 0, many), make([]tableName, 0, many), make([]bool, 0, many)
 	s := &scanner{text: text, tooDeep: -1}
 	start, name, named := 0, tableName{}, false
 	var u *unit

@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"sync"
+
+	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // source is a file's text. It shares most of its memory with the text that the file had before: a large file in which
@@ -100,4 +102,5 @@ type revised struct {
 	*source
 	since       *source // nil: there is none
 	first, last int
+	breath      *breath.Breath
 }

@@ -55,7 +55,10 @@ type made struct {
 }
 
 // forget makes the next compilation start from nothing, when what is kept from one to the next may be half done.
-func (m *Manager) forget() { m.tables, m.made = newTables(), made{} }
+func (m *Manager) forget() {
+	m.tables, m.made = newTables(), made{}
+	m.tables.breath = m.breath
+}
 
 // services compiles all services, in order of names.
 func (m *Manager) services(next []*config.Service, found names) []plan.Service {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/internal/breath"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -61,6 +62,7 @@ type Manager struct {
 	made      made
 	gcPercent int // as it was set last
 	spreadFor int // routes, when the heap was put into large pages
+	breath    *breath.Breath
 	last      *plan.Snapshot
 	failing   map[string]bool // names whose last look-up failed
 	print     uint64          // fingerprint of the files that were read last
@@ -89,7 +91,7 @@ func New(opts Options) *Manager {
 func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.print = fingerprint(m.opts.Paths)
+	m.print = fingerprint(m.opts.Paths, m.breath)
 	cfg, faults := m.read()
 	if len(faults) > 0 {
 		return nil, nil, faults
@@ -105,7 +107,14 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 	}
 	m.adopt(cfg, found, snap)
 	m.status.Store(&Status{Snapshot: snap, Routes: len(cfg.Routes), Watching: m.watches()})
+	m.breathe()
 	return cfg, snap, nil
+}
+
+// breathe lets the work of changes pause from now on: from the first snapshot on it shares cores with shards.
+func (m *Manager) breathe() {
+	m.breath = breath.New()
+	m.loader.Breath, m.tables.breath = m.breath, m.breath
 }
 
 // read reads the configuration.

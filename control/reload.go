@@ -65,7 +65,7 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	// Before they are read: what changes in between is read twice rather than never.
-	print := fingerprint(m.opts.Paths)
+	print := fingerprint(m.opts.Paths, m.breath)
 	if by == ByWatch && print == m.print {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 		}
 		return err
 	})
-	if err != nil && by == ByWatch && fingerprint(m.opts.Paths) != print {
+	if err != nil && by == ByWatch && fingerprint(m.opts.Paths, m.breath) != print {
 		m.print = 0 // somebody is still writing, and we will be told when that is over
 		return nil
 	}
@@ -149,6 +149,7 @@ func (m *Manager) guard(f func() error) (err error) {
 			m.opts.Log.Error("panic while changing the configuration", "panic", v, "stack", string(debug.Stack()))
 			err = fmt.Errorf("internal error: %v", v)
 			m.loader = config.NewLoader()
+			m.loader.Breath = m.breath
 			m.forget()
 		}
 	}()

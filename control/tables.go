@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/internal/breath"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 )
@@ -19,6 +20,7 @@ type tables struct {
 	free     []int           // indexes that routes have left
 	named    map[string]int  // by a listener's name: how many routes name it
 	builders map[string]*routing.Builder
+	breath   *breath.Breath
 }
 
 // shared is the key of the builder for listeners that no route names; no listener has this name.
@@ -34,7 +36,7 @@ func newTables() *tables {
 // update takes next, in order of names, in the place of what it held, and returns what was not there before. After an
 // error the tables are worth nothing.
 func (t *tables) update(next []*config.Route) (fresh []*config.Route, err error) {
-	was, is := difference(t.last, next)
+	was, is := difference(t.last, next, t.breath)
 	for _, r := range is {
 		if err := t.name(r); err != nil {
 			return nil, err
@@ -53,11 +55,12 @@ func (t *tables) update(next []*config.Route) (fresh []*config.Route, err error)
 }
 
 // difference walks two lists in order of names and returns what is only in the one, and only in the other.
-func difference(last, next []*config.Route) (was, is []*config.Route) {
+func difference(last, next []*config.Route, rhythm *breath.Breath) (was, is []*config.Route) {
 	if len(last) > 0 && len(last) == len(next) && &last[0] == &next[0] {
 		return nil, nil
 	}
-	for len(last) > 0 && len(next) > 0 {
+	for i := 0; len(last) > 0 && len(next) > 0; i++ {
+		rhythm.Every(i)
 		if last[0] == next[0] {
 			last, next = last[1:], next[1:]
 			continue
@@ -188,7 +191,8 @@ func (t *tables) routes(services []*config.Service) []plan.Route {
 		index[s.Name] = i
 	}
 	all := make([]plan.Route, len(t.seats)+len(t.free))
-	for _, r := range t.last {
+	for i, r := range t.last {
+		t.breath.Every(i)
 		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: index[r.Service]}
 	}
 	return all

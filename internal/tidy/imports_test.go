@@ -16,6 +16,7 @@ const edges = `
 	internal/suggest:
 	internal/unixpath:
 	internal/hugepage:
+	internal/breath:
 	internal/tidy:
 
 	engine/mem:        internal/invariant
@@ -38,9 +39,9 @@ const edges = `
 	routing/rule:      routing/regset routing/urlpath internal/suggest
 	routing:           routing/rule routing/regset
 	plan:              routing routing/urlpath
-	config:            plan routing routing/rule internal/suggest
+	config:            plan routing routing/rule internal/suggest internal/breath
 	control/watch:     config
-	control:           config control/watch plan routing internal/hugepage
+	control:           config control/watch plan routing internal/hugepage internal/breath
 	inspect:           config routing routing/rule routing/regset routing/urlpath
 
 	demo:
