@@ -50,6 +50,7 @@ const edges = `
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
+	perf/result:
 	perf/load:         metrics
 	perf/compare:      perf/peer
 	perf/reload:       perf/peer perf/load

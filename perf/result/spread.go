@@ -1,0 +1,28 @@
+package result
+
+import "slices"
+
+// SpreadOf is the spread of figures, which it does not change.
+func SpreadOf(figures []float64) Spread {
+	if len(figures) == 0 {
+		return Spread{}
+	}
+	sorted := slices.Clone(figures)
+	slices.Sort(sorted)
+	n := len(sorted)
+	return Spread{Median: (sorted[(n-1)/2] + sorted[n/2]) / 2, Low: sorted[0], High: sorted[n-1], Count: n}
+}
+
+// Known reports whether there is a figure.
+func (s Spread) Known() bool { return s.Count > 0 }
+
+// Ratios divides the figures of a by those of the same round of b, as far as both have one and b's is not zero.
+func Ratios(a, b []Round) Spread {
+	var all []float64
+	for i := range min(len(a), len(b)) {
+		if b[i].Cost > 0 {
+			all = append(all, a[i].Cost/b[i].Cost)
+		}
+	}
+	return SpreadOf(all)
+}
