@@ -1,5 +1,5 @@
-// Package result is what a benchmark found out, as plain values: perf/bench fills it in, perf/report shows it as a table,
-// as JSON or as a page. What is in a JSON file can be read back and shown again.
+// Package result is what a benchmark found out, as plain values: perf/bench fills it in, perf/report shows it as a
+// table, as JSON or as a page. What is in a JSON file can be read back and shown again.
 //
 // It measures nothing, knows no process and imports nothing of ours. Fields are added, never renamed.
 package result
@@ -62,10 +62,11 @@ type Scenario struct {
 // Cell is what one peer did in one scenario.
 type Cell struct {
 	Peer string `json:"peer"`
-	// Problem says why there are no figures, or none to be relied on: it is missing, crashed, answered with errors, cannot
-	// be configured for this. Empty when there is none.
+	// Problem says why there are no figures, or none to be relied on: it is missing, crashed, answered with errors,
+	// cannot be configured for this. Empty when there is none.
 	Problem string `json:"problem,omitempty"`
-	// Noisy says why the figures must not be quoted: others used the cores, the rounds disagree. Empty when they may.
+	// Noisy says why the figures must not be quoted: others used the cores, the rounds disagree. Empty when they
+	// may.
 	Noisy  string  `json:"noisy,omitempty"`
 	Config string  `json:"config,omitempty"` // the text of its configuration
 	Rounds []Round `json:"rounds,omitempty"`
