@@ -71,17 +71,18 @@ type Cell struct {
 	Config string  `json:"config,omitempty"` // the text of its configuration
 	Rounds []Round `json:"rounds,omitempty"`
 
-	Cost       Spread `json:"cost"`                // CPU time in the scenario's Unit, or what the Unit says
-	Throughput Spread `json:"throughput"`          // requests per second
-	BytesRate  Spread `json:"bytes_rate"`          // body bytes per second
-	P50        Spread `json:"p50_ms"`              // latencies
-	P99        Spread `json:"p99_ms"`              //
-	P999       Spread `json:"p999_ms"`             //
-	Max        Spread `json:"max_ms"`              //
-	Memory     Spread `json:"memory_mib"`          // of all its processes
-	Errors     int    `json:"errors"`              // of all rounds
-	Rate       int    `json:"rate"`                // requests per second that were due, in an open loop; 0: closed
-	Histogram  string `json:"histogram,omitempty"` // latencies of all rounds in ns: HdrHistogram's compressed V2, base64
+	Cost       Spread `json:"cost"`       // CPU time in the scenario's Unit, or what the Unit says
+	Throughput Spread `json:"throughput"` // requests per second
+	BytesRate  Spread `json:"bytes_rate"` // body bytes per second
+	P50        Spread `json:"p50_ms"`     // latencies
+	P99        Spread `json:"p99_ms"`     //
+	P999       Spread `json:"p999_ms"`    //
+	Max        Spread `json:"max_ms"`     //
+	Memory     Spread `json:"memory_mib"` // of all its processes
+	Errors     int    `json:"errors"`     // of all rounds
+	Rate       int    `json:"rate"`       // requests per second that were due, in an open loop; 0: closed
+	// Histogram is the latencies of all rounds in ns: compressed V2 of HdrHistogram, base64.
+	Histogram string `json:"histogram,omitempty"`
 
 	// Ratios are Cost of this cell divided by Cost of another peer in the same round, by that peer's name.
 	Ratios map[string]Spread `json:"ratios,omitempty"`
