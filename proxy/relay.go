@@ -21,7 +21,17 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
 	l.set(flagSending)
-	w.be.Send(c, w.spans[:n], i != 0)
+	w.be.Send(c, w.spans[:n], i != 0 || w.sendsLast(l))
+}
+
+// sendsLast reports whether l's connection is closed as soon as everything queued has been sent: the end of the stream
+// is then what "follows at once", and both leave in one segment.
+func (w *Worker) sendsLast(l *link) bool {
+	if l.kind != kindClient {
+		return false
+	}
+	x := w.exs.At(l.ex)
+	return x.down.done && x.has(exAnswered) && !x.has(exKeep)
 }
 
 // sentEvent handles the end of a send: res bytes were taken by the socket, or it failed.
