@@ -51,7 +51,9 @@ const edges = `
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/result:
-	perf/load:         metrics
+	perf/histogram:
+	perf/load:         perf/histogram
+	perf/origin:       perf/load
 	perf/compare:      perf/peer
 	perf/reload:       perf/peer perf/load
 	e2e:
@@ -79,6 +81,7 @@ var importers = map[string][]string{
 	"github.com/santhosh-tekuri/jsonschema":   {"config"}, // in tests
 	"github.com/panjf2000/gnet/v2/pkg/socket": {"server"},
 	"github.com/panjf2000/gnet/v2":            {"perf"},
+	"github.com/HdrHistogram/hdrhistogram-go": {"perf/histogram"},
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.

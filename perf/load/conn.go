@@ -204,7 +204,7 @@ func (g *Generator) answered(c *conn, h *head) {
 	default:
 		t.Answered++
 		t.answers[service]++
-		t.latency.Record(int64(g.now() - c.due))
+		t.latency.Record(g.now() - c.due)
 	}
 	if h.closing {
 		t.Reconnects++

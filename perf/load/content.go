@@ -3,6 +3,8 @@ package load
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 )
 
 // What is asked for, and what the upstream must answer, so that every answer can be checked.
@@ -23,4 +25,30 @@ func Body(service string) []byte {
 // AppendPiece appends piece n of a stream, counted from 0.
 func AppendPiece(b []byte, n int) []byte {
 	return fmt.Appendf(b, "%0*d\n", PieceBytes-1, n)
+}
+
+// PatternPeriod is after how many bytes a large body repeats itself: a prime, so that no buffer's size is a multiple.
+const PatternPeriod = 4093
+
+// Pattern is the first n bytes of every large body: letters in no order.
+func Pattern(n int) []byte {
+	random := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range min(n, PatternPeriod) {
+		b[i] = 'a' + byte(random.IntN(26))
+	}
+	for done := PatternPeriod; done < n; done *= 2 {
+		copy(b[done:], b[:done])
+	}
+	return b
+}
+
+// AppendUploaded appends the BodyBytes bytes that an upload of n bytes is answered with.
+func AppendUploaded(b []byte, n int64) []byte {
+	end := len(b) + BodyBytes
+	b = append(strconv.AppendInt(append(b, "received "...), n, 10), " bytes "...)
+	for len(b) < end {
+		b = append(b, '.')
+	}
+	return b
 }

@@ -10,7 +10,6 @@ package load
 
 import (
 	"fmt"
-	"net/netip"
 	"runtime"
 	"time"
 
@@ -25,15 +24,6 @@ const (
 	// soon is a wait that is not worth a timer.
 	soon = 5 * time.Microsecond
 )
-
-// Config says whom to load.
-type Config struct {
-	Addr     netip.AddrPort `json:"addr"` // IPv4
-	Host     string         `json:"host"` // Host field of every request
-	Conns    int            `json:"conns"`
-	Streams  int            `json:"streams"`
-	Services []string       `json:"services"` // all that may ever answer
-}
 
 // Generator is the connections to one proxy. It belongs to one goroutine.
 type Generator struct {
@@ -134,7 +124,7 @@ func (g *Generator) Run(p Phase) (*Result, error) {
 
 // begin prepares the counts of a phase.
 func (g *Generator) begin(p Phase) {
-	g.tally = &tally{answers: make([]int, len(g.cfg.Services))}
+	g.tally = newTally(len(g.cfg.Services))
 	g.allowed = make([]bool, len(g.cfg.Services))
 	for i, name := range g.cfg.Services {
 		for _, s := range p.Services {
@@ -204,7 +194,7 @@ func (g *Generator) dispatch() {
 		}
 		g.next++
 		g.inFlight++
-		g.tally.lag.Record(int64(now - max(c.due, g.freeSince)))
+		g.tally.lag.Record(now - max(c.due, g.freeSince))
 		g.ask(c)
 		now = g.now()
 	}

@@ -70,7 +70,7 @@ func TestHeads(t *testing.T) {
 
 func TestAnswersCostNoAllocation(t *testing.T) {
 	g := &Generator{cfg: Config{Services: []string{"a"}}, bodies: [][]byte{Body("a")}, allowed: []bool{true}}
-	g.tally, g.free.slots = &tally{answers: make([]int, 1)}, make([]int32, 1)
+	g.tally, g.free.slots = newTally(1), make([]int32, 1)
 	g.conns = []conn{{fd: -1, in: make([]byte, 0, responseBytes)}}
 	c := &g.conns[0]
 	text := append([]byte("HTTP/1.1 200 OK\r\nDate: today\r\ncontent-length: 100\r\n\r\n"), Body("a")...)

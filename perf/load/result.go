@@ -4,33 +4,44 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/perf/histogram"
 )
 
 // Phase is a stretch of load.
 type Phase struct {
-	Rate     int           `json:"rate"` // requests per second; 0: as many as the connections can carry
+	// Rate is how many requests are due in a second, at constant intervals, whatever becomes of those before (an open
+	// loop); 0: each connection asks again as soon as it is answered (a closed loop).
+	Rate     int           `json:"rate"`
 	Length   time.Duration `json:"length_ns"`
+	Warm     time.Duration `json:"warm_ns"`  // the same load before that, of which nothing is recorded
 	Services []string      `json:"services"` // who may answer
 }
 
 // Result is what a phase brought. Durations are in nanoseconds.
 type Result struct {
+	Began    time.Time      `json:"began"`    // when recording began, after Phase.Warm
 	Requests int            `json:"requests"` // that were due
 	Answered int            `json:"answered"` // as they should be
+	Bytes    int64          `json:"bytes"`    // of the bodies of these requests and of their answers
 	Services map[string]int `json:"services"` // by whom
 	Elapsed  time.Duration  `json:"elapsed_ns"`
 
-	// Latencies, from the time when a request was due to the last byte of its answer.
+	// Latencies, from the time when a request was due to the last byte of its answer. Without a rate it is due when it
+	// is sent; with a connection of its own, when that is opened.
+	Mean time.Duration `json:"mean_ns"`
 	P50  time.Duration `json:"p50_ns"`
+	P90  time.Duration `json:"p90_ns"`
 	P99  time.Duration `json:"p99_ns"`
 	P999 time.Duration `json:"p999_ns"`
 	Max  time.Duration `json:"max_ns"`
+	// Histogram is all of them, as text that perf/histogram reads.
+	Histogram string `json:"histogram"`
 	// Lag99 is the 99th percentile of what of them is our own fault: from the time when a request was due and a
 	// connection was free, to its sending.
 	Lag99 time.Duration `json:"lag99_ns"`
 
 	Reconnects int      `json:"reconnects"` // connections that the peer closed between two requests, as it may
+	Idle       int      `json:"idle"`       // connections of Config.Idle that are still open
 	Errors     Errors   `json:"errors"`
 	Samples    []string `json:"samples,omitempty"` // the first errors, in words
 
@@ -73,7 +84,11 @@ const sampleCount = 5
 type tally struct {
 	Result
 	answers      []int // by service, as in Config.Services
-	latency, lag metrics.Histogram
+	latency, lag *histogram.Histogram
+}
+
+func newTally(services int) *tally {
+	return &tally{answers: make([]int, services), latency: histogram.New(), lag: histogram.New()}
 }
 
 func (t *tally) sample(format string, args ...any) {
@@ -84,15 +99,12 @@ func (t *tally) sample(format string, args ...any) {
 
 // result is the tally in figures.
 func (t *tally) result(services []string) *Result {
-	var latency, lag metrics.Distribution
-	t.latency.AddTo(&latency)
-	t.lag.AddTo(&lag)
 	r := t.Result
-	r.P50 = time.Duration(latency.Quantile(0.5))
-	r.P99 = time.Duration(latency.Quantile(0.99))
-	r.P999 = time.Duration(latency.Quantile(0.999))
-	r.Max = time.Duration(latency.Max)
-	r.Lag99 = time.Duration(lag.Quantile(0.99))
+	r.Mean, r.Max = t.latency.Mean(), t.latency.Max()
+	r.P50, r.P90 = t.latency.Quantile(0.5), t.latency.Quantile(0.9)
+	r.P99, r.P999 = t.latency.Quantile(0.99), t.latency.Quantile(0.999)
+	r.Histogram = t.latency.Encode()
+	r.Lag99 = t.lag.Quantile(0.99)
 	r.Services = map[string]int{}
 	for i, name := range services {
 		r.Services[name] = t.answers[i]
