@@ -114,6 +114,15 @@ func TestAwaitAsksForAHost(t *testing.T) {
 	if err := p.Await(context.Background(), server.URL, "b.example.com", time.Nanosecond); err == nil {
 		t.Error("waiting has no end")
 	}
+	err = p.Await(context.Background(), server.URL, "b.example.com", 200*time.Millisecond)
+	if err == nil || !strings.Contains(err.Error(), "answered with 404") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := p.Await(ctx, server.URL, "b.example.com", time.Minute); err != context.Canceled {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestUsage(t *testing.T) {
@@ -144,6 +153,9 @@ func TestUsage(t *testing.T) {
 	}
 	if n, err := Memory(os.Getpid()); err != nil || n < 1<<20 {
 		t.Errorf("memory %d, %v", n, err)
+	}
+	if n, err := Anonymous(os.Getpid()); err != nil || n < 1<<19 {
+		t.Errorf("anonymous memory %d, %v", n, err)
 	}
 	g.Stop()
 	if _, err := CPUTime(p.Pid()); err == nil {

@@ -1,7 +1,7 @@
 // Package peer runs the programs of a measurement: each on its core, ended with whoever started it, and asked for the
 // processor time and the memory that it and its descendants use.
 //
-// It knows nothing of what is measured. Only programs under perf import it.
+// It knows nothing of what is measured. Only packages under perf import it.
 package peer
 
 import (
@@ -138,6 +138,7 @@ func (p *Process) Await(ctx context.Context, url, host string, limit time.Durati
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	last := "no answer"
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -149,12 +150,16 @@ func (p *Process) Await(ctx context.Context, url, host string, limit time.Durati
 			if res.StatusCode == http.StatusOK {
 				return nil
 			}
+			last = fmt.Sprintf("answered with %d", res.StatusCode)
 		}
 		select {
 		case <-p.Ended:
 			return p.Failure("ended before it answered")
 		case <-ctx.Done():
-			return p.Failure(fmt.Sprintf("no answer from %s within %s", url, limit))
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return context.Cause(ctx)
+			}
+			return p.Failure(fmt.Sprintf("not ready within %s: %s to %s", limit, last, url))
 		case <-time.After(25 * time.Millisecond):
 		}
 	}

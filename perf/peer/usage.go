@@ -108,15 +108,22 @@ func children(pid int) (ids []int) {
 
 // Memory is the resident memory of a process and its descendants in bytes. A page that several of them share is counted
 // once, in parts.
-func Memory(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+func Memory(pid int) (int64, error) { return sumOver(pid, "smaps_rollup", "Pss") }
+
+// Anonymous is the resident memory of a process and its descendants, in bytes, that is no file's and shared with no
+// other program: heaps and stacks.
+func Anonymous(pid int) (int64, error) { return sumOver(pid, "status", "RssAnon") }
+
+// sumOver adds up a line in kB of a file in /proc/PID over a process and its descendants.
+func sumOver(pid int, file, line string) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
 		return 0, fmt.Errorf("read memory: %w", err)
 	}
-	_, after, found := strings.Cut(string(text), "\nPss:")
+	_, after, found := strings.Cut(string(text), "\n"+line+":")
 	fields := strings.Fields(after)
 	if !found || len(fields) == 0 {
-		return 0, fmt.Errorf("read memory of process %d: the kernel does not tell it", pid)
+		return 0, fmt.Errorf("read memory of process %d: the kernel does not tell %s", pid, line)
 	}
 	kib, err := strconv.ParseInt(fields[0], 10, 64)
 	if err != nil {
@@ -124,7 +131,7 @@ func Memory(pid int) (int64, error) {
 	}
 	sum := kib << 10
 	for _, child := range children(pid) {
-		if n, err := Memory(child); err == nil { // it may have ended meanwhile
+		if n, err := sumOver(child, file, line); err == nil { // it may have ended meanwhile
 			sum += n
 		}
 	}

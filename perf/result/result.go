@@ -86,6 +86,10 @@ type Cell struct {
 
 	// Ratios are Cost of this cell divided by Cost of another peer in the same round, by that peer's name.
 	Ratios map[string]Spread `json:"ratios,omitempty"`
+	// At is Cost of this cell under the load of another peer, by that peer's name, where each has its own, as at a
+	// fixed rate; then Ratios are those of At to the other's Cost.
+	At    map[string]Spread `json:"at,omitempty"`
+	Notes []string          `json:"notes,omitempty"` // what else was found out, in words
 }
 
 // Spread is the middle and the range of what the rounds found. It is zero when there is no figure.
@@ -112,4 +116,7 @@ type Round struct {
 	Memory   float64  `json:"memory_mib"`
 	Foreign  float64  `json:"foreign"`   // part of the proxy's core that others used
 	LoadBusy float64  `json:"load_busy"` // part of the load generator's core that was in use
+	// LoadForeign is the part of it that others than the load generator, the upstream and the benchmark used.
+	LoadForeign float64 `json:"load_foreign"`
+	Lag99       float64 `json:"lag99_ms"` // what of P99 is the load generator's own delay
 }

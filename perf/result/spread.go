@@ -16,11 +16,11 @@ func SpreadOf(figures []float64) Spread {
 // Known reports whether there is a figure.
 func (s Spread) Known() bool { return s.Count > 0 }
 
-// Ratios divides the figures of a by those of the same round of b, as far as both have one and b's is not zero.
+// Ratios divides the figures of a by those of the same round of b, as far as both have one that is not zero.
 func Ratios(a, b []Round) Spread {
 	var all []float64
 	for i := range min(len(a), len(b)) {
-		if b[i].Cost > 0 {
+		if a[i].Cost > 0 && b[i].Cost > 0 {
 			all = append(all, a[i].Cost/b[i].Cost)
 		}
 	}
