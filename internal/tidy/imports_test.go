@@ -51,6 +51,7 @@ const edges = `
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/result:
+	perf/report:       perf/result
 	perf/histogram:
 	perf/load:         perf/histogram
 	perf/origin:       perf/load

@@ -1,0 +1,155 @@
+package report
+
+import (
+	"strings"
+
+	"github.com/uringproxy/uringproxy/perf/result"
+)
+
+// standing is one cell with what may be said of it.
+type standing struct {
+	peer result.Peer
+	cell result.Cell
+	// words stand in the place of the figures; empty when those may be quoted.
+	words string
+}
+
+// standings are the cells of a scenario, ours first and otherwise in the order of the run's peers; peers that have none
+// are there as well, and say so. A peer that has several (at several rates) comes several times.
+func standings(r *result.Run, s *result.Scenario) []standing {
+	var own, others []standing
+	add := func(st standing) {
+		if st.peer.Ours {
+			own = append(own, st)
+		} else {
+			others = append(others, st)
+		}
+	}
+	for _, p := range participants(r) {
+		found := false
+		for _, c := range s.Cells {
+			if c.Peer == p.Name {
+				found = true
+				add(standing{peer: p, cell: c, words: words(&c)})
+			}
+		}
+		if !found {
+			add(standing{peer: p, words: "not measured"})
+		}
+	}
+	return append(own, others...)
+}
+
+// participants are the peers of a run, and whoever has a cell without being one of them.
+func participants(r *result.Run) []result.Peer {
+	var all []result.Peer
+	seen := map[string]bool{}
+	add := func(p result.Peer) {
+		if !seen[p.Name] {
+			seen[p.Name] = true
+			all = append(all, p)
+		}
+	}
+	for _, p := range r.Peers {
+		add(p)
+	}
+	for _, s := range r.Scenarios {
+		for _, c := range s.Cells {
+			add(result.Peer{Name: c.Peer})
+		}
+	}
+	return all
+}
+
+// words say why a cell's figures may not be quoted.
+func words(c *result.Cell) string {
+	switch problem, noisy := plain(c.Problem), plain(c.Noisy); {
+	case problem != "":
+		return problem
+	case noisy != "" && strings.HasPrefix(noisy, "noisy"):
+		return noisy
+	case noisy != "":
+		return "noisy: " + noisy
+	case !c.Cost.Known() && !c.Throughput.Known():
+		return "no figures"
+	}
+	return ""
+}
+
+// split are the peers that are ours and those that are not.
+func split(r *result.Run) (own, others []result.Peer) {
+	for _, p := range participants(r) {
+		if p.Ours {
+			own = append(own, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	return own, others
+}
+
+// against is the ratio of one of ours to a standing, when both may be quoted.
+func against(all []standing, own string, to standing) (result.Spread, bool) {
+	if to.words != "" || to.peer.Name == own {
+		return result.Spread{}, false
+	}
+	for _, st := range all {
+		if st.peer.Name != own || st.words != "" {
+			continue
+		}
+		if s, ok := st.cell.Ratios[to.peer.Name]; ok && s.Known() && s.Median > 0 {
+			return s, true
+		}
+	}
+	return result.Spread{}, false
+}
+
+// verdict is what a ratio says, its range considered.
+type verdict int
+
+const (
+	less verdict = iota
+	same         // 1 is in the range
+	more
+)
+
+func judge(s result.Spread) verdict {
+	switch {
+	case s.High < 1:
+		return less
+	case s.Low > 1:
+		return more
+	}
+	return same
+}
+
+// cost is how a unit is spoken of.
+type cost struct {
+	noun string // "CPU time per request"
+	unit string // "µs": of the figure under that noun; empty when there is none
+	head string // of a column: "CPU µs/request"
+}
+
+func costOf(u result.Unit) cost {
+	switch u {
+	case result.PerRequest:
+		return cost{"CPU time per request", "µs", "CPU µs/request"}
+	case result.PerByte:
+		return cost{"CPU time per byte", "ns", "CPU ns/byte"}
+	case result.PerConnection:
+		return cost{"memory per connection", "bytes", "bytes/connection"}
+	case result.P99:
+		return cost{"99th percentile of latency", "ms", "p99 ms"}
+	case result.P99Ratio:
+		return cost{"p99 with changes to p99 without", "", "p99 ratio"}
+	}
+	return cost{"cost", plain(string(u)), plain(string(u))}
+}
+
+// short is a name of ours without what they all begin with.
+func short(name string) string {
+	if rest, ok := strings.CutPrefix(name, "uringproxy-"); ok && rest != "" {
+		return rest
+	}
+	return name
+}
