@@ -74,6 +74,28 @@ func (d *Distribution) Merge(other *Distribution) {
 	}
 }
 
+// Below is how many values do not exceed v; those within 2 % of v may count on either side.
+func (d *Distribution) Below(v uint64) (n uint64) {
+	for i := range d.counts {
+		low, high := bounds(i)
+		if low+(high-low)/2 > v {
+			break
+		}
+		n += d.counts[i]
+	}
+	return n
+}
+
+// Buckets yields, in ascending order, the values that were recorded and how often, each within 2 %.
+func (d *Distribution) Buckets(yield func(value, count uint64) bool) {
+	for i, n := range d.counts {
+		low, high := bounds(i)
+		if n > 0 && !yield(low+(high-low)/2, n) {
+			return
+		}
+	}
+}
+
 // Mean is the exact mean value; 0 when there is none.
 func (d *Distribution) Mean() uint64 {
 	if d.Count == 0 {

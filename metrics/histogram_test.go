@@ -95,3 +95,28 @@ func BenchmarkRecord(b *testing.B) {
 		v = (v*1103515245 + 12345) & (1<<24 - 1)
 	}
 }
+
+func TestBelowAndBuckets(t *testing.T) {
+	var h Histogram
+	for v := range int64(1000) {
+		h.Record(v)
+	}
+	var d Distribution
+	h.AddTo(&d)
+	for v, want := range map[uint64]uint64{0: 1, 63: 64, 499: 500, 5000: 1000} {
+		if got := d.Below(v); math.Abs(float64(got)-float64(want)) > 0.02*float64(want) {
+			t.Errorf("%d values up to %d, want %d", got, v, want)
+		}
+	}
+	last, sum := uint64(0), uint64(0)
+	d.Buckets(func(v, n uint64) bool {
+		if v < last {
+			t.Errorf("%d comes after %d", v, last)
+		}
+		last, sum = v, sum+n
+		return sum < 900
+	})
+	if sum < 900 || sum == 1000 {
+		t.Errorf("stopped after %d values", sum)
+	}
+}

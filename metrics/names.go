@@ -25,6 +25,7 @@ const (
 	BytesToClients
 	BytesFromUpstreams
 	BytesToUpstreams
+	LogLines   // access log lines handed to the writer
 	LogDropped // access log lines lost because the ring was full
 	counters
 )
@@ -34,7 +35,8 @@ var counterNames = [counters]string{
 	"connections closed idle", "connections closed by drain", "connections closed by error", "accept pauses",
 	"requests unanswered", "requests 1xx", "requests 2xx", "requests 3xx", "requests 4xx", "requests 5xx", "retries",
 	"upstream connects", "upstream reuses", "upstream idle closed",
-	"bytes from clients", "bytes to clients", "bytes from upstreams", "bytes to upstreams", "log lines dropped",
+	"bytes from clients", "bytes to clients", "bytes from upstreams", "bytes to upstreams",
+	"log lines", "log lines dropped",
 }
 
 func (c Counter) String() string { return counterNames[c] }
@@ -55,16 +57,29 @@ const (
 	ExchangesActive                // requests being worked on
 	UpstreamConnsOpen              // connections to endpoints, idle ones included
 	UpstreamConnsIdle              // connections to endpoints that wait in a pool
+	SmallBuffersUsed               // buffers of each class that somebody holds, the backend included
+	BulkBuffersUsed
+	HeadBuffersUsed
+	SmallBuffers // buffers of each class that there are
+	BulkBuffers
+	HeadBuffers
+	Generation       // of the snapshot that the shard has adopted
+	OldestGeneration // of the oldest snapshot that something on the shard still uses
+	LastSwap         // how long after its publication the shard adopted that snapshot, in nanoseconds
 	gauges
 )
 
 var gaugeNames = [gauges]string{
 	"connections active", "exchanges active", "upstream connections open", "upstream connections idle",
+	"small buffers used", "bulk buffers used", "head buffers used", "small buffers", "bulk buffers", "head buffers",
+	"generation", "oldest generation", "last swap",
 }
 
 func (g Gauge) String() string { return gaugeNames[g] }
 
-// Timing names something that is timed, in nanoseconds.
+// Timing names something whose distribution is kept: how long it takes, in nanoseconds, unless it says otherwise. What
+// needs readings of the clock of its own is sampled, at fixed intervals, because a reading costs as much as everything
+// else that is recorded of a request.
 type Timing uint8
 
 const (
@@ -72,12 +87,22 @@ const (
 	FirstByteTime                 // from the request sent to the upstream's first byte
 	ConnectTime                   // opening a connection to an endpoint
 	OwnTime                       // the part of RequestDuration that was spent in this program
-	TurnTime                      // one turn of a shard's loop, without its wait
+	RoutingTime                   // choosing the route of a request: one request in RoutingSample
+	TurnTime                      // one turn of a shard's loop, without its wait: one turn in TurnSample
+	TurnEvents                    // events in such a turn: a number
+	SwapTime                      // from a snapshot's publication until the shard has adopted it
 	timings
 )
 
+// One in so many is timed, the first one included; powers of two.
+const (
+	RoutingSample = 64
+	TurnSample    = 8
+)
+
 var timingNames = [timings]string{
-	"request duration", "upstream first byte", "upstream connect", "own time", "loop turn",
+	"request duration", "upstream first byte", "upstream connect", "own time", "routing", "loop turn",
+	"events per turn", "snapshot swap",
 }
 
 func (t Timing) String() string { return timingNames[t] }

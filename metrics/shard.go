@@ -1,11 +1,15 @@
 // Package metrics counts and times what the data plane does, without slowing it down.
 //
 // Every shard owns one Shard and is its only writer, so a count is a load, an addition and a store: no lock, no locked
-// instruction, no line of cache shared with another writer. Readers (the log at shutdown, later an
-// exposition) take a Snapshot at any time, from any goroutine, and nobody stops for them.
+// instruction, no line of cache shared with another writer. Readers (the exposition, the log at shutdown) take a
+// Snapshot at any time, from any goroutine, and nobody stops for them.
 //
-// Invariants: a Shard has one writer; counters only grow; memory is fixed at start. A snapshot is exact for each value
-// and approximate across them: a request may be in one counter and not yet in another.
+// Beside what a shard counts in all there are series: the same for each listener, service and route, as many as
+// the capacities allow. A Directory, which belongs to the control plane, gives names their series.
+//
+// Invariants: a Shard has one writer; counters only grow; a shard's memory is fixed at start, but for that of series,
+// which the control plane provides before a snapshot has them. What is read is exact for each value and approximate
+// across them: a request may be in one counter and not yet in another.
 //
 // The package imports only the standard library and may be imported by everyone.
 package metrics
@@ -16,9 +20,11 @@ import "sync/atomic"
 const cacheLine = 128
 
 // Shard holds the metrics of one core. Its methods belong to the shard's thread alone, except
-// addTo, which reads.
+// addTo and gauge, which read.
 type Shard struct {
-	_ [cacheLine]byte // the allocator may place a neighbour's data in front
+	series seriesTables // in front, so that the collector looks at nothing else
+
+	_ [cacheLine]byte // the line of what is only read, and of what the allocator placed in front
 
 	counters   [counters]uint64
 	gauges     [gauges]uint64
@@ -42,6 +48,9 @@ func (s *Shard) Down(g Gauge) { store(&s.gauges[g], s.gauges[g]-1) }
 // Set makes v the value of g.
 func (s *Shard) Set(g Gauge, v int64) { store(&s.gauges[g], uint64(v)) }
 
+// gauge is the value of g. Any goroutine may call it.
+func (s *Shard) gauge(g Gauge) int64 { return int64(atomic.LoadUint64(&s.gauges[g])) }
+
 // Error counts an exchange that ended for reason r; None is not counted.
 func (s *Shard) Error(r Reason) {
 	if r != None {
@@ -55,15 +64,35 @@ func (s *Shard) Refuse(r Reason) { store(&s.refused[r], s.refused[r]+1) }
 // Observe records that t took ns nanoseconds.
 func (s *Shard) Observe(t Timing, ns int64) { s.histograms[t].Record(ns) }
 
-// Served records a finished exchange: its final status (0 when the client got no response), how long it took,
-// how much of that was ours, both in nanoseconds. firstByte is the upstream's time to the first byte; negative when
-// there was none.
-func (s *Shard) Served(status int, duration, firstByte, own int64) {
-	s.Inc(StatusClass(status))
-	s.histograms[RequestDuration].Record(duration)
-	s.histograms[OwnTime].Record(own)
-	if firstByte >= 0 {
-		s.histograms[FirstByteTime].Record(firstByte)
+// Exchange is what is recorded of an exchange when it has ended. Times are in nanoseconds.
+type Exchange struct {
+	Status    int // the final one; 0 when the client got no response
+	Reason    Reason
+	Duration  int64
+	Own       int64  // how much of Duration was ours
+	FirstByte int64  // the upstream's time to the first byte; negative when there was none
+	Received  uint64 // bytes of the request, and of the response
+	Sent      uint64
+
+	Listener, Service, Route Series
+	Routed                   bool // a route was found: Service and Route are set
+}
+
+// Served records an exchange.
+func (s *Shard) Served(e *Exchange) {
+	class := StatusClass(e.Status)
+	s.Inc(class)
+	s.Error(e.Reason)
+	s.histograms[RequestDuration].Record(e.Duration)
+	s.histograms[OwnTime].Record(e.Own)
+	if e.FirstByte >= 0 {
+		s.histograms[FirstByteTime].Record(e.FirstByte)
+	}
+	c, i := class-RequestsUnanswered, spanOf(e.Duration)
+	s.Of(ListenerSeries, e.Listener).served(c, i, e)
+	if e.Routed {
+		s.Of(ServiceSeries, e.Service).served(c, i, e)
+		s.Of(RouteSeries, e.Route).served(c, i, e)
 	}
 }
 
@@ -73,7 +102,7 @@ func (s *Shard) addTo(sum *Snapshot) {
 		sum.counters[i] += atomic.LoadUint64(&s.counters[i])
 	}
 	for i := range s.gauges {
-		sum.gauges[i] += int64(atomic.LoadUint64(&s.gauges[i]))
+		sum.gauges[i] += s.gauge(Gauge(i))
 	}
 	for i := range s.errors {
 		sum.errors[i] += atomic.LoadUint64(&s.errors[i])

@@ -11,11 +11,12 @@ type Set struct {
 	// Reloads and ReloadsFailed count configuration changes; any goroutine may add to them.
 	Reloads, ReloadsFailed atomic.Uint64
 
-	shards []Shard
+	shards    []Shard
+	directory *Directory
 }
 
-// NewSet makes the metrics of n shards.
-func NewSet(n int) *Set { return &Set{shards: make([]Shard, n)} }
+// NewSet makes the metrics of n shards, with a Directory in which nobody has a name.
+func NewSet(n int) *Set { return NewDirectory().NewSet(n) }
 
 // Shard is the part that shard i writes.
 func (s *Set) Shard(i int) *Shard { return &s.shards[i] }
@@ -27,6 +28,16 @@ func (s *Set) Snapshot() *Snapshot {
 		s.shards[i].addTo(sum)
 	}
 	return sum
+}
+
+// Shards are the values of each shard; what belongs to the whole process is zero in them.
+func (s *Set) Shards() []*Snapshot {
+	all := make([]*Snapshot, len(s.shards))
+	for i := range all {
+		all[i] = new(Snapshot)
+		s.shards[i].addTo(all[i])
+	}
+	return all
 }
 
 // Snapshot is the values of a Set at one time; it belongs to its reader.
@@ -52,7 +63,20 @@ func (s *Snapshot) Errors(r Reason) uint64 { return s.errors[r] }
 // Refused is the number of client connections that were turned away for reason r.
 func (s *Snapshot) Refused(r Reason) uint64 { return s.refused[r] }
 
-// Timing is the distribution of t, in nanoseconds.
+// TotalErrors is the number of exchanges that failed, whatever the reason.
+func (s *Snapshot) TotalErrors() uint64 { return total(&s.errors) }
+
+// TotalRefused is the number of client connections that were turned away, whatever the reason.
+func (s *Snapshot) TotalRefused() uint64 { return total(&s.refused) }
+
+func total(counts *[reasons]uint64) (sum uint64) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// Timing is the distribution of t.
 func (s *Snapshot) Timing(t Timing) *Distribution { return &s.timings[t] }
 
 // Requests is the number of exchanges that ended, whatever their end.
@@ -78,11 +102,10 @@ func (s *Snapshot) String() string {
 
 // appendReasons appends the sum of counts and, in brackets, each reason; nothing when the sum is zero.
 func appendReasons(b []byte, before, noun string, counts *[reasons]uint64) []byte {
-	var sum uint64
+	sum := total(counts)
 	var found []Reason
 	for r := range reasons {
 		if counts[r] > 0 {
-			sum += counts[r]
 			found = append(found, r)
 		}
 	}
