@@ -104,6 +104,7 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 	}
 	file.Close()
 	unix.SetNonblock(r.fd, true)
+	unix.SetsockoptInt(r.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // inherited by the connections, as server has it
 	r.addr = ln.Addr().String()
 	r.snap = snapshotFor(t, netip.MustParseAddrPort(r.addr), endpoints...)
 	if edit != nil {
