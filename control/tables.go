@@ -193,7 +193,7 @@ func (t *tables) routes(services []*config.Service) []plan.Route {
 	all := make([]plan.Route, len(t.seats)+len(t.free))
 	for i, r := range t.last {
 		t.breath.Every(i)
-		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: index[r.Service]}
+		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: int32(index[r.Service])}
 	}
 	return all
 }
@@ -209,7 +209,7 @@ func (t *tables) patched(before []plan.Route, services []*config.Service, fresh 
 		at, _ := slices.BinarySearchFunc(services, r.Service, func(s *config.Service, name string) int {
 			return strings.Compare(s.Name, name)
 		})
-		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: at}
+		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: int32(at)}
 	}
 	return all
 }

@@ -16,7 +16,7 @@ const (
 )
 
 // Series is the number of a series within its kind. It is an index: recording looks nothing up by name.
-type Series uint16
+type Series = uint16
 
 // Other is the series of all those for which there was no other one left.
 const Other Series = 0

@@ -33,6 +33,11 @@ type Snapshot struct {
 	AccessLog AccessLog
 }
 
+// Series is the number under which metrics count what a listener, a service or a route does: within its kind, the same
+// for the same name in every snapshot. There is a bounded number of them; Series 0 is that of all who got none of their
+// own.
+type Series = uint16
+
 // Listener is one address we accept on. Its index in Snapshot.Listeners is its ID, which belongs to that address for
 // the life of the process: connections are counted and found by it. A listener that moves to another address is one
 // that went and one that came; an address that comes back gets its ID again.
@@ -40,7 +45,8 @@ type Snapshot struct {
 // An entry whose Table is nil is vacant: its listener was removed. It keeps its address and its name, for logs; nobody
 // accepts on it, and requests that are running on its connections end on the snapshot with which they began.
 type Listener struct {
-	Name string
+	Name   string
+	Series Series
 	// Addr is the IP address and port; Unix the socket's path when it is a unix socket. One of them is set.
 	Addr netip.AddrPort
 	Unix string
@@ -57,7 +63,8 @@ func (l *Listener) Vacant() bool { return l.Table == nil }
 // no match leads to.
 type Route struct {
 	Name    string
-	Service int // index in Snapshot.Services
+	Service int32 // index in Snapshot.Services
+	Series  Series
 }
 
 // Service is a set of equivalent endpoints.
@@ -66,6 +73,7 @@ type Service struct {
 	// ID is the same in every snapshot in which a service of this name exists, so that a shard's position in
 	// Cycle outlives a reload.
 	ID        uint32
+	Series    Series
 	Endpoints []Endpoint
 	// Cycle is the order in which endpoints are used: indexes into Endpoints, weights smoothed out
 	// (smooth weighted round robin), at least one entry.

@@ -72,6 +72,8 @@ func (w *Worker) accepted(ev *engine.Event) {
 	w.be.Attach(c, fd)
 	w.clients++
 	w.listeners[l.from].clients++
+	l.series = w.listenerSeries(l)
+	w.m.Of(metrics.ListenerSeries, l.series).Opened()
 	w.m.Inc(metrics.ConnsAccepted)
 	w.m.Up(metrics.ConnsActive)
 	if w.shared.clients.Add(1) >= w.clientsMax() {

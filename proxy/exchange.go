@@ -112,6 +112,8 @@ type exchange struct {
 	firstByte  int64 // first byte of the response; 0: not yet
 	received   int64 // last byte of the response, or the end of our hopes for it; 0: not yet
 
+	rxBefore, txBefore uint64 // what the client's link had consumed and sent when it began
+
 	code  h1.Code       // what was wrong with a message that we refused
 	fault urlpath.Fault // what was wrong with a path that we refused
 	errno int32         // what the kernel said of a connection that failed

@@ -51,8 +51,7 @@ func (w *Worker) abort(x *exchange, why metrics.Reason) {
 // end records an exchange and gives back what it holds.
 func (w *Worker) end(x *exchange, l *link) {
 	t := w.timesOf(x)
-	w.m.Served(int(x.status), t.total, t.firstByte, t.own)
-	w.m.Error(x.reason)
+	w.countExchange(x, l, &t)
 	w.m.Down(metrics.ExchangesActive)
 	if w.log != nil {
 		w.logExchange(x, l, &t)
@@ -118,7 +117,9 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 		}
 	}
 	w.logHead(x)
-	if !w.log.Append(r) {
+	if w.log.Append(r) {
+		w.m.Inc(metrics.LogLines)
+	} else {
 		w.m.Inc(metrics.LogDropped)
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
 )
 
 // kind says which side of the proxy a link is on.
@@ -55,6 +56,8 @@ type link struct {
 	port  uint16 // client: remote port
 	from  uint16 // client: index of its listener
 
+	series metrics.Series // that counts the connection: of its listener, of the service that opened it
+
 	ex    uint32 // the exchange running on it; 0: none
 	id    uint32 // upstream: ID of its endpoint. client: requests begun
 	taken uint32 // upstream: the turn in which it was last taken from the pool
@@ -70,6 +73,9 @@ type link struct {
 
 	addr [16]byte // client: remote address
 }
+
+// consumed is how many bytes of what was received have been used, or given up.
+func (l *link) consumed() uint64 { return l.rx - uint64(l.in.bytes) }
 
 func (l *link) has(f linkFlags) bool { return l.flags&f != 0 }
 func (l *link) set(f linkFlags)      { l.flags |= f }

@@ -34,12 +34,12 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 400, metrics.BadRequestPath)
 		return
 	}
-	route := w.route(l, x, snap.Listeners[l.from].Table, path)
+	route := w.timedRoute(l, x, snap.Listeners[l.from].Table, path)
 	if route < 0 {
 		w.refuse(x, 404, metrics.NoRoute)
 		return
 	}
-	x.route, x.service = int32(route), int32(snap.Routes[route].Service)
+	x.route, x.service = int32(route), snap.Routes[route].Service
 	if target != nil && w.log != nil && !w.keepTarget(x) {
 		w.refuse(x, 503, metrics.LimitBuffers)
 		return

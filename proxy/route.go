@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing"
 )
@@ -9,6 +10,18 @@ import (
 type question struct {
 	request routing.Request
 	fields  [h1.MaxFields]routing.Field
+}
+
+// timedRoute is route, timed for some of the requests.
+func (w *Worker) timedRoute(l *link, x *exchange, table *routing.Table, path []byte) int {
+	w.matches++
+	if w.matches%metrics.RoutingSample != 1 {
+		return w.route(l, x, table, path)
+	}
+	began := w.sh.Read()
+	route := w.route(l, x, table, path)
+	w.m.Observe(metrics.RoutingTime, w.sh.Elapsed(began))
+	return route
 }
 
 // route is the target of the route that x takes, or -1. Of what few tables look at, only that is put together which

@@ -47,6 +47,7 @@ func (w *Worker) beginExchange(l *link, c *engine.Conn) bool {
 	x := w.exs.At(i)
 	w.resetExchange(x)
 	x.client, x.pin, x.started = c.Slot+1, w.sh.Hold(w.listeners[l.from].pin), w.sh.Now()
+	x.rxBefore, x.txBefore = l.consumed(), l.tx
 	x.req.ResetRequest(&w.limits)
 	l.ex, l.state = i, stateHead
 	l.id++
@@ -227,6 +228,7 @@ func (w *Worker) closeClient(l *link, c *engine.Conn, reset bool) {
 	w.clients--
 	w.shared.clients.Add(-1)
 	w.m.Down(metrics.ConnsActive)
+	w.m.Of(metrics.ListenerSeries, l.series).Closed()
 	w.listenerLeft(l)
 	w.closeLink(l, c, reset)
 }

@@ -121,6 +121,7 @@ func (w *Worker) reuse(x *exchange, slot uint32) {
 	l, c := &w.links[slot], w.conns.At(slot)
 	w.listRemove(&w.endpoints[l.id].pooled, slot)
 	w.m.Down(metrics.UpstreamConnsIdle)
+	w.serviceOf(l).Taken()
 	w.m.Inc(metrics.UpstreamReuses)
 	l.state, l.taken = stateBusy, w.turn
 	l.set(flagReused)
@@ -141,8 +142,11 @@ func (w *Worker) connect(x *exchange, e *endpoint, id uint32) {
 		return
 	}
 	l := &w.links[c.Slot]
-	*l = link{kind: kindUpstream, state: stateConnecting, id: id}
+	*l = link{
+		kind: kindUpstream, state: stateConnecting, id: id, series: w.snapshot(x).Services[x.service].Series,
+	}
 	e.open++
+	w.serviceOf(l).Opened()
 	w.m.Inc(metrics.UpstreamConnects)
 	w.m.Up(metrics.UpstreamConnsOpen)
 	x.clear(exReused)
@@ -209,11 +213,12 @@ const triesMax = 3
 // connectFailed tries the next endpoint: nothing has been sent yet, so any request may go elsewhere.
 func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 	l, c := w.part(x)
+	w.serviceOf(l).Failed()
 	x.pending, l.out = l.out, queue{}
 	w.closeUpstream(l, c)
 	x.tries++
 	if n := len(w.snapshot(x).Services[x.service].Endpoints); int(x.tries) < min(triesMax, n) {
-		w.m.Inc(metrics.Retries)
+		w.countRetry(x)
 		x.target = uint16((int(x.target) + 1) % n) // not the cycle's next, which may be the same one
 		w.assign(x, false)
 		return
@@ -235,7 +240,7 @@ func (w *Worker) upstreamFailed(x *exchange, status int, why metrics.Reason) {
 	}
 	w.closeUpstream(w.part(x))
 	x.set(exRetried)
-	w.m.Inc(metrics.Retries)
+	w.countRetry(x)
 	w.mem.Hold(x.head.buf)
 	if !w.push(&x.pending, x.replay, x.head.buf) {
 		w.abort(x, metrics.LimitBuffers)
@@ -278,6 +283,7 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	l.state = statePooled
 	w.listPush(&e.pooled, c.Slot)
 	w.m.Up(metrics.UpstreamConnsIdle)
+	w.serviceOf(l).Pooled()
 	w.wheel.Set(c.Slot, w.sh.Now()+int64(snap.Timeouts.UpstreamIdle))
 	w.rearm(l, c)
 	w.serveLine(e)
@@ -292,10 +298,12 @@ func (w *Worker) closeUpstream(l *link, c *engine.Conn) {
 	if l.state == statePooled {
 		w.listRemove(&e.pooled, c.Slot)
 		w.m.Down(metrics.UpstreamConnsIdle)
+		w.serviceOf(l).Taken()
 		w.m.Inc(metrics.UpstreamIdleClosed)
 	}
 	e.open--
 	w.m.Down(metrics.UpstreamConnsOpen)
+	w.serviceOf(l).Closed()
 	w.closeLink(l, c, false)
 	w.serveLine(e)
 }

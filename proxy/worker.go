@@ -58,6 +58,8 @@ type Worker struct {
 	sockets   Sockets
 	lastCall  int64  // when the next listener that was removed ends for good; 0: none is about to
 	turn      uint32 // counts turns
+	events    int64  // of this turn
+	matches   uint32 // counts searches in routing tables
 	paused    pause
 	resumeAt  int64
 	clients   int // links of kindClient
@@ -84,16 +86,19 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve exchanges: %w", err)
 	}
-	return &Worker{
+	w := &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
 		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
-	}, nil
+	}
+	w.measureStart()
+	return w, nil
 }
 
 // Event handles one thing that happened to a connection.
 func (w *Worker) Event(ev *engine.Event) {
+	w.events++
 	if ev.Kind == engine.EvAccept {
 		w.accepted(ev)
 		return
@@ -309,6 +314,7 @@ func (w *Worker) TurnEnd() {
 	}
 	w.lookAgain()
 	w.be.Expect(w.exs.Used())
+	w.measureTurn()
 	w.turn++
 }
 
@@ -356,6 +362,7 @@ func (w *Worker) Adopt() {
 	}
 	w.adoptEndpoints(snap)
 	w.adoptListeners(snap)
+	w.measureSwap(snap)
 }
 
 // Gauges are numbers for tests and for the log at the end: what is still held.

@@ -12,6 +12,7 @@ type pins struct {
 	entries []pinned
 	free    []uint32
 	cur     uint32
+	oldest  uint64 // the least generation of all entries in use
 }
 
 type pinned struct {
@@ -40,6 +41,17 @@ func (p *pins) advance(next *plan.Snapshot) {
 	if old != nil {
 		p.forget(was)
 	}
+	p.age()
+}
+
+// age finds the oldest entry in use anew.
+func (p *pins) age() {
+	p.oldest = p.entries[p.cur].snap.Generation
+	for i := range p.entries {
+		if snap := p.entries[i].snap; snap != nil {
+			p.oldest = min(p.oldest, snap.Generation)
+		}
+	}
 }
 
 func (p *pins) pin() uint32 { return p.hold(p.cur) }
@@ -65,6 +77,7 @@ func (p *pins) forget(i uint32) {
 	if e := &p.entries[i]; i != p.cur && e.refs == 0 && e.snap != nil {
 		e.snap = nil
 		p.free = append(p.free, i)
+		p.age()
 	}
 }
 

@@ -67,6 +67,7 @@ type Shard struct {
 	// Any goroutine.
 	mail      mailbox
 	published atomic.Pointer[plan.Snapshot]
+	handedAt  atomic.Int64 // when that was published; 0: it is the first
 	done      chan struct{}
 	err       error // why the loop ended; valid after done
 }
@@ -206,6 +207,7 @@ func (s *Shard) Err() error            { return s.err }
 
 // Publish makes snap the snapshot that the shard adopts at its next turn. Any goroutine.
 func (s *Shard) Publish(snap *plan.Snapshot) {
+	s.handedAt.Store(s.clock.read())
 	s.published.Store(snap)
 	s.Backend.Wake()
 }
@@ -218,6 +220,23 @@ func (s *Shard) Post(f func()) {
 
 // Now is the turn's time in nanoseconds on a monotonic clock that starts near 1. It is read once a turn.
 func (s *Shard) Now() int64 { return s.clock.now }
+
+// Read is the time at this moment, to be compared with Now. A reading takes some 40 nanoseconds: it is for what is
+// measured now and then.
+func (s *Shard) Read() int64 { return s.clock.read() }
+
+// Elapsed is how long ago Read returned that time, in nanoseconds. What a reading takes is left out.
+func (s *Shard) Elapsed(since int64) int64 { return max(0, s.clock.read()-since-s.clock.cost) }
+
+// SinceUpdate is how long ago the snapshot that was published last was published; negative when none has been since the
+// first.
+func (s *Shard) SinceUpdate() int64 {
+	at := s.handedAt.Load()
+	if at == 0 {
+		return -1
+	}
+	return max(0, s.clock.read()-at)
+}
 
 // Wall is the turn's wall clock time in nanoseconds since 1970.
 func (s *Shard) Wall() int64 { return s.clock.now + s.clock.offset }
@@ -236,6 +255,9 @@ func (s *Shard) Pinned(pin uint32) *plan.Snapshot { return s.pins.entries[pin].s
 
 // Unpin lets it go.
 func (s *Shard) Unpin(pin uint32) { s.pins.unpin(pin) }
+
+// Oldest is the generation of the oldest snapshot in use.
+func (s *Shard) Oldest() uint64 { return s.pins.oldest }
 
 // Snapshots is the number of snapshots in use: the current one and those that are pinned.
 func (s *Shard) Snapshots() int { return s.pins.held() }

@@ -1,0 +1,64 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// measureStart records what does not change.
+func (w *Worker) measureStart() {
+	w.m.Set(metrics.SmallBuffers, int64(w.mem.Count(mem.Small)))
+	w.m.Set(metrics.BulkBuffers, int64(w.mem.Count(mem.Bulk)))
+	w.m.Set(metrics.HeadBuffers, int64(w.mem.Count(mem.Head)))
+}
+
+// measureTurn records a turn at its end.
+func (w *Worker) measureTurn() {
+	w.m.Set(metrics.SmallBuffersUsed, int64(w.mem.InUse(mem.Small)))
+	w.m.Set(metrics.BulkBuffersUsed, int64(w.mem.InUse(mem.Bulk)))
+	w.m.Set(metrics.HeadBuffersUsed, int64(w.mem.InUse(mem.Head)))
+	w.m.Set(metrics.OldestGeneration, int64(w.sh.Oldest()))
+	if w.turn%metrics.TurnSample == 0 {
+		w.m.Observe(metrics.TurnEvents, w.events)
+		w.m.Observe(metrics.TurnTime, w.sh.Elapsed(w.sh.Now()))
+	}
+	w.events = 0
+}
+
+// measureSwap records that snap has been adopted.
+func (w *Worker) measureSwap(snap *plan.Snapshot) {
+	w.m.Set(metrics.Generation, int64(snap.Generation))
+	if took := w.sh.SinceUpdate(); took >= 0 {
+		w.m.Set(metrics.LastSwap, took)
+		w.m.Observe(metrics.SwapTime, took)
+	}
+}
+
+// countExchange records an exchange that has ended.
+func (w *Worker) countExchange(x *exchange, l *link, t *times) {
+	e := metrics.Exchange{
+		Status: int(x.status), Reason: x.reason, Duration: t.total, Own: t.own, FirstByte: t.firstByte,
+		Received: l.consumed() - x.rxBefore, Sent: l.tx - x.txBefore,
+	}
+	snap := w.snapshot(x)
+	e.Listener = snap.Listeners[l.from].Series
+	if x.route >= 0 {
+		e.Routed, e.Route, e.Service = true, snap.Routes[x.route].Series, snap.Services[x.service].Series
+	}
+	w.m.Served(&e)
+}
+
+// countRetry records that x is tried again.
+func (w *Worker) countRetry(x *exchange) {
+	w.m.Inc(metrics.Retries)
+	w.m.Of(metrics.ServiceSeries, w.snapshot(x).Services[x.service].Series).Retried()
+}
+
+// listenerSeries is the series of the listener that l came through.
+func (w *Worker) listenerSeries(l *link) metrics.Series {
+	return w.sh.Pinned(w.listeners[l.from].pin).Listeners[l.from].Series
+}
+
+// serviceOf counts the connections of the service that opened l.
+func (w *Worker) serviceOf(l *link) *metrics.Block { return w.m.Of(metrics.ServiceSeries, l.series) }
