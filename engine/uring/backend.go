@@ -72,6 +72,7 @@ type Backend struct {
 	minWait  uint32   // microseconds; 0: off
 	gather   uint32   // completions worth that wait, see Expect; 0: none
 	sends    uint32   // sends queued since the last enter
+	filled   bool     // Bulk buffers were filled since the last enter
 	stream   uint16   // sqe.ioprio of a stream's receive
 	tier     string
 	support  Support

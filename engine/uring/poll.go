@@ -55,7 +55,9 @@ func (b *Backend) enter(timeout int64) error {
 		return b.ring.enter(0, 0, 0)
 	}
 	var err error
-	if b.gather > 0 && b.minWait > 0 {
+	gather := b.gather > 0 && b.minWait > 0 && !b.filled // large pieces are to be sent while the cache has them
+	b.filled = false
+	if gather {
 		// Sends are as good as done when they are submitted: they are not what is waited for.
 		err = b.ring.enter(b.gather+sends, timeout, b.minWait)
 	} else {
@@ -129,6 +131,7 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 	bufs := &b.small
 	if mode == engine.RecvBulk {
 		bufs = &b.bulk
+		b.filled = b.filled || e.res > 0
 	}
 	res, buf, off := e.res, mem.NoBuf, uint32(0)
 	if e.flags&cqeBuffer != 0 {
