@@ -43,6 +43,9 @@ func is[V any, T string | []byte](e *entry[V], text T) bool {
 // find is the value of text, whose hash is h, or nil.
 func (d *dict[V]) find(h uint64, text []byte) *V {
 	for e := d.hashMap.find(h); e != nil; e = e.twin {
+		if counting {
+			effort.compares.Add(1)
+		}
 		if is(e, text) {
 			return &e.value
 		}

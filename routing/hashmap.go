@@ -37,6 +37,9 @@ func (m *hashMap[V]) find(hash uint64) *V {
 	}
 	mask := uint64(len(s.slots) - 1)
 	for at := hash & mask; s.slots[at].value != nil; at = (at + 1) & mask {
+		if counting {
+			effort.probes.Add(1)
+		}
 		if s.slots[at].hash == hash {
 			return s.slots[at].value
 		}

@@ -124,6 +124,9 @@ func (n *node[V]) next(key []byte) *node[V] {
 	if len(key) <= len(n.text) {
 		return nil
 	}
+	if counting {
+		effort.probes.Add(1)
+	}
 	if i, found := n.search(key[len(n.text)]); found && len(n.kids[i].text) <= len(key) {
 		return n.kids[i].node
 	}
@@ -131,7 +134,12 @@ func (n *node[V]) next(key []byte) *node[V] {
 }
 
 // begins reports whether key begins with n's text.
-func (n *node[V]) begins(key []byte) bool { return string(key[:len(n.text)]) == n.text }
+func (n *node[V]) begins(key []byte) bool {
+	if counting {
+		effort.compares.Add(1)
+	}
+	return string(key[:len(n.text)]) == n.text
+}
 
 func commonPrefix(a, b string) int {
 	n := 0

@@ -180,6 +180,9 @@ func changePattern(b *Builder, p *patterns[spot], text string, do func(*spot)) *
 func (s *subject) first(alts []alternative, here end, best *alternative) *alternative {
 	for i := range alts {
 		a := &alts[i]
+		if counting {
+			effort.alternatives.Add(1)
+		}
 		if best != nil && !a.before(best) {
 			break
 		}
