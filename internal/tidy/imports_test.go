@@ -28,6 +28,7 @@ const edges = `
 	engine/probe:      engine engine/mem engine/epoll engine/uring
 
 	metrics:
+	metrics/expose:    metrics
 	accesslog:         metrics internal/invariant
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
@@ -41,20 +42,22 @@ const edges = `
 	plan:              routing routing/urlpath
 	config:            plan routing routing/rule internal/suggest internal/breath
 	control/watch:     config
-	control:           config control/watch plan routing internal/hugepage internal/breath
+	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	inspect:           config routing routing/rule routing/regset routing/urlpath
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	admin:             internal/unixpath
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
+	server:            inspect
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/result:
 	perf/report:       perf/result
 	perf/histogram:
+	perf/chunked:
 	perf/load:         perf/histogram
-	perf/origin:       perf/load
+	perf/origin:       perf/load perf/chunked
 	perf/compare:      perf/peer
 	perf/reload:       perf/peer perf/load
 	e2e:

@@ -2,7 +2,6 @@ package load
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"strconv"
 )
@@ -24,7 +23,12 @@ func Body(service string) []byte {
 
 // AppendPiece appends piece n of a stream, counted from 0.
 func AppendPiece(b []byte, n int) []byte {
-	return fmt.Appendf(b, "%0*d\n", PieceBytes-1, n)
+	piece := [PieceBytes]byte{PieceBytes - 1: '\n'}
+	for i := PieceBytes - 2; i >= 0; i-- {
+		piece[i] = '0' + byte(n%10)
+		n /= 10
+	}
+	return append(b, piece[:]...)
 }
 
 // PatternPeriod is after how many bytes a large body repeats itself: a prime, so that no buffer's size is a multiple.

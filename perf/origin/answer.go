@@ -1,0 +1,142 @@
+package origin
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/perf/load"
+)
+
+const (
+	// bodyBytes is how much of the pattern is kept: larger bodies are sent in pieces of at most that size.
+	bodyBytes = 1<<20 + load.PatternPeriod
+	// headRoom is what is left free in front of the pattern, for a head that goes out in one piece with it.
+	headRoom = 512
+	// gathered is the largest body that is copied behind its head, to go out with other answers.
+	gathered = 8 << 10
+)
+
+var (
+	notFound   = []byte("HTTP/1.1 404 Not Found\r\nServer: origin\r\nContent-Length: 0\r\n\r\n")
+	badRequest = []byte("HTTP/1.1 400 Bad Request\r\nServer: origin\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+)
+
+// respond answers a request, unless its body has to come first.
+func (o *Origin) respond(c *conn, r *request) {
+	segment := lastSegment(r.target)
+	size, sized := bodySize(segment)
+	switch {
+	case c.inBody:
+	case string(r.method) == "POST" || string(r.method) == "PUT":
+		o.uploaded(c)
+	case string(segment) == load.StreamPath[1:]:
+		o.beginStream(c)
+	case string(segment) == load.AnswerPath[1:]:
+		o.out = append(o.appendHead(o.out, c, load.BodyBytes), c.answer...)
+		c.finishing = c.closing
+	case sized:
+		o.sendPattern(c, size)
+	default:
+		o.out = append(o.out, notFound...)
+		c.finishing = c.closing
+	}
+}
+
+// uploaded answers a request whose body has come whole.
+func (o *Origin) uploaded(c *conn) {
+	o.out = load.AppendUploaded(o.appendHead(o.out, c, load.BodyBytes), c.received)
+	c.finishing = c.closing
+}
+
+// refuse ends a connection whose input cannot be understood.
+func (o *Origin) refuse(c *conn) {
+	o.out = append(o.out, badRequest...)
+	c.finishing = true
+}
+
+// sendPattern answers with the first size bytes of the pattern.
+func (o *Origin) sendPattern(c *conn, size int64) {
+	if size <= gathered {
+		o.out = append(o.appendHead(o.out, c, size), o.body[headRoom:][:size]...)
+		c.finishing = c.closing
+		return
+	}
+	if len(o.out) > 0 {
+		if o.send(c); c.fd < 0 {
+			return
+		}
+	}
+	c.pending = o.appendHead(c.pending, c, size)
+	c.size, c.sent, c.finishing = size, 0, c.closing
+	o.send(c)
+}
+
+// appendHead appends the head of an answer of size bytes.
+func (o *Origin) appendHead(b []byte, c *conn, size int64) []byte {
+	if second := o.now.Unix(); second != o.second {
+		o.second = second
+		o.head = append(o.head[:0], "HTTP/1.1 200 OK\r\nServer: origin\r\nDate: "...)
+		o.head = o.now.UTC().AppendFormat(o.head, "Mon, 02 Jan 2006 15:04:05 GMT")
+		o.head = append(o.head, "\r\nContent-Type: text/plain\r\nContent-Length: "...)
+	}
+	b = strconv.AppendInt(append(b, o.head...), size, 10)
+	if c.closing {
+		b = append(b, "\r\nConnection: close"...)
+	}
+	return append(b, "\r\n\r\n"...)
+}
+
+// send sends as much of the output as the socket takes, and ends the connection after the last of it where it has to.
+func (o *Origin) send(c *conn) {
+	text := o.out
+	if len(c.pending) > 0 {
+		text = c.pending // and nothing is in out: nothing was answered meanwhile
+	}
+	if c.sent == 0 && c.size > 0 && len(text) <= headRoom {
+		start := headRoom - len(text)
+		copy(o.body[start:], text)
+		n := o.write(c, o.body[start:][:min(int64(len(o.body)-start), int64(len(text))+c.size)])
+		c.sent = int64(max(n-len(text), 0))
+		text = text[min(n, len(text)):]
+	} else if len(text) > 0 {
+		text = text[o.write(c, text):]
+	}
+	c.pending, o.out = append(c.pending[:0], text...), o.out[:0]
+	for c.fd >= 0 && len(c.pending) == 0 && c.sent < c.size {
+		at := headRoom + int(c.sent%load.PatternPeriod)
+		n := o.write(c, o.body[at:][:min(c.size-c.sent, int64(len(o.body)-at))])
+		if c.sent += int64(n); n == 0 {
+			break
+		}
+	}
+	switch {
+	case c.fd < 0:
+	case c.blocked():
+		o.awaitRoom(c)
+	case c.finishing:
+		o.close(c)
+	default:
+		c.size, c.sent = 0, 0
+	}
+}
+
+// write gives bytes to the socket. It returns how many were taken; when it failed, the connection is closed.
+func (o *Origin) write(c *conn, b []byte) int {
+	n, err := unix.Write(c.fd, b)
+	if err != nil && err != unix.EAGAIN && err != unix.EINTR {
+		o.close(c)
+	}
+	return max(n, 0)
+}
+
+// awaitRoom has handle called when the socket takes output again.
+func (o *Origin) awaitRoom(c *conn) {
+	if c.watchesOutput {
+		return
+	}
+	c.watchesOutput = true
+	if err := o.watch(c.fd, unix.EPOLL_CTL_MOD, watchOutput, c.generation); err != nil {
+		o.close(c)
+	}
+}
