@@ -21,8 +21,8 @@ func (p *Proxy) Goroutines() int {
 	return n
 }
 
-// Ten thousand clients, each of which was served and is connected, cost no goroutine and no thread: there are as many as
-// with ten.
+// Ten thousand clients, each of which was served and is connected, cost no goroutine and no thread: there are as many
+// as with ten.
 func TestNoGoroutinePerConnection(t *testing.T) {
 	const few, many, spare = 10, 10_000, 4 // of the runtime's own
 	Engines(t, func(t *testing.T, engine string) {

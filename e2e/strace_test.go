@@ -12,13 +12,13 @@ import (
 )
 
 // socketCalls are the system calls that backends make; whatever else their threads do is the Go runtime's.
-const socketCalls = "io_uring_enter,epoll_pwait2,epoll_ctl,accept4,socket,connect,setsockopt,getsockopt,shutdown,close," +
-	"recvfrom,recvmsg,read,readv,sendto,sendmsg,write,writev,ioctl"
+const socketCalls = "io_uring_enter,epoll_pwait2,epoll_ctl,accept4,socket,connect,setsockopt,getsockopt,shutdown," +
+	"close,recvfrom,recvmsg,read,readv,sendto,sendmsg,write,writev,ioctl"
 
 var counted = regexp.MustCompile(`msg=engine turns=\d+ syscalls=(\d+)`)
 
-// The number of system calls that a backend says it has made is that which the kernel has seen, so that limits to it are
-// worth something.
+// The number of system calls that a backend says it has made is that which the kernel has seen, so that limits to it
+// are worth something.
 func TestSystemCallsAreCounted(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		up, addr := hello(t), FreeAddr(t, "127.0.0.1")
@@ -63,7 +63,8 @@ func startUnder(t *testing.T, runner []string, config string, args ...string) *P
 	return p
 }
 
-// busiest is the number of system calls, in what strace has written, of the thread that made the most: the only shard's.
+// busiest is the number of system calls, in what strace has written, of the thread that made the most: the only
+// shard's.
 func busiest(t *testing.T, trace string) int {
 	t.Helper()
 	text, err := os.ReadFile(trace)

@@ -126,8 +126,8 @@ func framingOf(body []byte, chunked bool) string {
 }
 
 // Bodies are never copied in user space: of the bytes of a body none is sent from elsewhere than where the kernel put
-// it, whatever its size and framing, in both directions. A head that comes in pieces is put together, and what came with
-// its last piece moves along: less than a buffer, once a message.
+// it, whatever its size and framing, in both directions. A head that comes in pieces is put together, and what came
+// with its last piece moves along: less than a buffer, once a message.
 func TestBodiesAreNotCopied(t *testing.T) {
 	const large = 200_000
 	for _, tc := range []struct {

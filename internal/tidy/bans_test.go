@@ -47,6 +47,15 @@ var bannedCalls = []ban{
 	{"fmt.Print", "metrics, or an error for the caller", nil},
 	{"fmt.Println", "metrics, or an error for the caller", nil},
 	{"fmt.Printf", "metrics, or an error for the caller", nil},
+	{"fmt.Sprint", "bytes appended to memory that is there", nil},
+	{"fmt.Sprintf", "bytes appended to memory that is there", []string{
+		"engine/uring/bufring", "engine/uring/ring_giouring", "engine/uring/setup", // errors of Open
+	}},
+	{"fmt.Fprintf", "bytes appended to memory that is there", nil},
+	{"fmt.Append", "strconv's appending functions", nil},
+	{"fmt.Appendf", "strconv's appending functions", nil},
+	{"sync.Pool", "a slab or a free list that the shard owns", nil},
+	{"sync.Map", "a snapshot that is swapped", nil},
 	{"os.Exit", "an error for the caller", nil},
 }
 
@@ -117,7 +126,7 @@ func localName(f *file, imported string) string {
 }
 
 // pure are the packages that compute and do nothing else: the same input gives the same output, at any time, anywhere.
-var pure = []string{"proxy/h1", "routing", "plan"}
+var pure = []string{"proxy/h1", "routing", "routing/rule", "routing/regset", "routing/urlpath", "plan"}
 
 // effects are the imports by which a package would touch the world.
 var effects = []string{
