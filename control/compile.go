@@ -5,9 +5,11 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -43,6 +45,7 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 		m.forget() // the tables have gone on, what was made last has not
 		return nil, err
 	}
+	m.settle(cfg, s)
 	m.made = made{cfg.Services, found, s}
 	return s, nil
 }
@@ -54,9 +57,32 @@ type made struct {
 	snapshot *plan.Snapshot
 }
 
+// settle tells the metrics what the snapshot that was made of cfg counts.
+func (m *Manager) settle(cfg *config.Config, s *plan.Snapshot) {
+	d := m.opts.Directory
+	d.Settle(metrics.ListenerSeries, s.Generation, s.Created, func(name string) bool {
+		return slices.ContainsFunc(cfg.Listeners, func(l *config.Listener) bool { return l.Name == name })
+	})
+	d.Settle(metrics.ServiceSeries, s.Generation, s.Created, func(name string) bool {
+		_, ok := find(cfg.Services, name)
+		return ok
+	})
+	d.Settle(metrics.RouteSeries, s.Generation, s.Created, func(name string) bool {
+		_, ok := m.tables.seats[name]
+		return ok
+	})
+}
+
+// find is the index of a service in a list in order of names.
+func find(services []*config.Service, name string) (int, bool) {
+	return slices.BinarySearchFunc(services, name, func(s *config.Service, name string) int {
+		return strings.Compare(s.Name, name)
+	})
+}
+
 // forget makes the next compilation start from nothing, when what is kept from one to the next may be half done.
 func (m *Manager) forget() {
-	m.tables, m.made = newTables(), made{}
+	m.tables, m.made = newTables(m.opts.Directory), made{}
 	m.tables.breath = m.breath
 }
 
@@ -101,7 +127,9 @@ func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
 	}
 	all := slices.Clone(m.ids.vacant)
 	for i, l := range cfg.Listeners {
-		all[ids[i]].Table, all[ids[i]].Trusted = built[i], l.Trusted
+		at := &all[ids[i]]
+		at.Table, at.Trusted = built[i], l.Trusted
+		at.Series = m.opts.Directory.Assign(metrics.ListenerSeries, l.Name)
 	}
 	return all, nil
 }
@@ -109,7 +137,10 @@ func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
 // service compiles a service: every address of an endpoint's name becomes an endpoint of its own with the full weight,
 // and an address that comes up twice becomes one endpoint with the sum.
 func (m *Manager) service(c *config.Service, found names) plan.Service {
-	s := plan.Service{Name: c.Name, ID: identify(m.ids.services, c.Name)}
+	s := plan.Service{
+		Name: c.Name, ID: identify(m.ids.services, c.Name),
+		Series: m.opts.Directory.Assign(metrics.ServiceSeries, c.Name),
+	}
 	var weights []int
 	at := map[address]int{}
 	for _, e := range c.Endpoints {

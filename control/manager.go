@@ -7,7 +7,7 @@
 // start, and is named in the log. No reload, however it goes wrong, ends the process. It may block and allocate; it
 // never touches a socket of the data plane.
 //
-// It imports config, control/watch, plan and routing, and is imported by server only.
+// It imports config, control/watch, plan, routing and metrics, and is imported by server only.
 package control
 
 import (
@@ -21,6 +21,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/internal/breath"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	Level *slog.LevelVar
 	// Resolver is net.DefaultResolver when nil.
 	Resolver Resolver
+	// Directory gives what is counted of a snapshot its series; nil: nobody reads them.
+	Directory *metrics.Directory
 	// Ended, when there is one, is told of every attempt to change the configuration, when it has ended. It must not
 	// call the Manager.
 	Ended func(*Attempt)
@@ -78,9 +81,12 @@ func New(opts Options) *Manager {
 	if opts.Resolver == nil {
 		opts.Resolver = net.DefaultResolver
 	}
+	if opts.Directory == nil {
+		opts.Directory = metrics.NewDirectory()
+	}
 	m := &Manager{
-		opts: opts, queue: newQueue(), loader: config.NewLoader(), ids: newIdentities(), tables: newTables(),
-		failing: map[string]bool{}, switched: make(chan struct{}, 1),
+		opts: opts, queue: newQueue(), loader: config.NewLoader(), ids: newIdentities(),
+		tables: newTables(opts.Directory), failing: map[string]bool{}, switched: make(chan struct{}, 1),
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
 	return m

@@ -3,11 +3,11 @@ package control
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/internal/breath"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 )
@@ -18,17 +18,20 @@ type tables struct {
 	last     []*config.Route // what the builders hold, in order of names
 	seats    map[string]int  // by a route's name: its index in a snapshot's Routes
 	free     []int           // indexes that routes have left
+	series   []plan.Series   // by index
 	named    map[string]int  // by a listener's name: how many routes name it
 	builders map[string]*routing.Builder
 	breath   *breath.Breath
+	metrics  *metrics.Directory
 }
 
 // shared is the key of the builder for listeners that no route names; no listener has this name.
 const shared = ""
 
-func newTables() *tables {
+func newTables(d *metrics.Directory) *tables {
 	return &tables{
-		seats: map[string]int{}, named: map[string]int{},
+		metrics: d,
+		seats:   map[string]int{}, named: map[string]int{},
 		builders: map[string]*routing.Builder{shared: routing.NewBuilder()},
 	}
 }
@@ -121,6 +124,10 @@ func (t *tables) enter(r *config.Route) error {
 		seat, t.free = t.free[n-1], t.free[:n-1]
 	}
 	t.seats[r.Name] = seat
+	if seat == len(t.series) {
+		t.series = append(t.series, 0)
+	}
+	t.series[seat] = t.metrics.Assign(metrics.RouteSeries, r.Name)
 	if len(r.Listeners) > 0 {
 		for _, l := range r.Listeners {
 			if err := t.set(t.builders[l], r); err != nil {
@@ -193,7 +200,7 @@ func (t *tables) routes(services []*config.Service) []plan.Route {
 	all := make([]plan.Route, len(t.seats)+len(t.free))
 	for i, r := range t.last {
 		t.breath.Every(i)
-		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: int32(index[r.Service])}
+		all[t.seats[r.Name]] = t.route(r, index[r.Service])
 	}
 	return all
 }
@@ -206,10 +213,12 @@ func (t *tables) patched(before []plan.Route, services []*config.Service, fresh 
 		all[seat] = plan.Route{}
 	}
 	for _, r := range fresh {
-		at, _ := slices.BinarySearchFunc(services, r.Service, func(s *config.Service, name string) int {
-			return strings.Compare(s.Name, name)
-		})
-		all[t.seats[r.Name]] = plan.Route{Name: r.Name, Service: int32(at)}
+		at, _ := find(services, r.Service)
+		all[t.seats[r.Name]] = t.route(r, at)
 	}
 	return all
+}
+
+func (t *tables) route(r *config.Route, service int) plan.Route {
+	return plan.Route{Name: r.Name, Service: int32(service), Series: t.series[t.seats[r.Name]]}
 }

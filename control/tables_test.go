@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
@@ -48,7 +49,7 @@ func serviceList(n int) (all []*config.Service) {
 func TestTablesFollowTheConfiguration(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	now := map[string]*config.Route{}
-	kept, services := newTables(), serviceList(4)
+	kept, services := newTables(metrics.NewDirectory()), serviceList(4)
 	var routes []plan.Route
 	for step := range 300 {
 		for range rnd.IntN(6) {
@@ -72,7 +73,7 @@ func TestTablesFollowTheConfiguration(t *testing.T) {
 		} else {
 			routes = kept.patched(routes, services, fresh)
 		}
-		single := newTables()
+		single := newTables(kept.metrics)
 		if _, err := single.update(next); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +116,7 @@ func target(routes []plan.Route, i int) plan.Route {
 
 // TestListenersShareATable: only a listener that some route names costs a table of its own.
 func TestListenersShareATable(t *testing.T) {
-	k := newTables()
+	k := newTables(metrics.NewDirectory())
 	common, own := &config.Route{Name: "common"}, &config.Route{Name: "own", Listeners: []string{"b"}}
 	for _, c := range []struct {
 		routes []*config.Route
@@ -156,7 +157,7 @@ func BenchmarkChangedRoute(b *testing.B) {
 		}
 		routes = append(routes, r)
 	}
-	k := newTables()
+	k := newTables(metrics.NewDirectory())
 	if _, err := k.update(routes); err != nil {
 		b.Fatal(err)
 	}

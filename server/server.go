@@ -87,8 +87,9 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 		}
 		context.AfterFunc(ctx, stop)
 	}
+	directory := metrics.NewDirectory()
 	s.control = control.New(control.Options{
-		Paths: s.opts.ConfigPaths, Publisher: s, Log: s.log, Level: level, Ended: s.reloaded,
+		Paths: s.opts.ConfigPaths, Publisher: s, Log: s.log, Level: level, Ended: s.reloaded, Directory: directory,
 	})
 	var err error
 	if s.cfg, s.snap, err = s.control.Start(ctx); err != nil {
@@ -113,7 +114,7 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 	if err := s.openAdmin(); err != nil {
 		return err
 	}
-	s.metrics = metrics.NewSet(s.shardCount())
+	s.metrics = directory.NewSet(s.shardCount())
 	if err := s.startShards(); err != nil {
 		return err
 	}
