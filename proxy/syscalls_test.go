@@ -10,9 +10,9 @@ import (
 )
 
 // What a request may cost in system calls when nothing else happens, by engine: the worst case, since under load one
-// wait serves several connections. Each of the four operations on sockets is a call on epoll, beside two waits; on io_uring
-// one call starts an operation and waits. One more call for each request is beyond the limit of small ones; those of
-// large ones leave room for bodies that come in more pieces on a busy machine.
+// wait serves several connections. Each of the four operations on sockets is a call on epoll, beside two waits; on
+// io_uring one call starts an operation and waits. One more call for each request is beyond the limit of small ones;
+// those of large ones leave room for bodies that come in more pieces on a busy machine.
 var callsPerRequest = map[string]map[string]float64{
 	"small": {"epoll": 6.5, "uring": 4.75},
 	"large": {"epoll": 12, "uring": 9},

@@ -94,7 +94,8 @@ func checkDynamic(f *file) []fault {
 		case *ast.StructType:
 			for _, field := range n.Fields.List {
 				if _, ok := field.Type.(*ast.FuncType); ok {
-					faults = append(faults, f.fault(field.Pos(), "function in a struct: switch over a constant instead"))
+					text := "function in a struct: switch over a constant instead"
+					faults = append(faults, f.fault(field.Pos(), text))
 				}
 			}
 		}
@@ -131,13 +132,13 @@ func f(c chan<- int, d <-chan int, a, b []byte) {
 	for range a {
 		defer f(c, d, a, b) // bad
 	}
-	copy(a, b) // bad
 	_ = map[int]int{} // bad
+	copy(a, b) // bad
 	_ = -1
 }
 `
 	expect(t, checkHotPath, "proxy/x.go", fmt.Sprintf(source, "proxy"))
-	expect(t, checkHotPath, "routing/match.go", fmt.Sprintf(source, "routing"))
+	expect(t, checkHotPath, "routing/radix.go", fmt.Sprintf(source, "routing"))
 	expect(t, checkHotPath, "routing/builder.go", strings.ReplaceAll(fmt.Sprintf(source, "routing"), " // bad", ""))
 	expect(t, checkHotPath, "proxy/head.go", "package proxy\n\nfunc f(a, b []byte) { copy(a, b) }\n")
 	dynamicSource := `package h1
