@@ -90,6 +90,11 @@ func TestSnapshotAddsShardsUp(t *testing.T) {
 	check("reloads", s.Reloads, 1)
 	check("all errors", s.TotalErrors(), 2)
 	check("all refused", s.TotalRefused(), 1)
+	sum := Sum(set.Shards())
+	sum.Reloads = s.Reloads
+	if *sum != *s {
+		t.Error("the sum of the shards is not their snapshot")
+	}
 	var of []uint64
 	for _, one := range set.Shards() {
 		of = append(of, one.Requests())

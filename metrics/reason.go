@@ -103,6 +103,12 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	InternalError:       {"internal_error", "internal error", handling},
 }
 
+// Reasons yields every reason but None.
+func Reasons(yield func(Reason) bool) {
+	for r := None + 1; r < reasons && yield(r); r++ {
+	}
+}
+
 // Label is a name in lower case and underscores; empty for None.
 func (r Reason) Label() string { return reasonTable[r].label }
 

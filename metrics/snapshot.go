@@ -40,6 +40,27 @@ func (s *Set) Shards() []*Snapshot {
 	return all
 }
 
+// Sum adds up what Shards returned.
+func Sum(shards []*Snapshot) *Snapshot {
+	sum := new(Snapshot)
+	for _, s := range shards {
+		for i := range s.counters {
+			sum.counters[i] += s.counters[i]
+		}
+		for i := range s.gauges {
+			sum.gauges[i] += s.gauges[i]
+		}
+		for i := range s.errors {
+			sum.errors[i] += s.errors[i]
+			sum.refused[i] += s.refused[i]
+		}
+		for i := range s.timings {
+			sum.timings[i].Merge(&s.timings[i])
+		}
+	}
+	return sum
+}
+
 // Snapshot is the values of a Set at one time; it belongs to its reader.
 type Snapshot struct {
 	Reloads, ReloadsFailed uint64

@@ -86,6 +86,8 @@ var importers = map[string][]string{
 	"github.com/panjf2000/gnet/v2/pkg/socket": {"server"},
 	"github.com/panjf2000/gnet/v2":            {"perf"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"perf/histogram"},
+	"github.com/prometheus/client_golang":     {"metrics/expose"}, // in tests, and so is the next
+	"github.com/prometheus/common":            {"metrics/expose"},
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.

@@ -1,0 +1,141 @@
+package expose
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/uringproxy/uringproxy/metrics"
+)
+
+// labelled is a counter or a gauge with the value of the label that tells it from others of its family.
+type labelled[T any] struct {
+	value string
+	of    T
+}
+
+// counted is a family that has a sample for each shard and each of the counters.
+func counted(name, help, label string, of ...labelled[metrics.Counter]) family {
+	return family{name, counter, help, join("shard", label), func(e *encoder, in *Input) {
+		for i := range in.Shards {
+			for _, c := range of {
+				e.count(in.Shards[i].Metrics.Counter(c.of), labelsOf(i, label, c.value)...)
+			}
+		}
+	}}
+}
+
+// measured is the same for gauges.
+func measured(name, help, label string, of ...labelled[metrics.Gauge]) family {
+	return family{name, gauge, help, join("shard", label), func(e *encoder, in *Input) {
+		for i := range in.Shards {
+			for _, g := range of {
+				e.level(in.Shards[i].Metrics.Gauge(g.of), labelsOf(i, label, g.value)...)
+			}
+		}
+	}}
+}
+
+// counts is a counted family without a label of its own, levels a measured one.
+func counts(name string, c metrics.Counter, help string) family {
+	return counted(name, help, "", labelled[metrics.Counter]{"", c})
+}
+
+func levels(name string, g metrics.Gauge, help string) family {
+	return measured(name, help, "", labelled[metrics.Gauge]{"", g})
+}
+
+func join(label, other string) string {
+	if other == "" {
+		return label
+	}
+	return label + ", " + other
+}
+
+func labelsOf(shard int, label, value string) []string {
+	labels := []string{"shard", strconv.Itoa(shard)}
+	if label == "" {
+		return labels
+	}
+	return append(labels, label, value)
+}
+
+// codes are the classes of final statuses, as labels.
+var codes = []labelled[metrics.Counter]{
+	{"none", metrics.RequestsUnanswered}, {"1xx", metrics.Requests1xx}, {"2xx", metrics.Requests2xx},
+	{"3xx", metrics.Requests3xx}, {"4xx", metrics.Requests4xx}, {"5xx", metrics.Requests5xx},
+}
+
+// refusals are the reasons that are always there; others appear when they have happened.
+var refusals = []metrics.Reason{metrics.LimitConns, metrics.LimitConnsPerIP, metrics.LimitDescriptors}
+
+// clientFamilies are about clients and their requests.
+var clientFamilies = []family{
+	counted("requests", "Requests that ended, by the class of the final status; none: the client got no response.",
+		"code", codes...),
+	{"request_errors", counter, "Requests that failed, by the reason that the access log gives too.", "reason",
+		func(e *encoder, in *Input) {
+			for r := range metrics.Reasons {
+				e.count(in.total.Errors(r), "reason", r.Label())
+			}
+		}},
+	levels("requests_running", metrics.ExchangesActive, "Requests that are being worked on."),
+	counts("connections_accepted", metrics.ConnsAccepted, "Connections of clients that were accepted."),
+	levels("connections_open", metrics.ConnsActive, "Connections of clients that are open."),
+	counted("connections_closed", "Connections of clients that were closed: by the client between requests (client), "+
+		"as the protocol or a limit of requests says (agreed), after the keep-alive timeout (idle), at a shutdown or "+
+		"with their listener (drain), because of an error (error).", "cause",
+		labelled[metrics.Counter]{"client", metrics.ConnsClosedPeer},
+		labelled[metrics.Counter]{"agreed", metrics.ConnsClosedDone},
+		labelled[metrics.Counter]{"idle", metrics.ConnsClosedIdle},
+		labelled[metrics.Counter]{"drain", metrics.ConnsClosedDrain},
+		labelled[metrics.Counter]{"error", metrics.ConnsClosedError}),
+	{"connections_refused", counter, "Connections of clients that were turned away, by the limit that was reached.",
+		"reason", func(e *encoder, in *Input) {
+			for r := range metrics.Reasons {
+				if n := in.total.Refused(r); n > 0 || slices.Contains(refusals, r) {
+					e.count(n, "reason", r.Label())
+				}
+			}
+		}},
+	counts("accept_pauses", metrics.AcceptPauses, "Times that accepting stopped because a limit was reached."),
+	counts("client_received_bytes", metrics.BytesFromClients,
+		"Bytes received from clients, heads and framing included."),
+	counts("client_sent_bytes", metrics.BytesToClients, "Bytes sent to clients, heads and framing included."),
+	counts("access_log_lines", metrics.LogLines, "Lines of the access log that were handed to its writer."),
+	counts("access_log_dropped_lines", metrics.LogDropped,
+		"Lines of the access log that were lost because its writer did not keep up."),
+}
+
+// upstreamFamilies are about connections to endpoints.
+var upstreamFamilies = []family{
+	counts("upstream_connections_opened", metrics.UpstreamConnects,
+		"Connections to endpoints that were opened, or were to be."),
+	counts("upstream_connections_reused", metrics.UpstreamReuses, "Requests that took a connection from the pool."),
+	counts("upstream_connections_idle_closed", metrics.UpstreamIdleClosed,
+		"Connections that were closed in the pool, by either side."),
+	levels("upstream_connections_open", metrics.UpstreamConnsOpen,
+		"Connections to endpoints that are open, those in the pool included."),
+	levels("upstream_connections_idle", metrics.UpstreamConnsIdle, "Connections to endpoints that wait in the pool."),
+	counts("upstream_retries", metrics.Retries, "Requests that were tried again on another connection."),
+	counts("upstream_received_bytes", metrics.BytesFromUpstreams,
+		"Bytes received from endpoints, heads and framing included."),
+	counts("upstream_sent_bytes", metrics.BytesToUpstreams,
+		"Bytes sent to endpoints, heads and framing included."),
+}
+
+// timingFamilies are how long things take.
+var timingFamilies = slices.Concat(
+	timed("request_duration", metrics.RequestDuration,
+		"From the first byte of a request to the last of its response."),
+	timed("request_own", metrics.OwnTime, "The part of the duration that was spent in this program: from the request "+
+		"understood to handed on, and from the upstream's last byte to the end. Turns of the loop are its grain."),
+	timed("upstream_first_byte", metrics.FirstByteTime,
+		"From the last byte of the request sent to the first of the upstream's response."),
+	timed("upstream_connect", metrics.ConnectTime, "Opening a connection to an endpoint."),
+	timed("routing", metrics.RoutingTime, "Choosing the route of a request; one request in "+
+		strconv.Itoa(metrics.RoutingSample)+" is timed."),
+	timed("loop_turn", metrics.TurnTime, "One turn of a shard's loop, without its wait; one turn in "+
+		strconv.Itoa(metrics.TurnSample)+" is timed."),
+	timed("config_swap", metrics.SwapTime,
+		"From the publication of a configuration until a shard has adopted it."),
+)
