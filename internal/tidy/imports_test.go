@@ -53,13 +53,13 @@ const edges = `
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/result:
-	perf/report:       perf/result
+	perf/report:       perf/result perf/histogram
 	perf/histogram:
 	perf/chunked:
 	perf/load:         perf/histogram
 	perf/origin:       perf/load perf/chunked
-	perf/compare:      perf/peer
-	perf/reload:       perf/peer perf/load
+	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest
+	cmd/uringproxy:    perf/bench perf/report perf/result
 	e2e:
 `
 

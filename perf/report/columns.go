@@ -19,7 +19,7 @@ type column struct {
 // columnsOf are a scenario's columns; those in which no peer has anything are left out.
 func columnsOf(r *result.Run, s *result.Scenario, rows []standing, ranges bool) []column {
 	b := columnBuilder{rows: rows, ranges: ranges}
-	b.text("", 0, func(st standing) string { return plain(st.peer.Name) })
+	b.text("", 0, func(st standing) string { return called(st.peer) })
 	if s.Unit == result.PerByte {
 		b.spread("MiB/s", 4, figure, func(c *result.Cell) result.Spread { return mebi(c.BytesRate) })
 	} else {
@@ -34,8 +34,12 @@ func columnsOf(r *result.Run, s *result.Scenario, rows []standing, ranges bool) 
 	b.spread(costOf(s.Unit).head, 0, figure, func(c *result.Cell) result.Spread { return c.Cost })
 	own, _ := split(r)
 	for i, p := range own {
-		b.add(column{head: short(plain(p.Name)) + "/it", ratio: true, rank: 12 * min(i, 1)},
+		b.add(column{head: short(called(p)) + "/it", ratio: true, rank: 12 * min(i, 1)},
 			func(st standing) (result.Spread, bool) { return against(rows, p.Name, st) }, ratio, true)
+	}
+	for i, p := range own {
+		b.add(column{head: short(called(p)) + " at its load", rank: 3 + 10*min(i, 1)},
+			func(st standing) (result.Spread, bool) { return underLoad(rows, p.Name, st) }, figure, false)
 	}
 	b.spread("p50 ms", 6, figure, func(c *result.Cell) result.Spread { return c.P50 })
 	if s.Unit != result.P99 {
@@ -63,7 +67,8 @@ type columnBuilder struct {
 
 // add fills a column in. Its ranges stand beside the figures when they are wanted everywhere or always, and apart
 // otherwise.
-func (b *columnBuilder) add(c column, of func(standing) (result.Spread, bool), write func(float64) string, always bool) {
+func (b *columnBuilder) add(c column, of func(standing) (result.Spread, bool), write func(float64) string,
+	always bool) {
 	some := false
 	c.width = utf8.RuneCountInString(c.head)
 	for _, st := range b.rows {

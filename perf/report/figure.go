@@ -16,6 +16,9 @@ func figure(x float64) string {
 		return ""
 	}
 	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'e', 2, 64), 64)
+	if !isNumber(rounded) {
+		rounded = x // the greatest numbers cannot be rounded up
+	}
 	a := math.Abs(rounded)
 	switch {
 	case a == 0:
@@ -126,6 +129,16 @@ func plain(text string) string {
 		}
 		return r
 	}, text)), " ")
+}
+
+// printable is text without control characters, but with its lines and tabs.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // list writes names as a sentence has them: "a, b and c".

@@ -29,22 +29,28 @@ func finiteCell(c *result.Cell) {
 	} {
 		*s = finiteSpread(*s)
 	}
-	if c.Ratios != nil {
-		ratios := make(map[string]result.Spread, len(c.Ratios))
-		for peer, s := range c.Ratios {
-			ratios[peer] = finiteSpread(s)
-		}
-		c.Ratios = ratios
-	}
+	c.Ratios, c.At = finiteSpreads(c.Ratios), finiteSpreads(c.At)
 	c.Rounds = slices.Clone(c.Rounds)
 	for i := range c.Rounds {
 		r := &c.Rounds[i]
 		for _, x := range []*float64{
 			&r.Seconds, &r.CPU, &r.Cost, &r.P50, &r.P99, &r.P999, &r.Max, &r.Memory, &r.Foreign, &r.LoadBusy,
+			&r.LoadForeign, &r.Lag99,
 		} {
 			*x = number(*x)
 		}
 	}
+}
+
+func finiteSpreads(m map[string]result.Spread) map[string]result.Spread {
+	if m == nil {
+		return nil
+	}
+	c := make(map[string]result.Spread, len(m))
+	for peer, s := range m {
+		c[peer] = finiteSpread(s)
+	}
+	return c
 }
 
 func finiteSpread(s result.Spread) result.Spread {

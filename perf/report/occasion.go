@@ -7,11 +7,11 @@ import (
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
-// occasion says which version was measured, when and for how long.
-func occasion(r *result.Run) string {
-	parts := []string{"version " + plain(r.Version)}
-	if plain(r.Version) == "" {
-		parts = nil
+// occasion says when and for how long a run was, and on request of which version.
+func occasion(r *result.Run, version bool) string {
+	var parts []string
+	if v := plain(r.Version); version && v != "" {
+		parts = append(parts, "version "+v)
 	}
 	if !r.Started.IsZero() {
 		parts = append(parts, r.Started.UTC().Format("2006-01-02 15:04")+" UTC")

@@ -61,6 +61,14 @@ func participants(r *result.Run) []result.Peer {
 	return all
 }
 
+// called is a peer's name to be shown.
+func called(p result.Peer) string {
+	if name := plain(p.Name); name != "" {
+		return name
+	}
+	return "without a name"
+}
+
 // words say why a cell's figures may not be quoted.
 func words(c *result.Cell) string {
 	switch problem, noisy := plain(c.Problem), plain(c.Noisy); {
@@ -90,14 +98,25 @@ func split(r *result.Run) (own, others []result.Peer) {
 
 // against is the ratio of one of ours to a standing, when both may be quoted.
 func against(all []standing, own string, to standing) (result.Spread, bool) {
-	if to.words != "" || to.peer.Name == own {
+	return lookUp(all, own, to, func(c *result.Cell) map[string]result.Spread { return c.Ratios })
+}
+
+// underLoad is the cost of one of ours under the load of a standing, where each peer has its own.
+func underLoad(all []standing, own string, of standing) (result.Spread, bool) {
+	return lookUp(all, own, of, func(c *result.Cell) map[string]result.Spread { return c.At })
+}
+
+// lookUp finds what one of ours has beside a standing.
+func lookUp(all []standing, own string, beside standing,
+	in func(*result.Cell) map[string]result.Spread) (result.Spread, bool) {
+	if beside.words != "" || beside.peer.Name == own {
 		return result.Spread{}, false
 	}
 	for _, st := range all {
 		if st.peer.Name != own || st.words != "" {
 			continue
 		}
-		if s, ok := st.cell.Ratios[to.peer.Name]; ok && s.Known() && s.Median > 0 {
+		if s := in(&st.cell)[beside.peer.Name]; s.Known() && s.Median > 0 {
 			return s, true
 		}
 	}
@@ -141,7 +160,7 @@ func costOf(u result.Unit) cost {
 	case result.P99:
 		return cost{"99th percentile of latency", "ms", "p99 ms"}
 	case result.P99Ratio:
-		return cost{"p99 with changes to p99 without", "", "p99 ratio"}
+		return cost{"p99 with changes / without", "", "p99 ratio"}
 	}
 	return cost{"cost", plain(string(u)), plain(string(u))}
 }

@@ -36,7 +36,7 @@ func TableWidth(w io.Writer, r *result.Run, width int) {
 		ratios = t.scenario(r, &r.Scenarios[i]) || ratios
 	}
 	if own, _ := split(r); ratios {
-		name := plain(own[0].Name)
+		name := called(own[0])
 		t.line("")
 		t.wrap("", short(name)+"/it: what "+name+" costs divided by what that peer does, in the same round: "+
 			"the median over the rounds and their range. Below 1 it is less.")
@@ -81,7 +81,7 @@ func (t *table) wrap(first, text string) {
 }
 
 func (t *table) heading(r *result.Run) {
-	t.wrap("", "uringproxy bench, "+occasion(r))
+	t.wrap("", "uringproxy bench, "+occasion(r, true))
 	t.wrap("", machineLine(&r.Machine))
 }
 
@@ -102,7 +102,7 @@ func (t *table) scenario(r *result.Run, s *result.Scenario) bool {
 	t.line(head)
 	for i, row := range rows {
 		if row.words != "" {
-			t.wrap(pad(plain(row.peer.Name), columns[0].width, true)+gap, row.words)
+			t.wrap(pad(called(row.peer), columns[0].width, true)+gap, row.words)
 			continue
 		}
 		line := ""
