@@ -40,6 +40,7 @@ package engine
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/uringproxy/uringproxy/engine/mem"
 )
@@ -141,6 +142,15 @@ type Stats struct {
 	NoBufs   uint64 // receives that found no buffer
 	Accepts  uint64 // sockets accepted
 	Stale    uint64 // completions settled for a connection that was already closing
+}
+
+// Load reads the counters while their shard works. Any goroutine may call it.
+func (s *Stats) Load() Stats {
+	return Stats{
+		Syscalls: atomic.LoadUint64(&s.Syscalls), Polls: atomic.LoadUint64(&s.Polls),
+		Events: atomic.LoadUint64(&s.Events), NoBufs: atomic.LoadUint64(&s.NoBufs),
+		Accepts: atomic.LoadUint64(&s.Accepts), Stale: atomic.LoadUint64(&s.Stale),
+	}
 }
 
 // RecvMode is how to receive.

@@ -13,10 +13,10 @@ const Quarantine = 10 * time.Minute
 
 // Directory gives the names of listeners, services and routes their series.
 //
-// Series are handed out in the order of asking; who comes when there is none left is counted as Other, and stays so for
-// as long as it is not removed. What is removed keeps its series, and gets it again if it comes back. The series is
-// free for another name after Quarantine, when no shard uses a configuration any more that has the old name, and none of
-// its connections is open; so what is counted for one name never turns up under another. The new name's values begin at
+// Series are handed out in the order of asking; who comes when there is none left is counted as Other, and stays so
+// until it is removed. What is removed keeps its series, and gets it again if it comes back. The series is free
+// for another name after Quarantine, when no shard uses a configuration any more that has the old name, and none of its
+// connections is open; so what is counted for one name never turns up under another. The new name's values begin at
 // zero.
 //
 // Any goroutine may use it; the shards never do.

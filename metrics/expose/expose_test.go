@@ -173,7 +173,8 @@ var update = flag.Bool("update", false, "write docs/metrics.md anew")
 // docs/metrics.md lists every family.
 func TestDocument(t *testing.T) {
 	const name = "../../docs/metrics.md"
-	const begin, end = "<!-- the table is made by: go test ./metrics/expose -update -->\n", "<!-- end of the table -->\n"
+	const begin = "<!-- the table is made by: go test ./metrics/expose -update -->\n"
+	const end = "<!-- end of the table -->\n"
 	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)

@@ -108,13 +108,13 @@ func timestamp(t time.Time) float64 {
 
 // shardFamilies are about the loops and their backends.
 var shardFamilies = []family{
-	backend("engine_syscalls", "System calls that the shard's I/O backend made. Divided by requests it is how many one "+
-		"takes.", func(s *Shard) uint64 { return s.Syscalls }),
+	backend("engine_syscalls", "System calls that the shard's I/O backend made. Divided by requests it is how many "+
+		"one takes.", func(s *Shard) uint64 { return s.Syscalls }),
 	backend("engine_turns", "Turns of the shard's loop: waits for events, and the work that they made.",
 		func(s *Shard) uint64 { return s.Turns }),
 	backend("engine_events", "Events that the I/O backend reported. Divided by turns it is how many one has.",
 		func(s *Shard) uint64 { return s.Events }),
-	backend("engine_receives_without_buffer", "Receives that found no buffer and were put off: limits.buffers is spent.",
+	backend("engine_receives_without_buffer", "Receives that found no buffer and were put off: the memory is spent.",
 		func(s *Shard) uint64 { return s.NoBuffers }),
 	backend("engine_stale_completions", "Completions for connections that were being closed.",
 		func(s *Shard) uint64 { return s.Stale }),
@@ -122,13 +122,14 @@ var shardFamilies = []family{
 		strconv.Itoa(metrics.TurnSample) + " is counted.", "", func(e *encoder, in *Input) {
 		e.distribution(in.total.Timing(metrics.TurnEvents), eventBounds, 1)
 	}},
-	{"shard_turn_quantiles_seconds", summary, "Quantiles since the start of one turn of each shard's loop, without its " +
-		"wait, 1 being the maximum.", "shard, quantile", func(e *encoder, in *Input) {
+	{"shard_turn_quantiles_seconds", summary, "Quantiles since the start of one turn of each shard's loop, without " +
+		"its wait, 1 being the maximum.", "shard, quantile", func(e *encoder, in *Input) {
 		for i := range in.Shards {
 			e.quantiles(in.Shards[i].Metrics.Timing(metrics.TurnTime), nano, "shard", strconv.Itoa(i))
 		}
 	}},
-	levels("shard_config_generation", metrics.Generation, "Generation of the configuration that the shard has adopted."),
+	levels("shard_config_generation", metrics.Generation,
+		"Generation of the configuration that the shard has adopted."),
 	levels("shard_oldest_config_generation", metrics.OldestGeneration,
 		"Generation of the oldest configuration that a request or a connection of the shard still uses."),
 	measured("buffers_in_use", "Buffers that hold something, or lie ready for the kernel to receive into.", "class",

@@ -66,7 +66,8 @@ func (c *openChecker) line(line string) error {
 		c.seenMetrics[labels], c.metric, c.last = true, labels, 0
 	}
 	if suffix == "_bucket" || suffix == "_count" {
-		if (suffix == "_bucket") != (bound != "") || v < c.last || suffix == "_count" && c.kind == "histogram" && v != c.last {
+		total := suffix == "_count" && c.kind == "histogram"
+		if (suffix == "_bucket") != (bound != "") || v < c.last || total && v != c.last {
 			return fmt.Errorf("buckets are not cumulative")
 		}
 		c.last = v

@@ -39,8 +39,9 @@ func seriesFamilies(label string, k metrics.SeriesKind) []family {
 		}
 	}
 	return []family{
-		perSeries(label, k, "requests", counter, "Requests of the "+label+" that ended, by the class of the final status."+
-			over, join(label, "code"), requests),
+		perSeries(label, k, "requests", counter,
+			"Requests of the "+label+" that ended, by the class of the final status."+over,
+			join(label, "code"), requests),
 		each("request_errors", "Requests of the "+label+" that failed.",
 			func(v *metrics.SeriesValues) uint64 { return v.Errors }),
 		each("received_bytes", "Bytes of the "+label+"'s requests as clients sent them.",
