@@ -56,7 +56,7 @@ const edges = `
 	perf/report:       perf/result perf/histogram
 	perf/histogram:
 	perf/chunked:
-	perf/load:         perf/histogram
+	perf/load:         perf/histogram perf/chunked
 	perf/origin:       perf/load perf/chunked
 	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest
 	cmd/uringproxy:    perf/bench perf/report perf/result
@@ -91,7 +91,7 @@ var importers = map[string][]string{
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
-	"unsafe": {"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog"},
+	"unsafe": {"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog", "perf/load"},
 }
 
 // testOnly are the packages that only _test.go files import.

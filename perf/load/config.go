@@ -1,12 +1,26 @@
 package load
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrStopped is what New and Run return when Config.Stop was closed.
 var ErrStopped = errors.New("stopped")
+
+const (
+	// mostServices is how many services can be told from one another, and mostPipelined how many requests may be sent
+	// ahead of the answers.
+	mostServices  = 64
+	mostPipelined = 1024
+	// spareDescriptors are those that are no connections, or are not closed yet.
+	spareDescriptors = 64
+)
 
 // Config says whom to load, and with what.
 type Config struct {
@@ -30,4 +44,92 @@ type Config struct {
 	Idle int `json:"idle"`
 	// Stop ends New and Run with ErrStopped when it is closed.
 	Stop <-chan struct{} `json:"-"`
+}
+
+// complete puts defaults in, and refuses what cannot be sent or checked.
+func (c *Config) complete() error {
+	if c.Method == "" {
+		c.Method = "GET"
+	}
+	if c.Path == "" {
+		c.Path = AnswerPath
+	}
+	c.Pipeline = max(c.Pipeline, 1)
+	switch {
+	case !c.Addr.Addr().Is4():
+		return fmt.Errorf("load %v: not an IPv4 address", c.Addr)
+	case c.Conns < 0 || c.Streams < 0 || c.Idle < 0 || c.Upload < 0 || c.Download < 0:
+		return errors.New("load: found a negative number, expected counts of connections and bytes")
+	case len(c.Services) > mostServices:
+		return fmt.Errorf("load: found %d services, expected at most %d", len(c.Services), mostServices)
+	case c.Pipeline > mostPipelined:
+		return fmt.Errorf("load: found %d pipelined requests, expected at most %d", c.Pipeline, mostPipelined)
+	case c.Upload > 0 && (c.Download > 0 || c.Pipeline > 1):
+		return errors.New("load: found an upload with a download or pipelining, expected one of them")
+	case c.PerRequest && c.Pipeline > 1:
+		return errors.New("load: found pipelining with a connection for each request, expected one of them")
+	case c.Method == "HEAD" || c.Method == "CONNECT":
+		return fmt.Errorf("load: found method %s, expected one whose answer has a body to check", c.Method)
+	case strings.ContainsAny(c.Method, " \r\n") || strings.ContainsAny(c.Path, " \r\n") || c.Path[0] != '/':
+		return fmt.Errorf("load: found request %q, expected a method and an absolute path", c.Method+" "+c.Path)
+	}
+	for _, line := range append([]string{"Host: " + c.Host}, c.Header...) {
+		if name, _, found := strings.Cut(line, ":"); !found || name == "" || strings.ContainsAny(line, "\r\n") {
+			return fmt.Errorf("load: found header %q, expected NAME: VALUE", line)
+		}
+	}
+	return c.checkDescriptors()
+}
+
+// checkDescriptors refuses more connections than the process may have.
+func (c *Config) checkDescriptors() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read limit of descriptors: %w", err)
+	}
+	if need := uint64(c.Conns + c.Streams + c.Idle + spareDescriptors); need > limit.Cur {
+		return fmt.Errorf("load: %d connections need %d descriptors, and the process may have %d: raise it (ulimit -n)",
+			c.Conns+c.Streams+c.Idle, need, limit.Cur)
+	}
+	return nil
+}
+
+// head is the head of a request.
+func (c *Config) head(method, path string, length int64, closing bool) []byte {
+	b := fmt.Appendf(nil, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, c.Host)
+	if length > 0 || method == "POST" || method == "PUT" {
+		b = fmt.Appendf(b, "Content-Length: %d\r\n", length)
+	}
+	if closing {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	for _, line := range c.Header {
+		b = append(append(b, line...), "\r\n"...)
+	}
+	return append(b, "\r\n"...)
+}
+
+// message is a text to be sent: one or more requests without bodies, or the head of one with.
+type message struct {
+	text []byte // all of it, or with a large body a first part
+	head int    // the head's size; one request is head+body
+	body int64
+}
+
+// bodyPart is how much of a large body is kept to send it from. It is larger than what a socket takes at once.
+const bodyPart = 1<<20 + PatternPeriod
+
+func (c *Config) message(closing bool) message {
+	head := c.head(c.Method, c.Path, c.Upload, closing)
+	text := append(bytes.Repeat(head, c.Pipeline), Pattern(int(min(c.Upload, bodyPart)))...)
+	return message{text, len(head), c.Upload}
+}
+
+// part is what follows after the first sent of size bytes. It is not empty before the end.
+func (m *message) part(sent, size int64) []byte {
+	at := sent
+	if sent >= int64(len(m.text)) {
+		at = int64(m.head) + (sent-int64(m.head))%PatternPeriod
+	}
+	return m.text[at:min(int64(len(m.text)), at+size-sent)]
 }

@@ -1,26 +1,37 @@
 package load
 
 import (
-	"bytes"
-	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// responseBytes is the most that an answer may have, head and body; and what is read of a stream at once.
-const responseBytes = 8 << 10
-
-// timerIndex stands for the timer where events name a connection.
-const timerIndex = -1
+const (
+	// Events are told once, when something arrives, so that connections without input cost nothing. Room for output is
+	// watched from when it is missing first.
+	watchInput  = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+	watchOutput = watchInput | unix.EPOLLOUT
+	// hangup are the events after which nothing comes any more.
+	hangup = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
+)
 
 type state uint8
 
 const (
-	closed     state = iota
-	connecting       // the handshake runs
-	idle             // in the ring of free connections, or soon
-	busy             // a request is without an answer, or a stream runs
+	closed     state = iota // until it is opened again
+	connecting              // the handshake runs
+	idle                    // in the ring of free connections, or soon; with PerRequest it is no connection then
+	busy                    // requests are without an answer, or a stream runs
+	resting                 // one of Config.Idle, after its answer
+	gone                    // one of Config.Idle that was closed
+)
+
+type role uint8
+
+const (
+	requester role = iota
+	streamer
+	idler
 )
 
 // conn is one connection.
@@ -28,11 +39,21 @@ type conn struct {
 	index, generation int32
 	fd                int // -1: none
 	state             state
-	queued            bool          // its index is in the ring of free connections, whatever its state
-	due               time.Duration // when its request was to be sent
-	in                []byte        // what has come of the response
-	stream            *stream       // nil: it carries requests
+	role              role
+	queued            bool // its index is in the ring of free connections, whatever its state
+	watchesOutput     bool
+	ending            bool // the peer sends nothing more
+
+	dues            []time.Duration // when the requests that it carries were to be sent
+	asked, answered int             // how many that are, and have been answered
+	size, sent      int64           // bytes of these requests
+	answer          answer
+	partial         []byte // the begin of a head that is not whole
+	stream          stream
 }
+
+// waiting is how many requests have no answer.
+func (c *conn) waiting() int { return c.asked - c.answered }
 
 func (c *conn) close() {
 	if c.fd >= 0 {
@@ -40,30 +61,38 @@ func (c *conn) close() {
 	}
 	c.fd, c.state = -1, closed
 	c.generation++
-	c.in = c.in[:0]
+	c.watchesOutput, c.ending = false, false
+	c.asked, c.answered, c.size, c.sent = 0, 0, 0, 0
+	c.answer, c.partial = answer{}, c.partial[:0]
 }
 
 // open begins to connect. If that fails, it is tried again after a pause.
 func (g *Generator) open(c *conn) {
-	if c.stream != nil {
-		*c.stream = stream{last: -1}
+	c.stream = stream{last: -1}
+	c.state = connecting
+	if err := g.connect(c, watchOutput); err != nil {
+		g.ended(c, err)
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+}
+
+// connect opens a socket that sends what it is given at once.
+func (g *Generator) connect(c *conn, events uint32) (err error) {
+	c.fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		g.failed(c, err)
-		return
+		c.fd = -1
+		return err
 	}
-	c.fd, c.state = fd, connecting
-	err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if e := unix.Connect(fd, &g.addr); err == nil && e != unix.EINPROGRESS {
-		err = e
+	if err = unix.SetsockoptInt(c.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err == nil && len(g.sources) > 0 {
+		err = g.bind(c.fd)
 	}
 	if err == nil {
-		err = g.watch(c, unix.EPOLL_CTL_ADD, unix.EPOLLOUT)
+		err = unix.Connect(c.fd, &g.addr)
 	}
-	if err != nil {
-		g.failed(c, err)
+	if err == nil || err == unix.EINPROGRESS {
+		c.watchesOutput = events == watchOutput
+		err = g.watch(c, unix.EPOLL_CTL_ADD, events)
 	}
+	return err
 }
 
 func (g *Generator) watch(c *conn, op int, events uint32) error {
@@ -71,58 +100,62 @@ func (g *Generator) watch(c *conn, op int, events uint32) error {
 	return unix.EpollCtl(g.epoll, op, c.fd, &event)
 }
 
-// failed counts a connection that could not be had.
-func (g *Generator) failed(c *conn, err error) {
-	c.close()
-	g.tally.Errors.Connect++
-	g.tally.sample("connect: %v", err)
-	g.pause(c)
+// sourceCount is how many addresses connections come from, where one has too few ports: those of connections that
+// ended stay taken for a while.
+const sourceCount = 32
+
+// portsEnough is how many connections one address surely has ports for.
+const portsEnough = 20_000
+
+// chooseSources finds out from where connections come: from wherever the kernel says, or in turn from many addresses,
+// which only loopback has.
+func (g *Generator) chooseSources() {
+	to := g.cfg.Addr.Addr()
+	if !to.IsLoopback() || !g.cfg.PerRequest && len(g.conns) < portsEnough {
+		return
+	}
+	g.sources = make([]unix.SockaddrInet4, sourceCount)
+	for i := range g.sources {
+		g.sources[i].Addr = [4]byte{127, 0, 1, byte(1 + i)}
+	}
+}
+
+// bind gives a socket the next address. Its port is chosen when it connects, where it is known which ones are free.
+func (g *Generator) bind(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
+		return err
+	}
+	g.source = (g.source + 1) % len(g.sources)
+	return unix.Bind(fd, &g.sources[g.source])
 }
 
 // pause has a closed connection opened again a little later.
 func (g *Generator) pause(c *conn) {
+	c.close()
 	if g.down == 0 {
-		g.retryAt = g.now() + retry
+		g.retryAt = g.clock + retry
 	}
 	g.down++
-	c.state = closed
 }
 
+// reopenDown opens the connections that had to pause.
 func (g *Generator) reopenDown() {
 	g.down = 0
 	for i := range g.conns {
 		if c := &g.conns[i]; c.state == closed {
-			g.open(c)
+			g.reopen(c)
 		}
 	}
 }
 
+// reopen replaces a connection by a new one, or by the right to open one.
 func (g *Generator) reopen(c *conn) {
 	c.close()
-	g.open(c)
-}
-
-// handle does what an event of a connection asks for.
-func (g *Generator) handle(c *conn, events uint32) {
-	if c.state == connecting {
-		g.connected(c)
+	if g.cfg.PerRequest && c.role == requester {
+		g.release(c)
 		return
 	}
-	n, err := unix.Read(c.fd, c.in[len(c.in):cap(c.in)])
-	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
-	case err != nil:
-		g.ended(c, err)
-	case n == 0:
-		g.ended(c, errors.New("closed by the peer"))
-	default:
-		c.in = c.in[:len(c.in)+n]
-		if c.stream != nil {
-			g.streamed(c)
-		} else {
-			g.received(c)
-		}
-	}
+	g.open(c)
 }
 
 // connected is called when the handshake has ended, one way or the other.
@@ -131,148 +164,25 @@ func (g *Generator) connected(c *conn) {
 	if err == nil && code != 0 {
 		err = unix.Errno(code)
 	}
-	if err == nil {
-		err = g.watch(c, unix.EPOLL_CTL_MOD, unix.EPOLLIN|unix.EPOLLRDHUP)
-	}
-	if err != nil {
-		g.failed(c, err)
-		return
-	}
-	if c.stream != nil {
-		g.ask(c)
-		return
-	}
-	g.release(c)
-}
-
-// ask sends a request. It is so small that a free connection takes it whole.
-func (g *Generator) ask(c *conn) {
-	c.state = busy
-	text := g.asks[0]
-	if c.stream != nil {
-		text = g.asks[1]
-	}
-	if n, err := unix.Write(c.fd, text); err != nil {
+	switch {
+	case err != nil:
 		g.ended(c, err)
-	} else if n < len(text) {
-		g.ended(c, errors.New("the request was not taken whole"))
-	}
-}
-
-// received looks at what has come of an answer.
-func (g *Generator) received(c *conn) {
-	if c.state != busy {
-		g.tally.Errors.Framing++
-		g.tally.sample("bytes that nobody asked for: %.80q", c.in)
-		g.reopen(c)
-		return
-	}
-	h, whole, err := parseHead(c.in)
-	size := h.size + h.length
-	switch {
-	case err != nil || whole && (h.length < 0 || size > cap(c.in)) || len(c.in) == cap(c.in) && !whole ||
-		whole && len(c.in) > size:
-		g.tally.Errors.Framing++
-		g.tally.sample("an answer that cannot be read: %.80q", c.in)
-		g.inFlight--
-		g.reopen(c)
-	case whole && len(c.in) == size:
-		g.answered(c, &h)
-	}
-}
-
-// answered counts a whole answer, and frees its connection.
-func (g *Generator) answered(c *conn, h *head) {
-	t, body := g.tally, c.in[h.size:]
-	g.inFlight--
-	service := -1
-	for i, want := range g.bodies {
-		if bytes.Equal(body, want) {
-			service = i
-		}
-	}
-	switch {
-	case h.status != 200:
-		t.Errors.Status++
-		t.sample("status %d: %.80q", h.status, body)
-	case service < 0:
-		t.Errors.Body++
-		t.sample("body %.80q", body)
-	case !g.allowed[service]:
-		t.Errors.Service++
-		t.sample("answered by service %s", g.cfg.Services[service])
+	case c.role == requester:
+		g.release(c)
 	default:
-		t.Answered++
-		t.answers[service]++
-		t.latency.Record(g.now() - c.due)
-	}
-	if h.closing {
-		t.Reconnects++
-		g.reopen(c)
-		return
-	}
-	c.in = c.in[:0]
-	g.release(c)
-}
-
-// streamed looks at what has come of a stream.
-func (g *Generator) streamed(c *conn) {
-	s, body := c.stream, c.in
-	if !s.begun {
-		h, whole, err := parseHead(c.in)
-		switch {
-		case err != nil, !whole && len(c.in) == cap(c.in):
-			g.ended(c, errFraming)
-			return
-		case !whole:
-			return
-		case h.status != 200 || h.length != -1:
-			g.ended(c, errors.New("not a stream: "+string(c.in[:min(len(c.in), 80)])))
-			return
-		}
-		s.begun, body = true, c.in[h.size:]
-	}
-	pieces, err := s.feed(body)
-	c.in = c.in[:0]
-	if err != nil {
-		g.ended(c, err)
-		return
-	}
-	if pieces > 0 {
-		now := g.now()
-		if s.last >= 0 {
-			g.tally.Gap = max(g.tally.Gap, now-s.last)
-		}
-		s.last = now
-		g.tally.Pieces += pieces
+		g.ask(c, 1)
 	}
 }
 
-// ended counts a connection that the peer ended, or that is of no use any more, and opens it again.
-func (g *Generator) ended(c *conn, why error) {
-	t := g.tally
-	switch {
-	case c.stream != nil:
-		t.Dropped++
-		t.sample("stream dropped after %d pieces: %v", c.stream.next, why)
-		c.close()
-		g.pause(c)
-		return
-	case c.state == busy:
-		t.Errors.Lost++
-		t.sample("connection lost with %d bytes of an answer: %v", len(c.in), why)
-		g.inFlight--
-	default:
-		t.Reconnects++
-	}
-	g.reopen(c)
-}
-
-// release puts a connection into the ring of free ones.
+// release makes a connection free for the next requests.
 func (g *Generator) release(c *conn) {
 	c.state = idle
+	if g.closedLoop && g.clock < g.schedule.end {
+		g.take(c)
+		return
+	}
 	if g.free.count == 0 {
-		g.freeSince = g.now()
+		g.freeSince = g.clock
 	}
 	if !c.queued {
 		c.queued = true

@@ -1,11 +1,13 @@
-// Package load sends HTTP/1.1 requests over a fixed number of kept connections at a constant rate, and holds streams
-// open beside them.
+// Package load sends HTTP/1.1 requests, and checks every byte of every answer.
 //
-// The loop is open: a request is due at a time that does not depend on the answers to earlier ones, and its latency
-// counts from then, even if no connection was free. So what a stalled proxy does to all who come meanwhile is seen in
-// full (a generator that waits for answers leaves those out). Every answer is checked, byte by byte, and so is every
-// piece of a stream. One thread does everything, with epoll; nothing is allocated per request. Only programs under perf
-// import it.
+// In an open loop requests are due at a constant rate, at times that do not depend on the answers to earlier ones, and
+// their latency counts from then, even if no connection was free. So what a stalled proxy does to all who come
+// meanwhile is seen in full (a generator that waits for answers leaves those out). In a closed loop every connection
+// asks again as soon as it is answered, which finds out how much a proxy can do. Connections may carry one request each,
+// or several at once; bodies of any size go either way; streams and idle connections stay beside them.
+//
+// One thread does everything, with epoll; nothing is allocated per request. It imports perf/histogram and perf/chunked,
+// and only programs under perf and the command that runs benchmarks import it.
 package load
 
 import (
@@ -21,70 +23,81 @@ const (
 	grace = 10 * time.Second
 	// retry is the pause after a connection failed.
 	retry = 10 * time.Millisecond
-	// soon is a wait that is not worth a timer.
-	soon = 5 * time.Microsecond
+	// longestWait is how long nothing is looked at unless something arrives.
+	longestWait = 20 * time.Millisecond
 )
 
 // Generator is the connections to one proxy. It belongs to one goroutine.
 type Generator struct {
-	cfg    Config
-	addr   unix.SockaddrInet4
-	bodies [][]byte // by service
-	asks   [2][]byte
+	cfg      Config
+	addr     unix.SockaddrInet4
+	sources  []unix.SockaddrInet4 // where connections come from; none: anywhere
+	source   int                  // of the last one
+	texts    [3]message           // by role
+	contents contents
+	heads    heads
+	in       []byte // what is read
 
-	epoll, timer int
-	events       []unix.EpollEvent // room for all: a close that has come is seen before the connection is used again
-	conns        []conn
-	free         ring
-	down         int           // connections that wait for a retry
-	retryAt      time.Duration // when they get it
+	epoll   int
+	events  []unix.EpollEvent // room for all: a close that has come is seen before the connection is used again
+	conns   []conn            // requesters, streamers, idlers
+	free    ring
+	down    int           // connections that wait for a retry
+	retryAt time.Duration // when they get it
+	resting int           // idle connections that are open,
+	gone    int           // and that were
 
-	// Of the phase that runs.
-	schedule  schedule
-	start     time.Time
-	next      int           // request that is sent next
-	inFlight  int           // requests without an answer
-	freeSince time.Duration // since when there has been a free connection
-	allowed   []bool        // by service
-	tally     *tally
+	// Of the phase that runs. Times count from its start, warming included.
+	start      time.Time
+	clock      time.Duration // when the last event was
+	warm       time.Duration // what is due before is not recorded
+	schedule   schedule
+	closedLoop bool
+	next       int           // request that is sent next
+	inFlight   int           // requests without an answer
+	freeSince  time.Duration // since when there has been a free connection
+	allowed    []bool        // by service
+	tally      *tally
+	warming    *tally // of what is not recorded
 }
 
-// New opens the connections. Whether they can be had is seen in the first phase.
+// New opens the connections. Whether those that carry requests can be had is seen in the first phase; idle ones that
+// cannot, or get another answer than they should, are an error.
 func New(cfg Config) (*Generator, error) {
-	if !cfg.Addr.Addr().Is4() {
-		return nil, fmt.Errorf("load %v: not an IPv4 address", cfg.Addr)
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	g := &Generator{cfg: cfg, addr: unix.SockaddrInet4{Port: int(cfg.Addr.Port()), Addr: cfg.Addr.Addr().As4()}}
-	for _, name := range cfg.Services {
-		g.bodies = append(g.bodies, Body(name))
-	}
-	for i, path := range []string{AnswerPath, StreamPath} {
-		g.asks[i] = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, cfg.Host)
-	}
 	var err error
 	if g.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("create epoll set: %w", err)
 	}
-	if g.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
-		_ = unix.Close(g.epoll)
-		return nil, fmt.Errorf("create timer: %w", err)
-	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: timerIndex}
-	if err := unix.EpollCtl(g.epoll, unix.EPOLL_CTL_ADD, g.timer, &event); err != nil {
-		g.Close()
-		return nil, fmt.Errorf("watch timer: %w", err)
-	}
-	g.begin(Phase{})
-	g.conns = make([]conn, cfg.Conns+cfg.Streams)
-	g.events = make([]unix.EpollEvent, len(g.conns)+1)
+	stream := cfg.head("GET", StreamPath, 0, false)
+	g.texts = [3]message{cfg.message(cfg.PerRequest), {text: stream, head: len(stream)}, cfg.message(false)}
+	g.contents = newContents(&cfg)
+	g.in = make([]byte, readBytes)
+	g.conns = make([]conn, cfg.Conns+cfg.Streams+cfg.Idle)
+	g.events = make([]unix.EpollEvent, max(cfg.Conns+cfg.Streams, atOnce))
 	g.free.slots = make([]int32, cfg.Conns)
+	g.chooseSources()
+	g.begin(Phase{Services: cfg.Services})
+	dues := make([]time.Duration, (cfg.Conns+1)*cfg.Pipeline)
 	for i := range g.conns {
 		c := &g.conns[i]
-		*c = conn{index: int32(i), fd: -1, in: make([]byte, 0, responseBytes)}
-		if i >= cfg.Conns {
-			c.stream = new(stream)
+		*c = conn{index: int32(i), fd: -1, state: gone, dues: dues[min(i, cfg.Conns)*cfg.Pipeline:][:cfg.Pipeline]}
+		switch {
+		case i < cfg.Conns:
+			g.reopen(c)
+		case i < cfg.Conns+cfg.Streams:
+			c.role = streamer
+			g.open(c)
+		default:
+			c.role = idler
 		}
-		g.open(c)
+	}
+	if err := g.openIdle(); err != nil {
+		g.Close()
+		return nil, err
 	}
 	return g, nil
 }
@@ -94,7 +107,6 @@ func (g *Generator) Close() {
 	for i := range g.conns {
 		g.conns[i].close()
 	}
-	_ = unix.Close(g.timer)
 	_ = unix.Close(g.epoll)
 }
 
@@ -102,42 +114,43 @@ func (g *Generator) Close() {
 func (g *Generator) Run(p Phase) (*Result, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := sharpTimers(true); err != nil {
+		return nil, err
+	}
+	defer func() { _ = sharpTimers(false) }() // what could be set can be set back
 	g.begin(p)
 	if err := g.settle(); err != nil {
 		return nil, err
 	}
-	g.start, g.freeSince = time.Now(), 0
-	var now time.Duration
+	g.start, g.clock, g.freeSince, g.retryAt = time.Now(), 0, 0, 0
+	g.schedule, g.closedLoop = newSchedule(p.Rate, p.Warm+p.Length), p.Rate == 0
+	end := p.Warm + p.Length
 	for {
 		g.dispatch()
-		now = g.now()
-		if g.schedule.over(g.next, now) && g.inFlight == 0 && now >= p.Length || now > p.Length+grace {
+		g.clock = g.now()
+		if g.schedule.over(g.next, g.clock) && g.inFlight == 0 && g.clock >= end || g.clock > end+grace {
 			break
 		}
-		if err := g.wait(g.untilNext(now)); err != nil {
+		if err := g.wait(g.untilNext()); err != nil {
 			return nil, err
 		}
 	}
-	g.end(now)
+	g.end()
 	return g.tally.result(g.cfg.Services), nil
 }
 
-// begin prepares the counts of a phase.
+// begin prepares the counts of a phase, in which nothing is due yet.
 func (g *Generator) begin(p Phase) {
-	g.tally = newTally(len(g.cfg.Services))
+	g.tally, g.warming = newTally(len(g.cfg.Services)), newTally(len(g.cfg.Services))
 	g.allowed = make([]bool, len(g.cfg.Services))
 	for i, name := range g.cfg.Services {
 		for _, s := range p.Services {
 			g.allowed[i] = g.allowed[i] || s == name
 		}
 	}
-	g.schedule = newSchedule(p.Rate, p.Length)
-	g.next, g.freeSince, g.retryAt, g.start = 0, 0, 0, time.Now()
-	for i := range g.conns {
-		if s := g.conns[i].stream; s != nil {
-			s.last = -1
-		}
-	}
+	g.schedule, g.closedLoop = schedule{}, false
+	g.next, g.inFlight, g.warm = 0, 0, p.Warm
+	g.start, g.clock, g.retryAt = time.Now(), 0, 0
 }
 
 // settle looks at what has happened since the last phase: streams went on, idle connections may have been closed.
@@ -148,31 +161,32 @@ func (g *Generator) settle() error {
 		}
 	}
 	for i := range g.conns {
-		if s := g.conns[i].stream; s != nil {
-			s.last = -1
-		}
+		g.conns[i].stream.last = -1
 	}
 	return nil
 }
 
 // end counts what is still missing, and takes the requests without an answer from their connections.
-func (g *Generator) end(now time.Duration) {
+func (g *Generator) end() {
 	t := g.tally
-	t.Elapsed = now
-	t.Requests = g.next
-	if g.schedule.rate > 0 {
-		t.Requests = g.schedule.total
+	t.Began, t.Elapsed, t.Idle = g.start.Add(g.warm), g.clock-g.warm, g.resting
+	if !g.closedLoop {
+		unsent := g.schedule.total - max(g.next, g.schedule.first(g.warm))
+		t.Requests += unsent
+		t.Errors.Unanswered += unsent
 	}
-	t.Errors.Unanswered += t.Requests - g.next
+	g.schedule = schedule{}
 	for i := range g.conns {
 		c := &g.conns[i]
-		if c.state == busy && c.stream == nil {
-			t.Errors.Unanswered++
-			g.inFlight--
+		if c.role == requester && c.waiting() > 0 {
+			for _, due := range c.dues[c.answered:c.asked] {
+				g.tallyOf(due).Errors.Unanswered++
+			}
+			g.inFlight -= c.waiting()
 			g.reopen(c)
 		}
-		if s := c.stream; s != nil && s.last >= 0 {
-			t.Gap = max(t.Gap, now-s.last)
+		if s := &c.stream; c.role == streamer && s.last >= 0 {
+			t.Gap = max(t.Gap, g.clock-s.last)
 		}
 	}
 	if t.Errors.Unanswered > 0 {
@@ -180,67 +194,39 @@ func (g *Generator) end(now time.Duration) {
 	}
 }
 
+// tallyOf is where what was due at a time is counted, or what happened then that belongs to no request.
+func (g *Generator) tallyOf(at time.Duration) *tally {
+	if at < g.warm {
+		return g.warming
+	}
+	return g.tally
+}
+
 // dispatch sends the requests that are due, as far as there are connections.
 func (g *Generator) dispatch() {
-	now := g.now()
-	for g.schedule.due(g.next, now) {
+	for g.schedule.due(g.next, g.clock) {
 		c := g.takeFree()
 		if c == nil {
 			return
 		}
-		c.due = g.schedule.at(g.next)
-		if g.schedule.rate == 0 {
-			c.due = now
-		}
-		g.next++
-		g.inFlight++
-		g.tally.lag.Record(now - max(c.due, g.freeSince))
-		g.ask(c)
-		now = g.now()
+		g.take(c)
+		g.clock = g.now()
 	}
 }
 
 // untilNext is how long there is nothing to do unless something arrives.
-func (g *Generator) untilNext(now time.Duration) time.Duration {
-	until := g.schedule.end + grace
+func (g *Generator) untilNext() time.Duration {
+	until := g.clock + longestWait
 	switch {
-	case !g.schedule.over(g.next, now) && g.free.count > 0:
-		until = g.schedule.at(g.next)
-	case now < g.schedule.end:
-		until = g.schedule.end
+	case !g.closedLoop && !g.schedule.over(g.next, g.clock) && g.free.count > 0:
+		until = min(until, g.schedule.at(g.next))
+	case g.clock < g.schedule.end:
+		until = min(until, g.schedule.end)
 	}
 	if g.down > 0 {
 		until = min(until, g.retryAt)
 	}
-	return until - now
-}
-
-// wait handles what arrives, or returns when d has passed.
-func (g *Generator) wait(d time.Duration) error {
-	timeout := 0
-	if d > soon {
-		timeout = -1
-		at := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
-		if err := unix.TimerfdSettime(g.timer, 0, &at, nil); err != nil {
-			return fmt.Errorf("set timer: %w", err)
-		}
-	}
-	n, err := unix.EpollWait(g.epoll, g.events, timeout)
-	if err != nil && err != unix.EINTR {
-		return fmt.Errorf("wait for events: %w", err)
-	}
-	for _, e := range g.events[:max(n, 0)] {
-		if e.Fd == timerIndex {
-			continue // setting it anew takes back that it has expired
-		}
-		if c := &g.conns[e.Fd]; c.generation == e.Pad && c.fd >= 0 {
-			g.handle(c, e.Events)
-		}
-	}
-	if g.down > 0 && g.now() >= g.retryAt {
-		g.reopenDown()
-	}
-	return nil
+	return until - g.clock
 }
 
 func (g *Generator) now() time.Duration { return time.Since(g.start) }

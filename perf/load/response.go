@@ -10,8 +10,10 @@ import (
 type head struct {
 	size    int // bytes of the head, with the empty line
 	status  int
-	length  int // of the body; -1: chunked
+	length  int64 // of the body; -1: chunked
 	closing bool
+
+	date, dateEnd int // where the value of its Date is; 0: nowhere
 }
 
 var errFraming = errors.New("a response that is neither of known length nor chunked, or no HTTP/1.1 at all")
@@ -36,17 +38,42 @@ func parseHead(b []byte) (h head, whole bool, err error) {
 		value = bytes.TrimSpace(value)
 		switch {
 		case len(name) == 14 && bytes.EqualFold(name, []byte("content-length")):
-			if h.length, err = strconv.Atoi(string(value)); err != nil || h.length < 0 {
+			if h.length, err = strconv.ParseInt(string(value), 10, 64); err != nil || h.length < 0 {
 				return h, false, errFraming
 			}
 		case len(name) == 17 && bytes.EqualFold(name, []byte("transfer-encoding")):
 			h.length = -1
+		case len(name) == 4 && bytes.EqualFold(name, []byte("date")):
+			h.dateEnd = end - len(rest) - len("\r\n")*min(len(rest), 1)
+			h.date = h.dateEnd - len(value)
 		case len(name) == 10 && bytes.EqualFold(name, []byte("connection")):
 			h.closing = bytes.EqualFold(value, []byte("close"))
 		}
+	}
+	if h.status < 200 || h.status == 204 || h.status == 304 {
+		h.length = 0 // RFC 9112, section 6.3
 	}
 	if h.length == -2 {
 		return h, false, errFraming
 	}
 	return h, true, nil
+}
+
+// heads parses heads that mostly are the last one again, but for the date.
+type heads struct {
+	text []byte
+	head head
+}
+
+// parse is parseHead.
+func (k *heads) parse(b []byte) (h head, whole bool, err error) {
+	if n := len(k.text); n > 0 && len(b) >= n && bytes.Equal(b[:k.head.date], k.text[:k.head.date]) &&
+		bytes.Equal(b[k.head.dateEnd:n], k.text[k.head.dateEnd:]) {
+		return k.head, true, nil
+	}
+	h, whole, err = parseHead(b)
+	if whole && err == nil {
+		k.text, k.head = append(k.text[:0], b[:h.size]...), h
+	}
+	return h, whole, err
 }

@@ -45,3 +45,12 @@ func (s schedule) over(k int, now time.Duration) bool {
 	}
 	return k >= s.total
 }
+
+// first is the number of the first request that is due at a time or later.
+func (s schedule) first(at time.Duration) int {
+	k := int(float64(s.rate) * at.Seconds())
+	for s.at(k) < at {
+		k++
+	}
+	return k
+}
