@@ -10,6 +10,7 @@ SHELL := bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ARGS ?=
+BASE ?=
 PKG ?= ./...
 RUN ?= .
 FUZZTIME ?= 60s
@@ -17,6 +18,8 @@ BENCHTIME ?= 1s
 
 # What runs on a shard's thread, and so has invariants to check.
 DATA_PLANE := ./engine/... ./shard/... ./proxy/...
+# What counts its steps with the tag invariant.
+COUNTING := ./routing
 # The race detector finds nothing in tests that read sources. Those of e2e it would slow down beyond their limits and
 # ours: go test -race ./e2e is for a quiet machine.
 RACE_PKGS = $(shell go list ./... | grep -vE '/(internal/tidy|e2e|perf)(/|$$)')
@@ -35,6 +38,7 @@ help: ## explain the commands
 	@echo '  make run ARGS="--config my.toml"             with a configuration of your own'
 	@echo '  make fuzz PKG=./proxy/h1 FUZZTIME=10m        one package for longer'
 	@echo '  make bench PKG=./routing RUN=Match           some benchmarks'
+	@echo '  make perf-gate BASE=v1.2.0                   against that build of ours'
 
 .PHONY: run
 run: build ## build, and start the proxy with its built-in demonstration
@@ -55,7 +59,7 @@ check: ## format, vet and the rules of internal/tidy (seconds)
 		echo "not formatted, run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	$(call step,go vet)
 	@go vet ./...
-	@go vet -tags invariant $(DATA_PLANE)
+	@go vet -tags invariant $(DATA_PLANE) $(COUNTING)
 	@go vet -tags sysctl ./engine/probe
 	@go vet -tags giouring ./engine/uring
 	$(call step,tidy)
@@ -72,9 +76,9 @@ race: ## under the race detector, which checks pointers and invariants too
 	@$(TEST) -race $(RACE_PKGS)
 
 .PHONY: invariant
-invariant: ## the data plane with its invariants checked
+invariant: ## the data plane with its invariants checked, and the steps of a search counted
 	$(call step,go test -tags invariant)
-	@$(TEST) -tags invariant $(DATA_PLANE)
+	@$(TEST) -tags invariant $(DATA_PLANE) $(COUNTING)
 
 .PHONY: giouring
 giouring: ## the ring driver on giouring, and the comparison of its constants with ours
@@ -103,6 +107,10 @@ bench: ## run the benchmarks that match RUN
 bench-smoke: ## every benchmark once, small, so that none rots
 	$(call step,benchmarks)
 	@go test -short -run '^$$' -bench . -benchtime=1x ./...
+
+.PHONY: perf-gate
+perf-gate: ## hold this build to PERFORMANCE_CONTRACT.md, beside other proxies and BASE (some twenty minutes)
+	@go run ./perf/gate $(if $(BASE),--base '$(BASE)') $(ARGS)
 
 .PHONY: packages
 packages: ## install what the tests use, or name it

@@ -60,6 +60,7 @@ const edges = `
 	perf/origin:       perf/load perf/chunked
 	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest
 	cmd/uringproxy:    perf/bench perf/report perf/result
+	perf/gate:         perf/report perf/result
 	e2e:
 `
 

@@ -1,0 +1,154 @@
+// Command gate holds a build to PERFORMANCE_CONTRACT.md: to every row that must be timed. It builds the program from
+// these sources and from an earlier commit, runs `uringproxy bench` with both and with the proxies that are found, and
+// compares what was measured with the limits, one line each. Or it judges results that were kept.
+//
+// The limits are in contract.go, and a test compares them with the document. Judging is pure (judge.go), so that
+// each outcome is tested without measuring anything. It touches neither the repository nor the files in work.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+const help = `usage: go run ./perf/gate [OPTIONS]
+
+Compares this build with PERFORMANCE_CONTRACT.md. Run it in the repository, on a machine that has nothing else to do.
+It ends with code 0 when no row fell short, 1 when one did, 2 when it could not measure.
+
+  --base COMMIT|PATH   what row 13 compares with: a commit or tag, or a program; "none" for nothing
+                       (default: the newest release before this commit, else the commit before)
+  --scenario NAMES     as uringproxy bench has them (default: all)
+  --rounds N           as uringproxy bench has it
+  --seconds S          as uringproxy bench has it
+  --only NAMES         as uringproxy bench has it
+  --peer NAME=PATH     another proxy's program; can be repeated
+  --keep FILE.json     where to leave what was measured; show it with uringproxy bench --show
+  --strict             noise is a failure too
+  --results FILE.json  judge this and measure nothing; can be repeated, the last that has a scenario counts
+  --match FILE         with --results: the output of go test -bench Match ./routing
+`
+
+// options are what the command line says.
+type options struct {
+	base, scenarios, only, keep, match string
+	rounds                             int
+	seconds                            float64
+	strict                             bool
+	peers, results                     []string
+}
+
+// errShort says that the contract is not met. What fell short has been said already.
+var errShort = errors.New("the performance contract is not met")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errShort):
+		os.Exit(1)
+	default:
+		fmt.Fprintln(os.Stderr, "gate:", err)
+		os.Exit(2)
+	}
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	o, err := parse(args, progress)
+	if err != nil {
+		return err
+	}
+	files := o.results
+	var matches []match
+	if len(files) > 0 {
+		if o.match != "" {
+			matches, err = matchesOf(o.match)
+		}
+	} else {
+		dir, e := os.MkdirTemp("", "uringproxy-gate-")
+		if e != nil {
+			return e
+		}
+		defer os.RemoveAll(dir)
+		files, matches, err = o.measureAll(ctx, dir, progress)
+	}
+	if err != nil {
+		return err
+	}
+	runs, err := readRuns(files)
+	if err != nil {
+		return err
+	}
+	all := judge(runs, matches)
+	open := show(out, all, o.strict)
+	switch {
+	case !slices.ContainsFunc(all, func(f finding) bool { return f.verdict != unmeasured }):
+		return errors.New("nothing was measured that the contract has a row for")
+	case !open:
+		return errShort
+	}
+	return nil
+}
+
+// measureAll builds both programs in dir and measures them, and row 11.
+func (o *options) measureAll(ctx context.Context, dir string, progress io.Writer) ([]string, []match, error) {
+	ours, err := buildHere(ctx, ".", dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	base, err := buildBase(ctx, ".", o.base, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	fmt.Fprintf(progress, "this build: %s\n", ours.from)
+	if base != nil {
+		fmt.Fprintf(progress, "compared with: %s\n", base.from)
+	}
+	matches, err := measureMatches(ctx, progress)
+	if err != nil {
+		return nil, nil, err
+	}
+	file := o.keep
+	if file == "" {
+		file = filepath.Join(dir, "result.json")
+	}
+	return []string{file}, matches, o.measure(ctx, ours, base, file, progress)
+}
+
+// parse reads the command line.
+func parse(args []string, progress io.Writer) (*options, error) {
+	o := &options{}
+	f := flag.NewFlagSet("gate", flag.ContinueOnError)
+	f.SetOutput(progress)
+	f.Usage = func() { fmt.Fprint(progress, help) }
+	f.StringVar(&o.base, "base", "", "")
+	f.StringVar(&o.scenarios, "scenario", "all", "")
+	f.StringVar(&o.only, "only", "", "")
+	f.StringVar(&o.keep, "keep", "", "")
+	f.StringVar(&o.match, "match", "", "")
+	f.IntVar(&o.rounds, "rounds", 0, "")
+	f.Float64Var(&o.seconds, "seconds", 0, "")
+	f.BoolVar(&o.strict, "strict", false, "")
+	f.Func("peer", "", func(text string) error { o.peers = append(o.peers, text); return nil })
+	f.Func("results", "", func(text string) error { o.results = append(o.results, text); return nil })
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	switch {
+	case f.NArg() > 0:
+		return nil, fmt.Errorf("found %q, expected options only; see --help", strings.Join(f.Args(), " "))
+	case o.match != "" && len(o.results) == 0:
+		return nil, errors.New("--match says what was measured, and goes with --results; without, it is measured anew")
+	}
+	return o, nil
+}
