@@ -220,7 +220,28 @@ func (r *simRig) leftovers() string {
 	if n := m.Requests(); n != r.lines {
 		return fmt.Sprintf("%d exchanges counted, %d logged", n, r.lines)
 	}
-	return ""
+	return r.seriesFault(m)
+}
+
+// seriesFault says where the series, of which there is one of each kind, differ from what was counted in all.
+func (r *simRig) seriesFault(m *metrics.Snapshot) string {
+	var sum [metrics.SeriesKinds]metrics.SeriesValues
+	for k := range metrics.SeriesKinds {
+		for _, v := range r.metrics.Series(k) {
+			sum[k] = v
+		}
+	}
+	web, svc, routes := &sum[metrics.ListenerSeries], &sum[metrics.ServiceSeries], &sum[metrics.RouteSeries]
+	switch {
+	case web.Open != 0 || web.Opened != m.Counter(metrics.ConnsAccepted) || web.Total() != m.Requests():
+	case web.Received > m.Counter(metrics.BytesFromClients) || web.Sent > m.Counter(metrics.BytesToClients):
+	case svc.Open != 0 || svc.Idle != 0 || svc.Opened != m.Counter(metrics.UpstreamConnects):
+	case svc.Retried != m.Counter(metrics.Retries) || svc.Total() != routes.Total() || svc.Total() > web.Total():
+	case web.Total() != web.Duration.Count() || svc.Received > web.Received || svc.Sent > web.Sent:
+	default:
+		return ""
+	}
+	return fmt.Sprintf("listener %+v, service %+v, route %+v, while %v", web, svc, routes, m)
 }
 
 // inconsistency says what is wrong with the worker's state between two turns.
