@@ -64,7 +64,7 @@ func barsOf(rows []standing, looks map[string]look, unit string, of func(*result
 	at := func(x float64) string { return strconv.FormatFloat(100*min(max(x/full, 0), 1), 'f', 2, 64) }
 	var bars []bar
 	for _, st := range rows {
-		b := bar{Name: called(st.peer), Class: looks[st.peer.Name].class, Ours: st.peer.Ours, Words: st.words}
+		b := bar{Name: called(st.peer), Class: looks[st.peer.Name].class, Ours: st.peer.Ours, Words: brief(&st)}
 		s := of(&st.cell)
 		switch {
 		case st.words != "":

@@ -139,8 +139,9 @@ func (p *plot) y(ms float64) float64 {
 }
 
 func (p *plot) draw(id, class string, missing []string) curve {
-	c := curve{ID: id + class, Class: class, Width: px(p.width), Height: px(p.height), Left: px(p.left),
-		Right: px(p.right), Top: px(p.top), By: px(p.bottom), Scale: "linear", Direct: class == "wide", Missing: missing}
+	c := curve{ID: id + class, Class: class, Width: px(p.width), Height: px(p.height),
+		Left: px(p.left), Right: px(p.right), Top: px(p.top), By: px(p.bottom),
+		Scale: "linear", Direct: class == "wide", Missing: missing}
 	if p.log {
 		c.Scale = "logarithmic"
 	}
@@ -154,7 +155,8 @@ func (p *plot) draw(id, class string, missing []string) curve {
 		last := l.points[len(l.points)-1]
 		c.Lines = append(c.Lines, curveLine{
 			Name: called(l.standing.peer), Class: l.look.class, Dash: l.look.dash, Mark: l.look.mark,
-			Width: l.look.width, Ours: l.standing.peer.Ours, Points: p.path(l.points), EndX: px(p.x(last.nines)), EndY: px(p.y(last.ms)),
+			Width: l.look.width, Ours: l.standing.peer.Ours, Points: p.path(l.points),
+			EndX: px(p.x(last.nines)), EndY: px(p.y(last.ms)),
 		})
 	}
 	p.label(c.Lines)

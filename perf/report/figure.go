@@ -35,6 +35,14 @@ func figure(x float64) string {
 	return decimals(rounded, 0)
 }
 
+// known writes a figure that is 0 when nobody measured it.
+func known(x float64) string {
+	if x == 0 {
+		return ""
+	}
+	return figure(x)
+}
+
 // ratio writes a quotient: two decimals are what repeated runs agree on, and a small one has three.
 func ratio(x float64) string {
 	switch a := math.Abs(x); {

@@ -165,28 +165,20 @@ func roundLines(st *standing) []roundLine {
 	for i, r := range st.cell.Rounds {
 		lines = append(lines, roundLine{
 			Peer: called(st.peer), Round: count(i + 1), Requests: count(r.Requests), Errors: count(r.Errors),
-			Seconds: figure(r.Seconds), CPU: figure(r.CPU), Cost: figure(r.Cost), P99: figure(r.P99),
+			Seconds: known(r.Seconds), CPU: known(r.CPU), Cost: known(r.Cost), P99: known(r.P99),
 			Foreign: percent(r.Foreign), LoadBusy: percent(r.LoadBusy),
 		})
 	}
 	return lines
 }
 
-// notesOf say what was noisy, failed or went wrong, by peer.
+// notesOf say by peer what went wrong and what else was found out, where the table has no place for it.
 func notesOf(rows []standing) []note {
 	var notes []note
 	for _, st := range rows {
 		name := called(st.peer)
-		if st.words != "" {
-			notes = append(notes, note{name, st.words})
-			continue
-		}
-		if st.cell.Errors > 0 {
-			text := count(st.cell.Errors) + " errors"
-			if first := firstSample(&st.cell); first != "" {
-				text += "; the first: " + first
-			}
-			notes = append(notes, note{name, text})
+		if first := firstSample(&st.cell); first != "" {
+			notes = append(notes, note{name, "the first error: " + first})
 		}
 		for _, n := range st.cell.Notes {
 			notes = append(notes, note{name, plain(n)})

@@ -217,6 +217,7 @@ func TestRunsWithoutFigures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := sample(t)
+			r.Scenarios = r.Scenarios[3:6]
 			change(r)
 			show(t, r)
 		})
@@ -246,6 +247,7 @@ func TestNothingUnreliableIsShown(t *testing.T) {
 	} {
 		for _, peer := range []string{"uringproxy-uring", "nginx", ""} {
 			r := sample(t)
+			r.Scenarios = r.Scenarios[3:7]
 			eachCell(r, func(c *result.Cell) {
 				if s, ok := c.Ratios[peer]; ok && s.Known() {
 					c.Ratios[peer] = spread

@@ -142,7 +142,7 @@ func sentence(r *result.Run, s *result.Scenario, rows []standing) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return upper(costOf(s.Unit).noun) + " of " + called(own[0]) + ": " + list(parts) + "."
+	return upper(costOf(s.Unit).noun) + ": " + called(own[0]) + " at " + list(parts) + "."
 }
 
 // upper begins a sentence.

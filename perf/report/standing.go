@@ -84,6 +84,19 @@ func words(c *result.Cell) string {
 	return ""
 }
 
+// brief is what stands in the place of a bar; the table has the whole of it.
+func brief(st *standing) string {
+	switch {
+	case st.words == "":
+		return ""
+	case plain(st.cell.Problem) != "":
+		return "failed, see below"
+	case plain(st.cell.Noisy) != "":
+		return "too noisy, see below"
+	}
+	return st.words
+}
+
 // split are the peers that are ours and those that are not.
 func split(r *result.Run) (own, others []result.Peer) {
 	for _, p := range participants(r) {
