@@ -137,6 +137,21 @@ func TestCommandsExist(t *testing.T) {
 	}
 }
 
+// The benchmarks that perf/README.md names exist.
+func TestBenchmarksExist(t *testing.T) {
+	for _, text := range sources(t, "./perf", "README.md") {
+		_, section, found := strings.Cut(text, "\n## Without I/O\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		commands := command.FindAllStringSubmatch(section, -1)
+		if !found || len(commands) < 10 {
+			t.Errorf("%d benchmarks found, expected more", len(commands))
+		}
+		for _, m := range commands {
+			checkTests(t, strings.ReplaceAll(m[1], "-run '^$' ", ""))
+		}
+	}
+}
+
 func checkPaths(t *testing.T, line string) {
 	t.Helper()
 	path := strings.Fields(strings.TrimPrefix(line, "go run "))[0]
@@ -154,7 +169,7 @@ func checkTests(t *testing.T, line string) {
 		return
 	}
 	kind := map[string]string{"run": "", "bench": "Benchmark"}[m[1]]
-	names := strings.Split(strings.Trim(m[2], "'"), "|")
+	names := strings.Split(strings.Trim(m[2], "'/$"), "|")
 	dirs := pkg.FindAllString(line, -1)
 	used := map[string]bool{}
 	for _, name := range names {
