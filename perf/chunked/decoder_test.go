@@ -72,7 +72,8 @@ func FuzzNext(f *testing.F) {
 		if !done {
 			return
 		}
-		if want, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(text))); err == nil && data != string(want) {
+		want, err := io.ReadAll(httputil.NewChunkedReader(bytes.NewReader(text)))
+		if err == nil && data != string(want) {
 			t.Errorf("%q, net/http says %q", data, want)
 		}
 	})

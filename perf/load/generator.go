@@ -3,8 +3,8 @@
 // In an open loop requests are due at a constant rate, at times that do not depend on the answers to earlier ones, and
 // their latency counts from then, even if no connection was free. So what a stalled proxy does to all who come
 // meanwhile is seen in full (a generator that waits for answers leaves those out). In a closed loop every connection
-// asks again as soon as it is answered, which finds out how much a proxy can do. Connections may carry one request each,
-// or several at once; bodies of any size go either way; streams and idle connections stay beside them.
+// asks again as soon as it is answered, which finds out how much a proxy can do. Connections may carry one request
+// each, or several at once; bodies of any size go either way; streams and idle connections stay beside them.
 //
 // One thread does everything, with epoll; nothing is allocated per request. It imports perf/histogram and perf/chunked,
 // and only programs under perf and the command that runs benchmarks import it.

@@ -65,7 +65,8 @@ func (r *request) field(line []byte) bool {
 		r.chunked = true
 		return bytes.EqualFold(value, []byte("chunked"))
 	case len(name) == 10 && bytes.EqualFold(name, []byte("connection")):
-		r.closing = r.closing && !bytes.EqualFold(value, []byte("keep-alive")) || bytes.EqualFold(value, []byte("close"))
+		kept := bytes.EqualFold(value, []byte("keep-alive"))
+		r.closing = r.closing && !kept || bytes.EqualFold(value, []byte("close"))
 	}
 	return true
 }
