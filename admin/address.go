@@ -57,9 +57,9 @@ func (a Address) split() (network, address string) {
 	return "tcp", string(a)
 }
 
-// Listen opens a. It refuses what others than this machine's could reach: TCP beyond the loopback, and unix sockets
-// without a file. The file of a socket is for its owner alone from the beginning.
-func Listen(a Address) (net.Listener, error) {
+// Listen opens a. Without a token it refuses what others than this machine's could reach: TCP beyond the loopback, and
+// unix sockets without a file. The file of a socket is for its owner alone from the beginning.
+func Listen(a Address, o Options) (net.Listener, error) {
 	network, address := a.split()
 	config := net.ListenConfig{}
 	if network == "unix" {
@@ -70,8 +70,8 @@ func Listen(a Address) (net.Listener, error) {
 			return nil, fmt.Errorf("listen on %s: %w", a, err)
 		}
 		config.Control = ownerOnly
-	} else if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().Unmap().IsLoopback() {
-		return nil, fmt.Errorf("listen on %s: not an address of the loopback, and nobody is asked for a password", a)
+	} else if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().Unmap().IsLoopback() && o.Token == "" {
+		return nil, fmt.Errorf("listen on %s: not an address of the loopback, and nobody is asked for a token", a)
 	}
 	l, err := config.Listen(context.Background(), network, address)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestBusySocketStays(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	if l, err := Listen(Address("unix:" + path)); !errors.Is(err, unix.EADDRINUSE) {
+	if l, err := Listen(Address("unix:"+path), Options{}); !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("taken: %v, %v", l, err)
 	}
 }

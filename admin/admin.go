@@ -1,16 +1,19 @@
 // Package admin is how people and programs ask a running process about itself, and tell it to reload: a small HTTP
-// server on the loopback or a unix socket, and the client that the commands use.
+// server on the loopback, a unix socket or, for those who show a token, any address; and the client that the commands
+// use.
 //
 // Its invariants: it serves nobody but who may already act on this machine (the loopback or a socket of mode 0600, no
-// request that a browser was made to send, no name that was made to point here), and it can do the process no harm:
-// connections, sizes and times are bounded, and it runs on goroutines of its own, beside the shards.
+// request that a browser was made to send, no name that was made to point here) or who has the token; it shows no
+// secret; and it can do the process no harm: connections, sizes and times are bounded, what may be large is written as
+// it is made, and it runs on goroutines of its own, beside the shards.
 //
-// It knows the process by the interface Process only and imports nothing of ours. It is imported by server and
-// cmd/uringproxy, and never reached from the data plane.
+// It knows the process by the interface Process only and imports nothing of ours but what removes a dead process's
+// socket. It is imported by server and cmd/uringproxy, and never reached from the data plane.
 package admin
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,14 +27,36 @@ type Process interface {
 	Reload() Reloaded
 	// Ready reports whether new clients are welcome: false while draining.
 	Ready() bool
+	// Running is the configuration in force.
+	Running() *Running
+	// Explain says what becomes of a request by the configuration in force, as a value for JSON. The error says what is
+	// wrong with the question.
+	Explain(*Question) (any, error)
+	// Metrics is what has been counted and timed so far.
+	Metrics() *Metrics
+	// WriteMetrics writes the same and more for Prometheus, as text in version 0.0.4 or as OpenMetrics.
+	WriteMetrics(w io.Writer, openMetrics bool) error
+}
+
+// Options say who is served, and what is.
+type Options struct {
+	// Token is what those who ask have to show; empty: nobody is asked for one.
+	Token string
+	// Pprof offers profiles of the process.
+	Pprof bool
+	Log   *slog.Logger
 }
 
 // Server answers on one listener.
 type Server struct {
-	process Process
-	local   bool // a unix socket: there is no name by which a browser could reach it
-	http    http.Server
-	ended   chan struct{}
+	process   Process
+	pprof     bool
+	local     bool // a unix socket: there is no name by which a browser could reach it
+	token     token
+	explain   chan struct{} // has an element while a request is being explained
+	endpoints []endpoint
+	http      http.Server
+	ended     chan struct{}
 }
 
 const (
@@ -42,25 +67,37 @@ const (
 	idleTimeout  = 30 * time.Second
 
 	maxHead        = 16 << 10
-	maxBody        = 4 << 10
+	maxBody        = 64 << 10
 	maxConnections = 64
 )
 
 // Serve answers on l until Close. l belongs to the server from now on.
-func Serve(l net.Listener, p Process, log *slog.Logger) *Server {
-	s := &Server{process: p, local: l.Addr().Network() == "unix", ended: make(chan struct{})}
+func Serve(l net.Listener, p Process, o Options) *Server {
+	s := &Server{
+		process: p, pprof: o.Pprof, local: l.Addr().Network() == "unix",
+		explain: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
+	s.token.set(o.Token)
+	s.endpoints = s.list()
 	s.http = http.Server{
-		Handler: s.guarded(s.route()), MaxHeaderBytes: maxHead,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: s.guarded(http.HandlerFunc(s.answer)), MaxHeaderBytes: maxHead,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 	}
 	go func() {
 		defer close(s.ended)
 		if err := s.http.Serve(limit(l, maxConnections)); err != http.ErrServerClosed {
-			log.Error("the admin listener failed", "address", AddressOf(l), "error", err)
+			o.Log.Error("the admin listener failed", "address", AddressOf(l), "error", err)
 		}
 	}()
 	return s
+}
+
+// SetToken makes token the one that is asked for from now on. A server that began without one stays as it is.
+func (s *Server) SetToken(token string) {
+	if token != "" && s.token.wanted() {
+		s.token.set(token)
+	}
 }
 
 // Close ends the server and its connections, and removes its unix socket's file.

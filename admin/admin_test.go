@@ -12,48 +12,32 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// made is a process that the test makes up.
-type made struct {
-	reloads  atomic.Int64
-	fails    atomic.Bool
-	draining atomic.Bool
-}
-
-func (m *made) Ready() bool { return !m.draining.Load() }
-
-func (m *made) Status() Status {
-	return Status{Version: "v1", PID: 7, State: "serving", Config: Config{
-		Generation: uint64(m.reloads.Load()), Listeners: []Listener{{"web", ":80"}}, Waiting: []string{"engine.shards"},
-	}, Traffic: Traffic{Snapshots: []int{1, 2}}}
-}
-
-func (m *made) Reload() Reloaded {
-	m.reloads.Add(1)
-	r := Reloaded{Reload: Reload{Trigger: "api", OK: !m.fails.Load()}, Config: m.Status().Config}
-	if !r.Reload.OK {
-		r.Reload.FaultsFound = 1
-		r.Reload.Faults = []Fault{{File: "my.toml", Line: 3, Key: "a<b", Text: "my.toml:3:1: no", Excerpt: "^"}}
-	}
-	return r
-}
+// quiet keeps what is said to itself.
+var quiet = slog.New(slog.DiscardHandler)
 
 // start serves at a free port of the loopback, or on a unix socket in the test's directory.
 func start(t *testing.T, m *made, address Address) Address {
 	t.Helper()
+	return startWith(t, m, address, Options{})
+}
+
+// startWith is start, with options.
+func startWith(t *testing.T, m *made, address Address, o Options) Address {
+	t.Helper()
+	o.Log = quiet
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
-	l, err := Listen(address)
+	l, err := Listen(address, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Serve(l, m, slog.New(slog.DiscardHandler))
+	s := Serve(l, m, o)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -98,7 +82,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET /healthz", 200, "ok\n"},
 		{"HEAD /healthz", 200, ""},
 		{"GET /readyz", 200, "ready\n"},
-		{"GET /", 200, "POST /api/reload  read the configuration again\n"},
+		{"GET /", 200, "\nPOST      /api/reload        read the configuration again\n"},
 		{"GET /api/status", 200, `"snapshots_in_use": [`},
 		{"GET /api/status?x=1", 200, `"version": "v1"`},
 		{"POST /api/reload", 200, `"generation": 1`},
@@ -174,7 +158,7 @@ func TestBrowsers(t *testing.T) {
 func TestClient(t *testing.T) {
 	m := &made{}
 	for _, at := range []Address{"", Address("unix:" + filepath.Join(t.TempDir(), "a.sock"))} {
-		c := NewClient(start(t, m, at))
+		c := NewClient(start(t, m, at), "")
 		m.fails.Store(false)
 		s, err := c.Status(t.Context())
 		if want := m.Status(); err != nil || !reflect.DeepEqual(*s, want) {
@@ -198,7 +182,7 @@ func TestClientOfOthers(t *testing.T) {
 	free := AddressOf(l)
 	l.Close()
 	var nobody *Unreachable
-	_, err = NewClient(free).Status(t.Context())
+	_, err = NewClient(free, "").Status(t.Context())
 	if !errors.As(err, &nobody) || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("nobody listens: %v", err)
 	}
@@ -222,7 +206,8 @@ func TestClientOfOthers(t *testing.T) {
 			_, _ = http.ReadRequest(bufio.NewReader(c))
 			_, _ = io.WriteString(c, body)
 		}()
-		if _, err := NewClient(AddressOf(l)).Status(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		_, err = NewClient(AddressOf(l), "").Status(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", body, err)
 		}
 		l.Close()
@@ -265,19 +250,19 @@ func TestConnectionsAreLimited(t *testing.T) {
 func TestListen(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "a.sock")
-	l, err := Listen(Address("unix:" + file))
+	l, err := Listen(Address("unix:"+file), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
-	if _, err := Listen(Address("unix:" + file)); !errors.Is(err, syscall.EADDRINUSE) {
+	if _, err := Listen(Address("unix:"+file), Options{}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("twice: %v", err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	l.Close()
-	if l, err = Listen(Address("unix:" + file)); err != nil {
+	if l, err = Listen(Address("unix:"+file), Options{}); err != nil {
 		t.Errorf("a file that was left behind: %v", err)
 	} else {
 		l.Close()
@@ -293,7 +278,7 @@ func TestListen(t *testing.T) {
 		"10.1.2.3:9901": "loopback", "[::]:9901": "loopback", "nonsense": "loopback",
 		Address("unix:" + dir + "/none/a.sock"): "no such file",
 	} {
-		if l, err := Listen(address); err == nil || !strings.Contains(err.Error(), want) {
+		if l, err := Listen(address, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v", address, l, err)
 		}
 	}

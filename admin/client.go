@@ -13,18 +13,19 @@ import (
 
 // Client asks a process.
 type Client struct {
-	addr Address
-	http http.Client
+	addr  Address
+	token string
+	http  http.Client
 }
 
 // maxAnswer bounds what a client reads: a hundred faults with excerpts are far below.
 const maxAnswer = 8 << 20
 
-// NewClient makes a client of the process at addr. It connects when it is used.
-func NewClient(addr Address) *Client {
+// NewClient makes a client of the process at addr, which shows token unless it is empty. It connects when it is used.
+func NewClient(addr Address, token string) *Client {
 	network, address := addr.split()
 	dialer := net.Dialer{Timeout: headTimeout}
-	return &Client{addr: addr, http: http.Client{
+	return &Client{addr: addr, token: token, http: http.Client{
 		Timeout: writeTimeout + readTimeout,
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
@@ -63,6 +64,15 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &s, c.ask(ctx, http.MethodGet, "/api/status", &s)
 }
 
+// Metrics asks what has been counted and timed.
+func (c *Client) Metrics(ctx context.Context) (*Metrics, error) {
+	var m Metrics
+	return &m, c.ask(ctx, http.MethodGet, "/api/metrics.json", &m)
+}
+
+// Addr is where the process answers.
+func (c *Client) Addr() Address { return c.addr }
+
 // Reload has the process reload. A reload that failed is no error.
 func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 	var r Reloaded
@@ -77,6 +87,9 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", c.addr, err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	res, err := c.http.Do(req)
 	var nobody *Unreachable

@@ -4,58 +4,73 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// endpoint is one thing that can be asked for. A new one is a line in endpoints, and a method.
+// endpoint is one thing that can be asked for. A new one is a line in list, and a method.
 type endpoint struct {
-	method, path string
-	summary      string
-	answer       http.HandlerFunc
+	methods []string
+	path    string // with a slash at its end: everything below
+	open    bool   // to those without a token: probes have none
+	summary string
+	answer  http.HandlerFunc
 }
 
-func (s *Server) endpoints() []endpoint {
-	return []endpoint{
-		{"GET", "/healthz", "is the process alive?", s.health},
-		{"GET", "/readyz", "does it take new clients?", s.ready},
-		{"GET", "/api/status", "what it runs, and what became of the last reload", s.status},
-		{"POST", "/api/reload", "read the configuration again", s.reload},
+// get and post are the methods of most endpoints.
+var get, post, both = []string{"GET"}, []string{"POST"}, []string{"GET", "POST"}
+
+func (s *Server) list() []endpoint {
+	all := []endpoint{
+		{get, "/healthz", true, "is the process alive?", s.health},
+		{get, "/readyz", true, "does it take new clients?", s.ready},
+		{get, "/metrics", false, "counters and timings, for Prometheus", s.metrics},
+		{get, "/api/status", false, "what it runs, what it does, and what became of the last reload", s.status},
+		{get, "/api/config", false, "the configuration in force", s.config},
+		{both, "/api/explain", false, "which route a request takes, and why: ?url=", s.explanation},
+		{get, "/api/metrics.json", false, "counters and timings, for uringproxy top", s.figures},
+		{post, "/api/reload", false, "read the configuration again", s.reload},
+	}
+	if s.pprof {
+		all = append(all, endpoint{both, "/debug/pprof/", false, "profiles of the process, for go tool pprof", profile})
+	}
+	return all
+}
+
+// find looks the endpoint of a path up; nil when there is none.
+func (s *Server) find(path string) *endpoint {
+	for i := range s.endpoints {
+		e := &s.endpoints[i]
+		if e.path == path || strings.HasSuffix(e.path, "/") && strings.HasPrefix(path, e.path) {
+			return e
+		}
+	}
+	return nil
+}
+
+// answer has the endpoint of a request answer it.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	e := s.find(r.URL.Path)
+	switch {
+	case e == nil && r.URL.Path == "/":
+		s.index(w)
+	case e == nil:
+		refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "GET / lists what there is")
+	case slices.Contains(e.methods, r.Method),
+		r.Method == http.MethodHead && slices.Contains(e.methods, http.MethodGet):
+		e.answer(w, r)
+	default:
+		w.Header().Set("Allow", strings.Join(e.methods, ", "))
+		refuse(w, http.StatusMethodNotAllowed, "not with "+r.Method, "use "+strings.Join(e.methods, " or "))
 	}
 }
 
-// route finds the endpoint of a request.
-func (s *Server) route() http.Handler {
-	endpoints := s.endpoints()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var methods []string
-		for _, e := range endpoints {
-			if e.path != r.URL.Path {
-				continue
-			}
-			if e.method == r.Method || e.method == http.MethodGet && r.Method == http.MethodHead {
-				e.answer(w, r)
-				return
-			}
-			methods = append(methods, e.method)
-		}
-		switch {
-		case methods != nil:
-			w.Header().Set("Allow", strings.Join(methods, ", "))
-			refuse(w, http.StatusMethodNotAllowed, "not with "+r.Method, "use "+strings.Join(methods, " or "))
-		case r.URL.Path == "/":
-			index(w, endpoints)
-		default:
-			refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path, "GET / lists what there is")
-		}
-	})
-}
-
 // index lists the endpoints.
-func index(w http.ResponseWriter, endpoints []endpoint) {
+func (s *Server) index(w http.ResponseWriter) {
 	var b strings.Builder
 	b.WriteString("uringproxy\n\n")
-	for _, e := range endpoints {
-		fmt.Fprintf(&b, "%-4s %-12s %s\n", e.method, e.path, e.summary)
+	for _, e := range s.endpoints {
+		fmt.Fprintf(&b, "%-8s  %-17s  %s\n", strings.Join(e.methods, ","), e.path, e.summary)
 	}
 	text(w, b.String())
 }
@@ -72,6 +87,11 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, s.process.Status())
+}
+
+func (s *Server) figures(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.process.Metrics()) // who asked has left
 }
 
 func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {

@@ -8,14 +8,19 @@ import (
 	"sync"
 )
 
-// guarded refuses what a web page may have made a browser send: requests under a name that was made to point to this
-// machine (DNS rebinding), and changes asked for by pages from elsewhere.
+// guarded refuses who has not shown the token, and what a web page may have made a browser send: requests under a name
+// that was made to point to this machine (DNS rebinding), and changes asked for by pages from elsewhere. Who has shown
+// the token may use any name, since no page knows it.
 func (s *Server) guarded(next http.Handler) http.Handler {
 	var foreign http.CrossOriginProtection // by Sec-Fetch-Site, or else Origin
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if !s.local && !isAddress(r.Host) {
+		if s.token.wanted() {
+			if e := s.find(r.URL.Path); (e == nil || !e.open) && !s.token.check(w, r) {
+				return
+			}
+		} else if !s.local && !isAddress(r.Host) {
 			refuse(w, http.StatusForbidden, "asked by the name "+r.Host,
 				"ask by address, or as localhost; other names could be made to point here")
 			return

@@ -63,6 +63,44 @@ type Traffic struct {
 	// Snapshots are how many configurations each shard uses: the one in force, and one for each older one that
 	// requests still run on. Absent for a shard that did not answer in time.
 	Snapshots []int `json:"snapshots_in_use"`
+
+	// Duration is from a request's first byte to its response's last, Own the part of it that was spent in the proxy.
+	Duration Percentiles `json:"request_seconds"`
+	Own      Percentiles `json:"own_seconds"`
+
+	Shards []Shard `json:"shards"`
+}
+
+// Percentiles describe the times of all requests since the start, in seconds, with an error of at most 2 %.
+type Percentiles struct {
+	Count uint64  `json:"count"`
+	P50   float64 `json:"p50"`
+	P90   float64 `json:"p90"`
+	P99   float64 `json:"p99"`
+	P999  float64 `json:"p99.9"`
+	Max   float64 `json:"max"`
+}
+
+// Shard is what one shard does, and has done since the start.
+type Shard struct {
+	ID          int    `json:"id"`
+	Connections int64  `json:"connections"`
+	Accepted    uint64 `json:"connections_accepted"`
+	Running     int64  `json:"requests_running"`
+	Requests    uint64 `json:"requests"`
+	Errors      uint64 `json:"errors"`
+	Upstream    int64  `json:"upstream_connections"`
+	Engine      *Loop  `json:"engine,omitempty"` // absent for a shard that did not answer in time
+}
+
+// Loop is what a shard's loop and its I/O backend have done since the start, and the buffer memory they hold now.
+type Loop struct {
+	Turns       uint64 `json:"turns"`
+	Events      uint64 `json:"events"`
+	Syscalls    uint64 `json:"syscalls"`
+	EmptyBuffer uint64 `json:"receives_without_buffer"`
+	BuffersHeld int64  `json:"buffer_bytes_held"`
+	Buffers     int64  `json:"buffer_bytes"` // all there are
 }
 
 // Reload is one attempt to change the configuration.

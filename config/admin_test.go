@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,11 +19,15 @@ func TestFindAdmin(t *testing.T) {
 		want  Admin
 		fault string // of the first fault
 	}{
-		"good":      {admin + rest, found, ""},
-		"default":   {rest, defaults().Admin, ""},
-		"off":       {"[admin]\naddress = \"off\"\n" + rest, Admin{Off: true, Explicit: true}, ""},
-		"faulty":    {admin + strings.Replace(rest, "\"a\"", "\"b\"", 1), found, ""},
-		"alone":     {admin, found, ""},
+		"good":    {admin + rest, found, ""},
+		"default": {rest, defaults().Admin, ""},
+		"off":     {"[admin]\naddress = \"off\"\n" + rest, Admin{Off: true, Explicit: true}, ""},
+		"faulty":  {admin + strings.Replace(rest, "\"a\"", "\"b\"", 1), found, ""},
+		"alone":   {admin, found, ""},
+		"guarded": {
+			"[admin]\naddress = \"10.0.0.1:1\"\ntoken_file = \"/t\"\n",
+			Admin{Addr: netip.MustParseAddrPort("10.0.0.1:1"), Explicit: true, TokenFile: "/t"}, "",
+		},
 		"itself":    {"[admin]\naddress = \"10.0.0.1:1\"\n" + rest, Admin{}, "admin.address"},
 		"misspelt":  {"[admin]\nadress = \":1\"\n" + rest, Admin{}, "admin.adress"},
 		"no syntax": {admin + "address =", Admin{}, "no value"},

@@ -61,6 +61,9 @@ type Admin struct {
 	Off  bool
 	// Explicit tells that the address was written down, so that failing to listen there is no small matter.
 	Explicit bool
+	// TokenFile is a file with the token that those who ask have to show; empty: nobody is asked for one.
+	TokenFile string
+	Pprof     bool // offer profiles of the process
 }
 
 // Reload says what makes the process read its configuration again, beyond being told to.

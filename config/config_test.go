@@ -99,7 +99,9 @@ func TestEverything(t *testing.T) {
 		Policy: urlpath.Policy{KeepSlash: true, KeepNUL: true, KeepDoubles: true}}); c.Paths != want {
 		t.Errorf("paths: %+v", c.Paths)
 	}
-	if want := (Admin{Unix: "/run/uringproxy/admin.sock", Explicit: true}); c.Admin != want {
+	if want := (Admin{
+		Unix: "/run/uringproxy/admin.sock", Explicit: true, TokenFile: "/etc/uringproxy/token", Pprof: true,
+	}); c.Admin != want {
 		t.Errorf("admin: %+v", c.Admin)
 	}
 	if want := []*Service{{Name: "app", Endpoints: []Endpoint{

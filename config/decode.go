@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/uringproxy/uringproxy/plan"
@@ -132,11 +133,17 @@ func (d *decoder) paths(t *table, p *plan.Paths) {
 }
 
 func (d *decoder) admin(t *table, a *Admin) {
-	const expected = `an address of the loopback such as "127.0.0.1:9901", "unix:/run/uringproxy/admin.sock" or "off"`
+	const expected = `an address such as "127.0.0.1:9901", "unix:/run/uringproxy/admin.sock" or "off"`
 	address := a.Addr.String()
-	t.text("address", "where the process answers questions about itself: an address of the loopback, a unix socket as "+
-		`"unix:/run/uringproxy/admin.sock", or "off"`, expected, &address)
+	t.text("address", "where the process answers questions about itself: an address, beyond the loopback only with a "+
+		`token, a unix socket as "unix:/run/uringproxy/admin.sock", or "off"`, expected, &address)
+	t.text("token_file", "a file with the token that those who ask there have to show; empty: nobody is asked for one",
+		"a file's path", &a.TokenFile)
+	t.flag("pprof", "offer profiles of the process under /debug/pprof/", &a.Pprof)
 	t.done()
+	if strings.IndexByte(a.TokenFile, 0) >= 0 {
+		d.at(t.child("token_file"), quote(a.TokenFile), "a file's path", "")
+	}
 	if _, a.Explicit = t.m["address"].(string); !a.Explicit {
 		return
 	}
@@ -147,8 +154,10 @@ func (d *decoder) admin(t *table, a *Admin) {
 	hint := ""
 	if a.Addr, a.Unix, hint = parseListen(address); a.Unix == "" && !a.Addr.IsValid() {
 		d.at(t.child("address"), quote(address), expected, hint)
-	} else if a.Unix == "" && !a.Addr.Addr().IsLoopback() {
-		d.at(t.child("address"), quote(address), expected, "who asks there is not asked for a password")
+	} else if a.Unix == "" && !a.Addr.Addr().IsLoopback() && a.TokenFile == "" {
+		d.at(t.child("address"), quote(address)+", which others than this machine can reach, and no token",
+			"an address of the loopback, a unix socket, or admin.token_file beside it",
+			"write a token to a file: openssl rand -hex 32 > FILE; chmod 600 FILE")
 	}
 }
 

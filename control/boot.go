@@ -36,6 +36,8 @@ func (b *boot) pending(now *config.Config, levelFollows bool) []string {
 	differ("engine.pin", b.engine.Pin != now.Engine.Pin)
 	is, was := now.Admin, b.admin
 	differ("admin.address", was.Addr != is.Addr || was.Unix != is.Unix || was.Off != is.Off)
+	differ("admin.token_file", was.TokenFile != is.TokenFile)
+	differ("admin.pprof", was.Pprof != is.Pprof)
 	differ("limits.max_connections", b.limits.Connections != now.Limits.Connections)
 	differ("limits.shard_buffer_bytes", b.limits.BuffersPerShard != now.Limits.BuffersPerShard)
 	differ("log.level", b.logLevel != now.LogLevel && !levelFollows)

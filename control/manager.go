@@ -112,7 +112,7 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 		return nil, nil, err
 	}
 	m.adopt(cfg, found, snap)
-	m.status.Store(&Status{Snapshot: snap, Routes: len(cfg.Routes), Watching: m.watches()})
+	m.status.Store(&Status{Snapshot: snap, Config: cfg, Routes: len(cfg.Routes), Watching: m.watches()})
 	m.breathe()
 	return cfg, snap, nil
 }

@@ -24,6 +24,8 @@ const (
 type Status struct {
 	// Snapshot is the one in force.
 	Snapshot *plan.Snapshot
+	// Config is what the snapshot was compiled from.
+	Config *config.Config
 	// Routes is how many routes are in force; a snapshot's list has gaps.
 	Routes int
 	// Attempts counts attempts to change the configuration since the start, Failed those in vain.
@@ -66,7 +68,8 @@ func (m *Manager) Status() *Status { return m.status.Load() }
 func (m *Manager) record(a *Attempt, waiting []string) {
 	s := *m.status.Load()
 	s.Attempts++
-	s.Last, s.Snapshot, s.Routes, s.Watching = a, m.last, len(m.current.Routes), m.watches()
+	s.Last, s.Snapshot, s.Config, s.Watching = a, m.last, m.current, m.watches()
+	s.Routes = len(m.current.Routes)
 	if a.Err != nil {
 		s.Failed++
 	}

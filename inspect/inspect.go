@@ -7,7 +7,7 @@
 // be doubtful all the same, where finding it would take more than the bounds allow.
 //
 // The package never reaches the data plane: it imports config and routing with what is below it, and is imported by
-// the commands and by admin. Its results have JSON names that do not change.
+// the commands, and by server for admin. Its results have JSON names that do not change.
 package inspect
 
 import (

@@ -4,26 +4,32 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/uringproxy/uringproxy/admin"
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/control"
-	"github.com/uringproxy/uringproxy/metrics"
 )
 
 // openAdmin opens the admin listener. Where nobody asked for the address, one that is taken is no reason not to start:
-// a second process on the same machine is an everyday thing.
+// a second process on the same machine is an everyday thing. A token that cannot be had is one, in any case.
 func (s *Server) openAdmin() error {
 	a := s.cfg.Admin
 	if a.Off {
 		return nil
 	}
+	token, faults := s.cfg.Token()
+	if len(faults) > 0 {
+		return faults
+	}
+	s.adminOptions = admin.Options{Token: token, Pprof: a.Pprof, Log: s.log}
+	s.tokenFile = a.TokenFile
 	address := admin.Address(a.Addr.String())
 	if a.Unix != "" {
 		address = admin.Address("unix:" + a.Unix)
 	}
-	l, err := admin.Listen(address)
+	l, err := admin.Listen(address, s.adminOptions)
 	switch {
 	case err == nil:
 		s.adminListener = l
@@ -39,8 +45,25 @@ func (s *Server) openAdmin() error {
 // serveAdmin answers on the admin listener from now on.
 func (s *Server) serveAdmin(reload func() *control.Attempt) {
 	if s.adminListener != nil {
-		s.admin = admin.Serve(s.adminListener, &process{s, reload}, s.log)
+		s.admin = admin.Serve(s.adminListener, &process{s, reload}, s.adminOptions)
+		s.serving.Store(s.admin)
 	}
+}
+
+// renewToken reads the token again, so that it can be exchanged without a restart. One that cannot be had changes
+// nothing.
+func (s *Server) renewToken() {
+	a := s.serving.Load()
+	if a == nil || s.tokenFile == "" {
+		return
+	}
+	token, err := config.ReadToken(s.tokenFile)
+	if err != nil {
+		s.log.Warn("the token of the admin listener is not read again, the old one stays", "file", s.tokenFile,
+			"error", err)
+		return
+	}
+	a.SetToken(token)
 }
 
 func (s *Server) closeAdmin() {
@@ -54,10 +77,13 @@ func (s *Server) closeAdmin() {
 	}
 }
 
-// adminState is the server's part that openAdmin, serveAdmin and closeAdmin own.
+// adminState is the server's part that this file owns.
 type adminState struct {
 	adminListener net.Listener // nil without an admin listener
+	adminOptions  admin.Options
+	tokenFile     string
 	admin         *admin.Server
+	serving       atomic.Pointer[admin.Server] // the same, for reloads, which may be going on before it is there
 }
 
 // process is the server as its admin listener knows it.
@@ -103,44 +129,6 @@ func (p *process) config(st *control.Status) admin.Config {
 		}
 	}
 	return c
-}
-
-func (p *process) traffic() admin.Traffic {
-	m := p.metrics.Snapshot()
-	t := admin.Traffic{
-		Connections: m.Gauge(metrics.ConnsActive), Accepted: m.Counter(metrics.ConnsAccepted),
-		Running: m.Gauge(metrics.ExchangesActive), Requests: m.Requests(),
-		Upstream: m.Gauge(metrics.UpstreamConnsOpen), UpstreamsIdle: m.Gauge(metrics.UpstreamConnsIdle),
-		Snapshots: p.snapshots(),
-	}
-	for r := metrics.None + 1; r <= metrics.InternalError; r++ {
-		t.Errors += m.Errors(r)
-		t.Refused += m.Refused(r)
-	}
-	return t
-}
-
-// askTime is how long a shard may take to answer: long for a turn, short for somebody who waits.
-const askTime = time.Second
-
-// snapshots asks each shard how many snapshots it uses.
-func (p *process) snapshots() []int {
-	answers := make(chan int, len(p.shards))
-	for _, r := range p.shards {
-		r.shard.Post(func() { answers <- r.shard.Snapshots() })
-	}
-	limit := time.NewTimer(askTime)
-	defer limit.Stop()
-	counts := []int{}
-	for range p.shards {
-		select {
-		case n := <-answers:
-			counts = append(counts, n)
-		case <-limit.C:
-			return counts
-		}
-	}
-	return counts
 }
 
 // attemptOf is a as the admin listener tells it; nil for none.

@@ -25,6 +25,9 @@ func runCheck(env *environment, args []string) int {
 		return env.usage("check needs --config FILE; see: uringproxy help check")
 	}
 	c, faults := config.Load(paths)
+	if len(faults) == 0 && !*offline {
+		_, faults = c.Token() // what it is does not matter here
+	}
 	if len(faults) > 0 && format == "text" {
 		return env.faulty(faults)
 	}

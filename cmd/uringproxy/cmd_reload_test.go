@@ -1,71 +1,15 @@
 package main
 
 import (
-	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/uringproxy/uringproxy/admin"
 )
 
-// made is a process that the test makes up.
-type made struct{ refused *admin.Reload }
-
-func (m *made) Ready() bool { return true }
-
-func (m *made) Status() admin.Status {
-	started := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	last := &admin.Reload{Trigger: "api", OK: true, At: started.Add(time.Minute)}
-	if m.refused != nil {
-		m.refused.At = started.Add(59*time.Minute + 57*time.Second)
-		last = m.refused
-	}
-	return admin.Status{
-		Version: "v1.2.3", PID: 77, State: "serving", Started: started, Uptime: 3600,
-		Engine: admin.Engine{Name: "uring", Tier: "T3", Shards: 2},
-		Config: admin.Config{
-			Generation: 4, Source: "my.toml", Age: 61.2, Watching: true, Routes: 12, Services: 1,
-			Listeners: []admin.Listener{
-				{Name: "web", Address: "0.0.0.0:80"}, {Name: "in", Address: "unix:/run/in.sock"},
-			},
-			Waiting: []string{"engine.pin", "engine.shards"}, Reloads: 5, ReloadsFailed: 1,
-		},
-		Traffic: admin.Traffic{
-			Connections: 9, Accepted: 100, Refused: 2, Running: 3, Requests: 1000, Errors: 1, Upstream: 7,
-			UpstreamsIdle: 6, Snapshots: []int{1, 2},
-		},
-		LastReload: last, Refused: m.refused,
-	}
-}
-
-func (m *made) Reload() admin.Reloaded {
-	if m.refused != nil {
-		return admin.Reloaded{Reload: *m.refused, Config: m.Status().Config}
-	}
-	return admin.Reloaded{Reload: admin.Reload{OK: true, Seconds: 0.00312}, Config: m.Status().Config}
-}
-
-// serve answers as m on a unix socket, and returns its address.
-func serve(t *testing.T, m *made) string {
-	t.Helper()
-	address := "unix:" + filepath.Join(t.TempDir(), "admin.sock")
-	l, err := admin.Listen(admin.Address(address))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := admin.Serve(l, m, slog.New(slog.DiscardHandler))
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return address
-}
-
 func faulty() *made {
-	return &made{&admin.Reload{Trigger: "watch", Error: "3 faults in the configuration", FaultsFound: 3,
+	return &made{refused: &admin.Reload{Trigger: "watch", Error: "3 faults in the configuration", FaultsFound: 3,
 		Faults: []admin.Fault{{Text: "my.toml:1:1: no", Excerpt: "    1 | x\n      | ^\n"}}}}
 }
 
@@ -95,7 +39,11 @@ reloads    5, 1 failed; the last one done 59m0s ago by api; the files are watche
 waiting    engine.pin, engine.shards: changed, and in force from the next start on
 clients    9 connected, 100 in all, 2 refused
 requests   3 running, 1000 finished, 1 error
+duration   p50 812µs, p90 1.10ms, p99 2.10ms, p99.9 12.3ms, max 1.50s
+own time   p50 7.10µs, p90 9.00µs, p99 20.0µs, p99.9 100µs, max 1.00ms
 upstreams  7 connections, 6 idle
+shards     0: 5 connected, 600 requests; 2.50 events a turn, 4.00 system calls a request, buffers 80.0KiB of 64.0MiB
+           1: 4 connected, 400 requests; its loop does not answer
 snapshots  1 2 in use by shard
 `
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -27,10 +26,7 @@ func runStatus(env *environment, args []string) int {
 		return to.unanswered(err)
 	}
 	if format == "json" {
-		e := json.NewEncoder(env.stdout)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		err = e.Encode(s)
+		err = writeJSON(env.stdout, s)
 	} else {
 		err = writeStatus(env.stdout, s)
 	}
@@ -64,13 +60,38 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 	}
 	line("clients", "%d connected, %d in all, %d refused", t.Connections, t.Accepted, t.Refused)
 	line("requests", "%d running, %d finished, %s", t.Running, t.Requests, count(int(t.Errors), "error"))
+	line("duration", "%s", percentiles(&t.Duration))
+	line("own time", "%s", percentiles(&t.Own))
 	line("upstreams", "%s, %d idle", count(int(t.Upstream), "connection"), t.UpstreamsIdle)
+	for i := range t.Shards {
+		line([]string{"shards", ""}[min(i, 1)], "%s", shard(&t.Shards[i]))
+	}
 	line("snapshots", "%s in use by shard", strings.Trim(fmt.Sprint(t.Snapshots), "[]"))
 	if r := s.Refused; r != nil {
 		writeRefused(&b, s, r)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// percentiles are those of all requests since the start.
+func percentiles(p *admin.Percentiles) string {
+	if p.Count == 0 {
+		return "of no request yet"
+	}
+	return fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", brief(p.P50), brief(p.P90), brief(p.P99),
+		brief(p.P999), brief(p.Max))
+}
+
+// shard is what one shard does, and how much work that is for its loop.
+func shard(s *admin.Shard) string {
+	text := fmt.Sprintf("%d: %d connected, %s", s.ID, s.Connections, count(int(s.Requests), "request"))
+	e := s.Engine
+	if e == nil {
+		return text + "; its loop does not answer"
+	}
+	return fmt.Sprintf("%s; %s events a turn, %s system calls a request, buffers %s of %s", text,
+		ratio(e.Events, e.Turns), ratio(e.Syscalls, s.Requests), size(e.BuffersHeld), size(e.Buffers))
 }
 
 func reloads(s *admin.Status) string {

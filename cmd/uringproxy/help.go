@@ -110,9 +110,10 @@ by itself when its files change, unless reload.watch is off, and on SIGHUP.
 
 Flags:
   --config FILE    files and directories that the process runs: its admin
-                   listener is the one that they name
+                   listener and token are those that they name
   --admin ADDRESS  the admin listener, such as 127.0.0.1:9901, which is the
                    default, or unix:/run/uringproxy/admin.sock
+  --token-file FILE   the token, if it asks for one
 
 Exit codes: 0 reloaded, 1 faults or nobody answers, 2 a call that makes no
 sense.
@@ -124,19 +125,47 @@ const helpStatus = `uringproxy status: tell what a running process does
   uringproxy status --config my.toml
   uringproxy status --format json
 
-Shows what is in force, what became of the last reload, and what clients and
-upstreams do. If the files are not what is in force because they are faulty, it
-shows why, and the exit code is 1.
+Shows what is in force, what became of the last reload, what clients, upstreams
+and shards do, and percentiles of all requests since the start. If the files
+are not what is in force because they are faulty, it shows why, and the exit
+code is 1.
 
 Flags:
   --config FILE    files and directories that the process runs: its admin
-                   listener is the one that they name
+                   listener and token are those that they name
   --admin ADDRESS  the admin listener, such as 127.0.0.1:9901, which is the
                    default, or unix:/run/uringproxy/admin.sock
+  --token-file FILE   the token, if it asks for one
   --format FORMAT  text or json
 
 Exit codes: 0 all well, 1 the last reload failed or nobody answers, 2 a call
 that makes no sense.
+`
+
+const helpTop = `uringproxy top: watch a running process
+
+  uringproxy top
+  uringproxy top --config my.toml --interval 5s
+  uringproxy top --once
+
+Shows what a process does, as it does it: requests and errors in a second,
+percentiles of the last interval, what a request costs the proxy and what the
+upstream, and the same for each shard and each service. Written to a file or a
+pipe it is a block of lines for each interval. docs/admin.md explains all
+figures.
+
+Keys: q leaves, s sorts by the next column, p pauses, space asks at once.
+
+Flags:
+  --interval TIME  how often, from 100ms to 1h; 1s unless said otherwise
+  --once           print one interval, and end
+  --config FILE    files and directories that the process runs: its admin
+                   listener and token are those that they name
+  --admin ADDRESS  the admin listener, such as 127.0.0.1:9901, which is the
+                   default, or unix:/run/uringproxy/admin.sock
+  --token-file FILE   the token, if it asks for one
+
+Exit codes: 0 left, 1 nobody answers, 2 a call that makes no sense.
 `
 
 const helpSchema = `uringproxy schema: print a JSON schema of the configuration

@@ -41,6 +41,7 @@ func commands() []command {
 		{"explain", "say which route a request takes, and why", helpExplain, runExplain},
 		{"reload", "have a running process read its configuration again", helpReload, runReload},
 		{"status", "what a running process does, and what became of reloads", helpStatus, runStatus},
+		{"top", "watch a running process", helpTop, runTop},
 		{"schema", "print a schema of the configuration for editors", helpSchema, runSchema},
 		{"doctor", "say what this machine offers, and test it", helpDoctor, runDoctor},
 		{"version", "print the version", helpVersion, runVersion},

@@ -24,12 +24,19 @@ func painter(w io.Writer) func(color, s string) string {
 
 // isTerminal reports whether w is a terminal whose user has not turned colours off.
 func isTerminal(w io.Writer) bool {
+	return os.Getenv("NO_COLOR") == "" && terminalOf(w) != nil
+}
+
+// terminalOf is w as a terminal that can do more than print line after line; nil if it is none.
+func terminalOf(w io.Writer) *os.File {
 	f, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return false
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return nil
 	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+		return nil
+	}
+	return f
 }
 
 // writeJSON writes v for programs, in a form that people can read too.

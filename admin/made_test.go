@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+)
+
+// made is a process that the test makes up.
+type made struct {
+	reloads  atomic.Int64
+	fails    atomic.Bool
+	draining atomic.Bool
+	left     chan struct{} // closed when somebody wants no more routes
+}
+
+func (m *made) Ready() bool { return !m.draining.Load() }
+
+func (m *made) Status() Status {
+	return Status{Version: "v1", PID: 7, State: "serving", Config: Config{
+		Generation: uint64(m.reloads.Load()), Listeners: []Listener{{"web", ":80"}}, Waiting: []string{"engine.shards"},
+	}, Traffic: Traffic{Snapshots: []int{1, 2}}}
+}
+
+func (m *made) Reload() Reloaded {
+	m.reloads.Add(1)
+	r := Reloaded{Reload: Reload{Trigger: "api", OK: !m.fails.Load()}, Config: m.Status().Config}
+	if !r.Reload.OK {
+		r.Reload.FaultsFound = 1
+		r.Reload.Faults = []Fault{{File: "my.toml", Line: 3, Key: "a<b", Text: "my.toml:3:1: no", Excerpt: "^"}}
+	}
+	return r
+}
+
+// bigRoutes is how many routes made has in all, with some kilobytes of rules.
+const bigRoutes = 100_000
+
+func (m *made) Running() *Running {
+	return &Running{
+		Generation: 3, Source: "my <toml>", Listeners: []RunningListen{{Name: "web", Address: ":80"}},
+		Services: func(yield func(RunningService) bool) {
+			yield(RunningService{Name: "app", Endpoints: []RunningEndpoint{{URL: "http://a", Address: "10.0.0.1:80"}}})
+		},
+		Routes: func(yield func(RunningRoute) bool) {
+			for i := range bigRoutes {
+				rule := fmt.Sprintf("Host(`h%d.test`) && Path(`/%s`)", i, strings.Repeat("x", 100))
+				if !yield(RunningRoute{Name: fmt.Sprint("r", i), Rule: rule, Service: "app"}) {
+					close(m.left)
+					return
+				}
+			}
+		},
+	}
+}
+
+func (m *made) Explain(q *Question) (any, error) {
+	if q.URL == "bad" {
+		return nil, errors.New("read URL: bad")
+	}
+	return q, nil
+}
+
+func (m *made) Metrics() *Metrics {
+	return &Metrics{PID: 7, Shards: []Figures{{
+		Duration: Distribution{Count: 3, Sum: 30, Buckets: [][2]uint64{{5, 1}, {12, 2}}},
+	}}}
+}
+
+func (m *made) WriteMetrics(w io.Writer, openMetrics bool) error {
+	if m.fails.Load() {
+		fmt.Fprint(w, strings.Repeat("x 1\n", bufferBytes))
+		return errors.New("half way")
+	}
+	_, err := fmt.Fprintf(w, "x %v\n", openMetrics)
+	return err
+}

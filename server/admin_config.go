@@ -1,0 +1,107 @@
+package server
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/uringproxy/uringproxy/admin"
+	"github.com/uringproxy/uringproxy/inspect"
+	"github.com/uringproxy/uringproxy/plan"
+)
+
+// Running is the configuration in force, as the snapshot has it; what a rule says is in the text that it was made from.
+func (p *process) Running() *admin.Running {
+	st := p.control.Status()
+	snap, cfg := st.Snapshot, st.Config
+	r := &admin.Running{
+		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: time.Since(snap.Created).Seconds(),
+		Listeners: []admin.RunningListen{},
+		Limits:    runningLimits(&snap.Limits), Timeouts: runningTimeouts(&snap.Timeouts),
+		Paths: runningPaths(&snap.Paths),
+		Forward: admin.RunningForward{
+			XForwarded: snap.Forward.XForwarded, Forwarded: snap.Forward.Forwarded, RequestID: snap.Forward.RequestID,
+			Via: snap.Forward.Via,
+		},
+		AccessLog: admin.RunningLog{Path: snap.AccessLog.Path, Format: "json"},
+	}
+	if snap.AccessLog.Format == plan.LogCLF {
+		r.AccessLog.Format = "clf"
+	}
+	for i := range snap.Listeners {
+		if l := &snap.Listeners[i]; !l.Vacant() {
+			trusted := append([]netip.Prefix{}, l.Trusted...)
+			r.Listeners = append(r.Listeners, admin.RunningListen{Name: l.Name, Address: where(l), Trusted: trusted})
+		}
+	}
+	r.Services = func(yield func(admin.RunningService) bool) {
+		for i := range snap.Services {
+			if !yield(runningService(&snap.Services[i])) {
+				return
+			}
+		}
+	}
+	r.Routes = func(yield func(admin.RunningRoute) bool) {
+		for _, c := range cfg.Routes {
+			route := admin.RunningRoute{Name: c.Name, Listeners: c.Listeners, Priority: c.Priority, Service: c.Service}
+			if c.Rule != nil {
+				route.Rule = c.Rule.String()
+			}
+			if !yield(route) {
+				return
+			}
+		}
+	}
+	return r
+}
+
+func runningService(s *plan.Service) admin.RunningService {
+	endpoints := make([]admin.RunningEndpoint, len(s.Endpoints))
+	a := admin.RunningService{Name: s.Name, Balance: "round_robin", Endpoints: endpoints}
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		a.Endpoints[i] = admin.RunningEndpoint{URL: e.Name, Address: "unix:" + e.Unix, Cycle: len(s.Cycle)}
+		if e.Unix == "" {
+			a.Endpoints[i].Address = e.Addr.String()
+		}
+	}
+	for _, i := range s.Cycle {
+		a.Endpoints[i].Share++
+	}
+	return a
+}
+
+func runningLimits(l *plan.Limits) admin.RunningLimits {
+	return admin.RunningLimits{
+		MaxConnections: l.Connections, MaxConnectionsPerIP: l.ConnectionsPerIP,
+		LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes, HeaderCount: l.HeaderCount, BodyBytes: l.BodyBytes,
+		UpstreamIdleConnections: l.UpstreamPool, UpstreamConnections: l.UpstreamConns,
+		RequestsPerConnection: l.RequestsPerConn, MinBodyRate: l.BodyRateBytes, ShardBufferBytes: l.BuffersPerShard,
+	}
+}
+
+func runningTimeouts(t *plan.Timeouts) admin.RunningTimeouts {
+	return admin.RunningTimeouts{
+		Header: t.Header.Seconds(), Idle: t.Idle.Seconds(), Connect: t.Connect.Seconds(),
+		FirstByte: t.FirstByte.Seconds(), UpstreamIdle: t.UpstreamIdle.Seconds(),
+		ResponseIdle: t.ResponseIdle.Seconds(), BodyRateWindow: t.BodyRateWindow.Seconds(),
+		Linger: t.Linger.Seconds(), Drain: t.Drain.Seconds(),
+	}
+}
+
+func runningPaths(p *plan.Paths) admin.RunningPaths {
+	refuse := map[bool]string{false: "refuse", true: "keep"}
+	return admin.RunningPaths{
+		EncodedSlash: refuse[p.Policy.KeepSlash], EncodedNUL: refuse[p.Policy.KeepNUL],
+		MergeSlashes: !p.Policy.KeepDoubles,
+		Forward:      map[bool]string{false: "matched", true: "received"}[p.ForwardReceived],
+	}
+}
+
+// Explain says what becomes of a request by the configuration in force.
+func (p *process) Explain(q *admin.Question) (any, error) {
+	return inspect.Explain(p.control.Status().Config, &inspect.Question{
+		URL: q.URL, Method: q.Method, Fields: q.Headers, ClientIP: q.ClientIP, Listener: q.Listener,
+		TLS:    inspect.TLS{SNI: q.SNI, Version: q.TLSVersion, JA4: q.JA4, ALPN: q.ALPN, Suites: q.CipherSuite},
+		Routes: q.Routes,
+	})
+}
