@@ -43,6 +43,7 @@ func commands() []command {
 		{"status", "what a running process does, and what became of reloads", helpStatus, runStatus},
 		{"top", "watch a running process", helpTop, runTop},
 		{"schema", "print a schema of the configuration for editors", helpSchema, runSchema},
+		{"bench", "compare uringproxy with other proxies on this machine", helpBench, runBench},
 		{"doctor", "say what this machine offers, and test it", helpDoctor, runDoctor},
 		{"version", "print the version", helpVersion, runVersion},
 		{"help", "explain a command", helpHelp, runHelp},

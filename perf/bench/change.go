@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -24,20 +24,22 @@ const (
 	repeatAfter = 5 * time.Second
 	// longestPause is the longest time from one look for a change to the next.
 	longestPause = 16 * time.Millisecond
+	// rehearsed is about how long a change takes to be live, in which the newest route is asked for again and again.
+	rehearsed = 40 * time.Millisecond
 	// background is the nice value of what we do while others are measured.
 	background = 19
 )
 
 // changes is what became of the changes of a phase.
 type changes struct {
-	Written int `json:"written"`
-	// Live counts those that were seen to work before the next one was written. The rest were late, or went into one
+	written int
+	// live counts those that were seen to work before the next one was written. The rest were late, or went into one
 	// with later ones.
-	Live int `json:"live"`
-	// LiveAfter is the median time from the begin of writing a change to the first answer that it made possible.
-	LiveAfter time.Duration `json:"live_after_ns"`
-	// Repeated counts how often the proxy had to be told once more of the last change, after the phase.
-	Repeated int `json:"repeated"`
+	live int
+	// liveAfter is the median time from the begin of writing a change to the first answer that it made possible.
+	liveAfter time.Duration
+	// repeated counts how often the proxy had to be told once more of the last change, after the phase.
+	repeated int
 }
 
 // changer changes the configuration of a proxy.
@@ -47,9 +49,6 @@ type changer struct {
 	process *peer.Process
 	every   time.Duration
 }
-
-// rehearsed is about how long a change takes to be live, in which the newest route is asked for again and again.
-const rehearsed = 40 * time.Millisecond
 
 // rehearse does for as long as a phase lasts what run does, except that nobody is told: writing configurations and
 // asking for routes disturbs the load generator and the upstream, whose core it shares, in both kinds of phases alike.
@@ -77,12 +76,16 @@ func (c *changer) rehearse(ctx context.Context, length time.Duration) error {
 
 // unread writes the configuration to a file that the proxy knows nothing of.
 func (c *changer) unread() error {
+	text, err := c.kind.files[0].render(c.site)
+	if err != nil {
+		return err
+	}
 	f, err := os.CreateTemp("", "unread")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(c.kind.render(c.site))
+	_, err = f.Write(text)
 	return errors.Join(err, f.Close())
 }
 
@@ -125,17 +128,17 @@ func (c *changer) loop(ctx context.Context, length time.Duration, switching bool
 		if err := c.kind.apply(c.site, c.process); err != nil {
 			return sum, err
 		}
-		sum.Written++
+		sum.written++
 		live, err := c.awaitLive(ctx, start.Add(at+c.every))
 		if err != nil {
 			return sum, err
 		}
 		if live {
-			sum.Live++
+			sum.live++
 			after = append(after, float64(time.Since(began)))
 		}
 	}
-	sum.LiveAfter = time.Duration(peer.Median(after))
+	sum.liveAfter = time.Duration(peer.Median(after))
 	return sum, nil
 }
 
@@ -171,7 +174,7 @@ func (c *changer) awaitLast(ctx context.Context) (repeated int, err error) {
 
 // answers reports whether a host is answered with 200 on a new connection.
 func (s *site) answers(host string, deadline time.Time) bool {
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))
 	c, err := (&net.Dialer{Deadline: deadline}).Dial("tcp", address)
 	if err != nil {
 		return false

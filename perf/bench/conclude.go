@@ -1,0 +1,111 @@
+package bench
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/uringproxy/uringproxy/perf/result"
+)
+
+// conclude makes figures of what the rounds of a scenario found.
+func (b *bench) conclude(s scenario) (*result.Scenario, error) {
+	a := s.about()
+	done := &result.Scenario{Name: a.name, Title: a.title, Unit: a.unit, Load: s.words(&b.o)}
+	for _, t := range b.targets {
+		c, err := b.cell(a, t)
+		if err != nil {
+			return nil, err
+		}
+		if t.kind.ours && a.unit != result.P99Ratio {
+			b.compare(c, t)
+		}
+		done.Cells = append(done.Cells, *c)
+	}
+	return done, nil
+}
+
+// cell is what one proxy did.
+func (b *bench) cell(a *profile, t *target) (*result.Cell, error) {
+	c := &result.Cell{Peer: t.kind.name, Problem: t.problem, Rounds: t.rounds, Rate: t.rate, Notes: t.notes}
+	var err error
+	if c.Config, err = t.kind.text(t.site); err != nil {
+		return nil, err
+	}
+	if len(t.rounds) == 0 {
+		return c, nil
+	}
+	spread := func(of func(r *result.Round) float64) result.Spread {
+		var figures []float64
+		for i := range t.rounds {
+			figures = append(figures, of(&t.rounds[i]))
+		}
+		return result.SpreadOf(figures)
+	}
+	c.Noisy, c.Histogram = noise(&b.o, a.unit, t.rounds), t.latencies
+	for _, other := range slices.Sorted(maps.Keys(t.at)) {
+		if why := noise(&b.o, a.unit, t.at[other]); c.Noisy == "" && why != "" {
+			c.Noisy = "at the rate of " + other + ": " + why
+		}
+	}
+	c.Cost = spread(func(r *result.Round) float64 { return r.Cost })
+	c.Memory = spread(func(r *result.Round) float64 { return r.Memory })
+	for _, r := range t.rounds {
+		c.Errors += r.Errors
+	}
+	if a.unit == result.PerConnection {
+		return c, nil
+	}
+	c.Throughput = spread(func(r *result.Round) float64 { return float64(r.Requests) / r.Seconds })
+	c.BytesRate = spread(func(r *result.Round) float64 { return float64(r.Bytes) / r.Seconds })
+	c.P50 = spread(func(r *result.Round) float64 { return r.P50 })
+	c.P99 = spread(func(r *result.Round) float64 { return r.P99 })
+	c.P999 = spread(func(r *result.Round) float64 { return r.P999 })
+	c.Max = spread(func(r *result.Round) float64 { return r.Max })
+	if t.maximum > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("%s a second at most", plural(t.maximum, "request")))
+	}
+	return c, nil
+}
+
+// compare adds the ratios of one of ours to all others.
+func (b *bench) compare(c *result.Cell, t *target) {
+	c.Ratios, c.At = map[string]result.Spread{}, map[string]result.Spread{}
+	for _, other := range b.targets {
+		if other == t {
+			continue
+		}
+		rounds := t.rounds
+		if at := t.at[other.kind.name]; at != nil {
+			rounds = at
+			var costs []float64
+			for _, r := range at {
+				costs = append(costs, r.Cost)
+			}
+			c.At[other.kind.name] = result.SpreadOf(costs)
+		} else if t.rate > 0 {
+			continue // each had its own rate
+		}
+		if ratio := result.Ratios(rounds, other.rounds); ratio.Known() {
+			c.Ratios[other.kind.name] = ratio
+		}
+	}
+}
+
+// Measured reports whether there is a figure of ours, or of anybody if ours were not to be measured.
+func Measured(r *result.Run) bool {
+	ours := map[string]bool{}
+	for _, p := range r.Peers {
+		if p.Ours {
+			ours[p.Name] = true
+		}
+	}
+	for _, s := range r.Scenarios {
+		for _, c := range s.Cells {
+			if (ours[c.Peer] || len(ours) == 0) && c.Problem == "" && len(c.Rounds) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

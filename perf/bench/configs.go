@@ -1,0 +1,54 @@
+package bench
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Places in configurations that are only shown.
+const (
+	exampleDir  = "/tmp/bench"
+	examplePort = 8080
+)
+
+// ShowConfigs tells the configurations of all proxies that the options choose, each once, with the scenarios in which
+// it is used. Only the ports will differ, and the folder.
+func ShowConfigs(o Options) (string, error) {
+	b, err := newBench(o)
+	if err != nil {
+		return "", err
+	}
+	chosen, err := choose(b.o.Scenarios)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for i := range b.entrants {
+		k := &b.entrants[i].kind
+		users := map[string][]string{}
+		var texts []string
+		for _, s := range chosen {
+			a := s.about()
+			if a.changing && !k.changes {
+				continue
+			}
+			site := newSite(a, &b.o)
+			site.Dir, site.Port = exampleDir, examplePort
+			for n, name := range serviceNames {
+				site.Services = append(site.Services, service{name, examplePort + 1 + n})
+			}
+			text, err := k.text(site)
+			if err != nil {
+				return "", err
+			}
+			if users[text] == nil {
+				texts = append(texts, text)
+			}
+			users[text] = append(users[text], a.name)
+		}
+		for _, text := range texts {
+			fmt.Fprintf(&out, "==== %s: %s\n\n%s\n", k.name, strings.Join(users[text], ", "), text)
+		}
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,79 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/uringproxy/uringproxy/perf/load"
+	"github.com/uringproxy/uringproxy/perf/peer"
+	"github.com/uringproxy/uringproxy/perf/result"
+)
+
+// idling is the scenario of many connections that have made a request and wait. What counts is the memory in user space
+// that each of them costs: the growth of anonymous memory, divided by their number.
+type idling struct{ profile }
+
+func idleMemory() scenario {
+	return &idling{profile{
+		name: "idle-memory", title: "memory of a kept connection that waits", unit: result.PerConnection, conns: 64,
+		idle: 18_000,
+	}}
+}
+
+// idleRounds are enough for a figure that hardly differs from one to the next.
+const idleRounds = 3
+
+func (s *idling) words(o *Options) string {
+	return fmt.Sprintf("%s, each after one request, %s, the proxy started anew for each; growth of RssAnon",
+		plural(s.idleOf(o), "connection"), plural(min(o.Rounds, idleRounds), "round"))
+}
+
+// prepare starts the target, to see that it does.
+func (s *idling) prepare(ctx context.Context, b *bench, t *target) error {
+	return t.start(ctx, b)
+}
+
+func (s *idling) round(ctx context.Context, b *bench, t *target) error {
+	if len(t.rounds) >= idleRounds {
+		return nil
+	}
+	if len(t.rounds) > 0 {
+		t.stop()
+		if err := t.start(ctx, b); err != nil {
+			return err
+		}
+	}
+	if err := s.touch(ctx, b, t); err != nil {
+		return err
+	}
+	before, err := peer.Anonymous(t.process.Pid())
+	if err != nil {
+		return t.process.Failure("ended")
+	}
+	n := s.idleOf(&b.o)
+	if t.loader, err = b.startLoader(t, load.Config{Conns: 1, Idle: n}); err != nil {
+		return err
+	}
+	m, err := b.measure(ctx, t, load.Phase{Length: settling, Services: serviceNames[:1]})
+	t.stopLoader()
+	if err != nil {
+		return err
+	}
+	if m.load.Idle < n {
+		return fmt.Errorf("only %s of %s stayed open: %s", grouped(m.load.Idle), plural(n, "connection"),
+			first(m.load.Samples))
+	}
+	m.round.Requests, m.round.Seconds, m.round.P50, m.round.P99, m.round.P999, m.round.Max = n, 0, 0, 0, 0, 0
+	return t.add(m, float64(m.anonymous-before)/float64(n))
+}
+
+// touch has the target make use of what it needs for any load, so that it does not count.
+func (s *idling) touch(ctx context.Context, b *bench, t *target) (err error) {
+	if t.loader, err = b.startLoader(t, load.Config{Conns: s.conns}); err != nil {
+		return err
+	}
+	_, err = b.warm(ctx, t, 0, 300*time.Millisecond)
+	t.stopLoader()
+	return err
+}

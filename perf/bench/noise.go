@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"fmt"
+
+	"github.com/uringproxy/uringproxy/perf/result"
+)
+
+// Bounds beyond which figures are not to be quoted; docs/bench.md explains them.
+const (
+	// maxForeign is the part of the proxy's core, or of the load generator's, that others may use in a round.
+	maxForeign = 0.05
+	// disturbedShare is the share of rounds from which on a cell with disturbed rounds is noisy. The median does not
+	// mind fewer.
+	disturbedShare = 1.0 / 3
+	// maxSpread is how far the costs of the rounds may be apart, as a part of their median; maxTail is the same for
+	// costs that are 99th percentiles, of which a single event can be the cause.
+	maxSpread = 0.25
+	maxTail   = 1.0
+	// maxLag is the part of a p99 that may be the load generator's own delay, where p99 is the cost.
+	maxLag = 0.5
+)
+
+// noise says why the figures of a cell must not be quoted; empty if they may.
+func noise(o *Options, unit result.Unit, rounds []result.Round) string {
+	if o.ProxyCore == o.LoadCore {
+		return "the proxy shared its core with load generator and upstream"
+	}
+	proxy, loads, lags := 0, 0, 0
+	var costs []float64
+	for i := range rounds {
+		r := &rounds[i]
+		costs = append(costs, r.Cost)
+		proxy += one(r.Foreign > maxForeign)
+		loads += one(r.LoadForeign > maxForeign)
+		lags += one(r.Lag99 > maxLag*r.P99)
+	}
+	tail := unit == result.P99 || unit == result.P99Ratio
+	bound := maxSpread
+	if tail {
+		bound = maxTail
+	}
+	many := func(n int) bool { return n > 0 && float64(n) >= disturbedShare*float64(len(rounds)) }
+	spread := result.SpreadOf(costs)
+	switch {
+	case many(proxy):
+		return fmt.Sprintf("others used more than %.0f %% of the proxy's core in %s", 100*maxForeign,
+			plural(proxy, "round"))
+	case unit != result.PerConnection && many(loads):
+		return fmt.Sprintf("others used more than %.0f %% of the load generator's core in %s", 100*maxForeign,
+			plural(loads, "round"))
+	case tail && many(lags):
+		return fmt.Sprintf("more than %.0f %% of p99 was the load generator's own delay in %s", 100*maxLag,
+			plural(lags, "round"))
+	case spread.High-spread.Low > bound*spread.Median:
+		return fmt.Sprintf("the rounds disagree: %.3g to %.3g %s", spread.Low, spread.High, unit)
+	}
+	return ""
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/uringproxy/uringproxy/perf/histogram"
+	"github.com/uringproxy/uringproxy/perf/load"
+	"github.com/uringproxy/uringproxy/perf/peer"
+	"github.com/uringproxy/uringproxy/perf/result"
+)
+
+// readyLimit is how long a proxy may take to start and to read its configuration.
+const readyLimit = 60 * time.Second
+
+// muchFailed is the part of a round's requests that may fail before its figures say nothing.
+const muchFailed = 0.01
+
+// target is one proxy in one scenario.
+type target struct {
+	kind    *kind
+	program string
+	site    *site
+	process *peer.Process
+	loader  *loader
+	rate    int // requests per second that it is asked for; 0: as many as it can
+	maximum int // that it answered, when it was asked for as many as it can
+
+	rounds    []result.Round
+	at        map[string][]result.Round // at the rates of other proxies
+	latencies string                    // of all rounds
+	problem   string                    // why it takes part no longer
+	notes     []string
+	changer   *changer
+	reloads   reloads
+}
+
+// start starts the proxy and waits until its newest route answers.
+func (t *target) start(ctx context.Context, b *bench) (err error) {
+	if err := t.kind.writeAll(t.site); err != nil {
+		return err
+	}
+	t.process, err = b.group.Start(b.o.ProxyCore, exec.Command(t.program, t.kind.args(t.site)...))
+	if err != nil {
+		return err
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", t.site.Port, load.AnswerPath)
+	limit := b.o.ready
+	if limit == 0 {
+		limit = readyLimit
+	}
+	return t.process.Await(ctx, url, t.site.newest(), limit)
+}
+
+// stopLoader ends the load, if there is any.
+func (t *target) stopLoader() {
+	t.loader.stop()
+	t.loader = nil
+}
+
+// stop ends the load, and the proxy after it, which then has nothing to wait for.
+func (t *target) stop() {
+	t.stopLoader()
+	if t.process != nil {
+		t.process.Stop()
+		t.process = nil
+	}
+}
+
+// add adds a round with its cost.
+func (t *target) add(m *measured, cost float64) (err error) {
+	m.round.Cost = cost
+	t.rounds = append(t.rounds, m.round)
+	if t.latencies, err = histogram.Merge(t.latencies, m.load.Histogram); err != nil {
+		return fmt.Errorf("add up latencies: %w", err)
+	}
+	return nil
+}
+
+// folder makes the target's folder: in that of the measurement, or where the user wants configurations kept.
+func (b *bench) folder(s *profile, k *kind) (string, error) {
+	dir := filepath.Join(b.group.Dir, s.name, k.name)
+	if b.o.KeepConfigs != "" {
+		dir = filepath.Join(b.o.KeepConfigs, s.name, k.name)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("make folder: %w", err)
+	}
+	return filepath.Abs(dir)
+}
+
+// newTarget has a proxy take part in a scenario. It is not started yet.
+func (b *bench) newTarget(s *profile, k *kind, program string) (*target, error) {
+	dir, err := b.folder(s, k)
+	if err != nil {
+		return nil, err
+	}
+	port, err := peer.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	t := &target{kind: k, program: program, site: newSite(s, &b.o), at: map[string][]result.Round{}}
+	t.site.Dir, t.site.Port, t.site.Services = dir, port, b.services
+	if b.o.KeepConfigs != "" {
+		text, err := k.text(t.site)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "shown.txt"), []byte(text), 0o644)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("keep configuration: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// spareConns are connections besides those of the load: by which we look whether the proxy is ready, and those that are
+// closed while new ones are opened.
+const spareConns = 500
+
+// newSite is what proxies are configured to do in a scenario.
+func newSite(s *profile, o *Options) *site {
+	conns := s.connsOf(o) + s.idleOf(o)
+	return &site{Connections: conns + spareConns, Changing: s.changing, count: s.routes}
+}
+
+// calibrate finds out what the target can do at most, and has it asked for a share of that from now on.
+func (b *bench) calibrate(ctx context.Context, t *target, length time.Duration, share float64) error {
+	r, err := b.warm(ctx, t, 0, length)
+	if err != nil {
+		return err
+	}
+	t.maximum = int(float64(r.Answered) / r.Elapsed.Seconds())
+	if t.rate = int(float64(t.maximum) * share); t.rate == 0 {
+		return fmt.Errorf("no request was answered: %v", r.Samples)
+	}
+	return nil
+}
+
+// warm loads a target without counting.
+func (b *bench) warm(ctx context.Context, t *target, rate int, length time.Duration) (*load.Result, error) {
+	return t.loader.run(ctx, load.Phase{Rate: rate, Length: length, Services: serviceNames})
+}
