@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// noBase is what asks for no comparison with another build.
-const noBase = "none"
+// none is what asks for something to be left out.
+const none = "none"
 
 // build is a program to measure, and what it was built from.
 type build struct{ path, from string }
@@ -28,9 +28,9 @@ func buildHere(ctx context.Context, repository, dir string) (*build, error) {
 
 // buildBase finds or builds what this build is compared with: base is the path of a program, or a commit, which is
 // built from an archive of its files, so that neither the repository nor the files in work are touched. Empty: the
-// newest release before this commit, or when there is none, the commit before. nil: noBase.
+// newest release before this commit, or when there is none, the commit before. nil: none is wanted.
 func buildBase(ctx context.Context, repository, base, dir string) (*build, error) {
-	if base == noBase {
+	if base == none {
 		return nil, nil
 	}
 	if info, err := os.Stat(base); err == nil && info.Mode().IsRegular() {
@@ -72,7 +72,7 @@ func previous(ctx context.Context, repository string) (string, error) {
 		return "HEAD^", nil
 	}
 	return "", errors.New("find what to compare with: there is no release and no earlier commit here; " +
-		"give one with --base, or --base " + noBase)
+		"give one with --base, or --base " + none)
 }
 
 // compile builds the program as make build does.

@@ -79,7 +79,7 @@ func TestBase(t *testing.T) {
 			t.Errorf("base %q says %q, expected %q", tc.base, got, tc.want)
 		}
 	}
-	if b, err := buildBase(ctx, repo, noBase, t.TempDir()); b != nil || err != nil {
+	if b, err := buildBase(ctx, repo, none, t.TempDir()); b != nil || err != nil {
 		t.Errorf("no base: %v, %v", b, err)
 	}
 	_, err = buildBase(ctx, repo, "nowhere", t.TempDir())

@@ -34,7 +34,7 @@ It ends with code 0 when no row fell short, 1 when one did, 2 when it could not 
   --keep FILE.json     where to leave what was measured; show it with uringproxy bench --show
   --strict             noise is a failure too
   --results FILE.json  judge this and measure nothing; can be repeated, the last that has a scenario counts
-  --match FILE         with --results: the output of go test -bench Match ./routing
+  --match FILE         row 11 from the output of go test -bench Match ./routing, not measured anew; "none" for none
 `
 
 // options are what the command line says.
@@ -68,22 +68,21 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	files := o.results
-	var matches []match
-	if len(files) > 0 {
-		if o.match != "" {
-			matches, err = matchesOf(o.match)
-		}
-	} else {
-		dir, e := os.MkdirTemp("", "uringproxy-gate-")
-		if e != nil {
-			return e
-		}
-		defer os.RemoveAll(dir)
-		files, matches, err = o.measureAll(ctx, dir, progress)
-	}
+	dir, err := os.MkdirTemp("", "uringproxy-gate-")
 	if err != nil {
 		return err
+	}
+	defer os.RemoveAll(dir)
+	matches, err := o.matches(ctx, progress)
+	if err != nil {
+		return err
+	}
+	files := o.results
+	if len(files) == 0 {
+		files = []string{firstOf(o.keep, filepath.Join(dir, "result.json"))}
+		if err := o.measureBuilds(ctx, dir, files[0], progress); err != nil {
+			return err
+		}
 	}
 	runs, err := readRuns(files)
 	if err != nil {
@@ -92,37 +91,40 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	all := judge(runs, matches)
 	open := show(out, all, o.strict)
 	switch {
-	case !slices.ContainsFunc(all, func(f finding) bool { return f.verdict != unmeasured }):
-		return errors.New("nothing was measured that the contract has a row for")
+	case !slices.ContainsFunc(all, func(f finding) bool { return f.verdict == passed || f.verdict == fell }):
+		return errors.New("judge: there is no figure that may be quoted; measure on a machine that has nothing else to do")
 	case !open:
 		return errShort
 	}
 	return nil
 }
 
-// measureAll builds both programs in dir and measures them, and row 11.
-func (o *options) measureAll(ctx context.Context, dir string, progress io.Writer) ([]string, []match, error) {
+// matches are what row 11 is judged by: measured, unless there is a file, or other results are judged.
+func (o *options) matches(ctx context.Context, progress io.Writer) ([]match, error) {
+	switch {
+	case o.match == none || o.match == "" && len(o.results) > 0:
+		return nil, nil
+	case o.match != "":
+		return matchesOf(o.match)
+	}
+	return measureMatches(ctx, progress)
+}
+
+// measureBuilds builds both programs in dir and measures them.
+func (o *options) measureBuilds(ctx context.Context, dir, file string, progress io.Writer) error {
 	ours, err := buildHere(ctx, ".", dir)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	base, err := buildBase(ctx, ".", o.base, dir)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	fmt.Fprintf(progress, "this build: %s\n", ours.from)
 	if base != nil {
 		fmt.Fprintf(progress, "compared with: %s\n", base.from)
 	}
-	matches, err := measureMatches(ctx, progress)
-	if err != nil {
-		return nil, nil, err
-	}
-	file := o.keep
-	if file == "" {
-		file = filepath.Join(dir, "result.json")
-	}
-	return []string{file}, matches, o.measure(ctx, ours, base, file, progress)
+	return o.measure(ctx, ours, base, file, progress)
 }
 
 // parse reads the command line.
@@ -144,11 +146,8 @@ func parse(args []string, progress io.Writer) (*options, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
-	switch {
-	case f.NArg() > 0:
+	if f.NArg() > 0 {
 		return nil, fmt.Errorf("found %q, expected options only; see --help", strings.Join(f.Args(), " "))
-	case o.match != "" && len(o.results) == 0:
-		return nil, errors.New("--match says what was measured, and goes with --results; without, it is measured anew")
 	}
 	return o, nil
 }

@@ -60,10 +60,10 @@ func TestBadUse(t *testing.T) {
 	}{
 		{[]string{"--results", "nowhere.json"}, "nowhere.json"},
 		{[]string{"--results", broken}, "broken.json"},
-		{[]string{"--match", "m.txt"}, "--results"},
+		{[]string{"--match", "m.txt"}, "m.txt"},
 		{[]string{"faster"}, `"faster"`},
 		{[]string{"--rounds", "many"}, "many"},
-		{[]string{"--results", kept(t, &result.Run{Version: "v"})}, "nothing was measured"},
+		{[]string{"--results", kept(t, &result.Run{Version: "v"})}, "no figure that may be quoted"},
 	} {
 		err := run(context.Background(), tc.args, &bytes.Buffer{}, &bytes.Buffer{})
 		if err == nil || errors.Is(err, errShort) || !strings.Contains(err.Error(), tc.says) {

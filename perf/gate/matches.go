@@ -83,10 +83,11 @@ func judgeMatches(matches []match) (all []finding) {
 			row: "11", what: fmt.Sprintf("match among %d routes, p99", size), limit: fmt.Sprintf("< %d ns", matchLimit),
 		}
 		worst, shape := 0.0, ""
+		var missing []string
 		for _, s := range matchShapes {
 			p99 := middle(matches, s, size)
 			if p99 < 0 {
-				f.verdict, f.why = unmeasured, s+" was not measured"
+				missing = append(missing, s)
 			} else if p99 > worst {
 				worst, shape = p99, s
 			}
@@ -98,7 +99,11 @@ func judgeMatches(matches []match) (all []finding) {
 		case worst > matchBug:
 			f.verdict, f.why = fell, fmt.Sprintf("more than %d ns is a fault", matchBug)
 		case worst >= matchLimit:
-			f.verdict, f.why = fell, ""
+			f.verdict = fell
+		case len(missing) == len(matchShapes):
+			f.verdict, f.why = unmeasured, "the benchmark was not run"
+		case len(missing) > 0:
+			f.verdict, f.why = unmeasured, "nothing for "+strings.Join(missing, ", ")
 		}
 		all = append(all, f)
 	}
