@@ -92,7 +92,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	open := show(out, all, o.strict)
 	switch {
 	case !slices.ContainsFunc(all, func(f finding) bool { return f.verdict == passed || f.verdict == fell }):
-		return errors.New("judge: there is no figure that may be quoted; measure on a machine that has nothing else to do")
+		return errors.New("judge: no figure that may be quoted; measure on a machine that has nothing else to do")
 	case !open:
 		return errShort
 	}
