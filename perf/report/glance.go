@@ -38,8 +38,12 @@ type lane struct {
 
 const laneHeight = 22
 
-// tickValues are the ratios that may have a line.
-var tickValues = []float64{.001, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20, 50, 100, 1000}
+// ratioTicks are the ratios that may have a line: on an axis over many powers of ten, over a few, and on a short one.
+var ratioTicks = [3][]float64{
+	{1e-6, 1e-5, 1e-4, .001, .01, .1, 1, 10, 100, 1000, 1e4, 1e5, 1e6},
+	{.005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20, 50, 100, 200},
+	{.2, .25, .3, .4, .5, .6, .7, .8, .9, 1, 1.2, 1.5, 2, 2.5, 3, 4, 5},
+}
 
 // glanceOf draws the ratios of a run. It has no rows when there is no ratio.
 func glanceOf(r *result.Run, looks map[string]look) glance {
@@ -103,13 +107,18 @@ func (a logAxis) at(x float64) string {
 	return strconv.FormatFloat(100*math.Log(x/a.low)/math.Log(a.high/a.low), 'f', 2, 64)
 }
 
-// ticks are round ratios on the axis; powers of ten only when it is long.
+// ticks are round ratios on the axis, as many as it has places for.
 func (a logAxis) ticks() []float64 {
+	choice := ratioTicks[0]
+	switch length := a.high / a.low; {
+	case length < 5:
+		choice = ratioTicks[2]
+	case length < 300:
+		choice = ratioTicks[1]
+	}
 	var all []float64
-	long := a.high/a.low > 300
-	for _, v := range tickValues {
-		power := math.Abs(math.Mod(math.Log10(v)+9, 1)) < 1e-9 || math.Abs(math.Mod(math.Log10(v)+9, 1)-1) < 1e-9
-		if v >= a.low && v <= a.high && (power || !long) {
+	for _, v := range choice {
+		if v >= a.low && v <= a.high {
 			all = append(all, v)
 		}
 	}

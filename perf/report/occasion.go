@@ -37,12 +37,24 @@ func machineLine(m *result.Machine) string {
 	if m.Memory > 0 {
 		add("", binary(m.Memory))
 	}
-	add("under ", m.Virtual)
+	add("", virtual(m))
 	add("Linux ", strings.TrimPrefix(plain(m.Kernel), "Linux "))
 	if m.Cores > 0 {
 		add("", placement(m))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// virtual names the hypervisor where one is known; nothing on real hardware.
+func virtual(m *result.Machine) string {
+	switch name := plain(m.Virtual); name {
+	case "":
+		return ""
+	case "virtual":
+		return "virtual machine"
+	default:
+		return "virtual machine (" + name + ")"
+	}
 }
 
 func cores(n int) string {

@@ -66,8 +66,12 @@ func summary(r *result.Run) []string {
 		return append(all, "No two figures could be compared: "+
 			"where a proxy failed or a round was too noisy, the tables say so.")
 	}
-	text := called(own[0]) + " takes less than the other in " + count(verdicts[less]) + " of " + count(total) +
-		" comparisons, and more in " + count(verdicts[more]) + "."
+	text := called(own[0]) + " takes less than the other in "
+	if verdicts[less] == total {
+		text += "all " + count(total) + " comparisons."
+	} else {
+		text += count(verdicts[less]) + " of " + count(total) + " comparisons, and more in " + count(verdicts[more]) + "."
+	}
 	if verdicts[same] > 0 {
 		text += " In " + count(verdicts[same]) + " the rounds do not tell which."
 	}
@@ -142,7 +146,9 @@ func sentence(r *result.Run, s *result.Scenario, rows []standing) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return upper(costOf(s.Unit).noun) + ": " + called(own[0]) + " at " + list(parts) + "."
+	const joiner = "\u2060" // a line may not end in a range
+	return strings.ReplaceAll(upper(costOf(s.Unit).noun)+": "+called(own[0])+" at "+list(parts)+".",
+		"–", joiner+"–"+joiner)
 }
 
 // upper begins a sentence.
@@ -172,7 +178,9 @@ func machineFacts(r *result.Run) []fact {
 	if m.Memory > 0 {
 		add("Memory", binary(m.Memory))
 	}
-	add("Virtual machine", m.Virtual)
+	if m.Virtual != "" {
+		add("Machine", virtual(m))
+	}
 	add("Kernel", m.Kernel)
 	add("Go", m.Go)
 	if !r.Started.IsZero() {

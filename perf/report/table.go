@@ -99,7 +99,9 @@ func (t *table) scenario(r *result.Run, s *result.Scenario) bool {
 	for i, c := range columns {
 		head += pad(c.head, c.width, i == 0) + gap
 	}
-	t.line(head)
+	if strings.TrimSpace(head) != "" {
+		t.line(head)
+	}
 	for i, row := range rows {
 		if row.words != "" {
 			t.wrap(pad(called(row.peer), columns[0].width, true)+gap, row.words)
