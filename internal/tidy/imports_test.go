@@ -49,7 +49,7 @@ const edges = `
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	admin:             internal/unixpath
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
-	server:            inspect
+	server:            inspect metrics/expose
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
 	perf/peer:
 	perf/result:

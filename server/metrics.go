@@ -1,0 +1,97 @@
+package server
+
+import (
+	"io"
+	"os"
+	"runtime"
+	"runtime/debug"
+	rt "runtime/metrics"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/metrics/expose"
+)
+
+// WriteMetrics writes what is counted and timed, as OpenMetrics or in Prometheus' text format. It disturbs no shard.
+func (p *process) WriteMetrics(w io.Writer, openMetrics bool) error {
+	in := expose.Input{
+		Now: time.Now(), Started: p.started,
+		Build: expose.Build{
+			Version: p.opts.Version, Go: runtime.Version(), Engine: p.choice.Engine, Tier: p.choice.Tier,
+		},
+		Config: p.configSample(), Runtime: runtimeSample(), Process: processSample(),
+	}
+	for i, m := range p.metrics.Shards() {
+		st := p.shards[i].shard.Stats.Load()
+		in.Shards = append(in.Shards, expose.Shard{
+			Metrics: m, Syscalls: st.Syscalls, Turns: st.Polls, Events: st.Events, NoBuffers: st.NoBufs, Stale: st.Stale,
+		})
+	}
+	for k := range metrics.SeriesKinds {
+		in.Series[k] = p.metrics.Series(k)
+	}
+	return expose.Write(w, in, openMetrics)
+}
+
+// configSample is the configuration's state.
+func (p *process) configSample() expose.Config {
+	st := p.control.Status()
+	c := expose.Config{
+		Generation: st.Snapshot.Generation, Created: st.Snapshot.Created,
+		Routes: st.Routes, Services: len(st.Snapshot.Services),
+		Attempts: st.Attempts, Failed: st.Failed, InForce: st.Refused == nil,
+	}
+	for i := range st.Snapshot.Listeners {
+		if !st.Snapshot.Listeners[i].Vacant() {
+			c.Listeners++
+		}
+	}
+	if st.Last != nil {
+		c.LastAttempt = st.Last.At
+	}
+	return c
+}
+
+// runtimeSample asks the Go runtime, without stopping the world.
+func runtimeSample() expose.Runtime {
+	samples := []rt.Sample{
+		{Name: "/sched/goroutines:goroutines"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/allocs:objects"}, {Name: "/gc/cycles/total:gc-cycles"},
+	}
+	rt.Read(samples)
+	value := func(i int) uint64 {
+		if samples[i].Value.Kind() != rt.KindUint64 { // a runtime that does not know it
+			return 0
+		}
+		return samples[i].Value.Uint64()
+	}
+	var gc debug.GCStats
+	debug.ReadGCStats(&gc)
+	return expose.Runtime{
+		Goroutines: value(0), HeapBytes: value(1), AllocatedBytes: value(2), AllocatedObjects: value(3),
+		GCCycles: value(4), GCPause: gc.PauseTotal,
+	}
+}
+
+// processSample asks the kernel. What it does not tell is 0.
+func processSample() expose.Process {
+	s := expose.Process{DescriptorsAtMost: descriptors()}
+	var usage unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &usage) == nil {
+		s.UserTime, s.SystemTime = time.Duration(usage.Utime.Nano()), time.Duration(usage.Stime.Nano())
+	}
+	s.ResidentBytes = uint64(resident())
+	s.Descriptors = openDescriptors()
+	return s
+}
+
+// openDescriptors is how many files are open. Since Linux 6.2 the directory's size tells; before, it is 0.
+func openDescriptors() int {
+	info, err := os.Stat("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return int(info.Size())
+}
