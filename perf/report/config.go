@@ -1,6 +1,7 @@
 package report
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/perf/result"
@@ -15,9 +16,13 @@ const (
 )
 
 // config is a configuration, and where it was used.
-type config struct{ Peer, Scenarios, Text string }
+type config struct {
+	Peer, Scenarios, Text string
+	key                   string
+}
 
-// configsOf are the configurations of a run by peer; one that several scenarios have is there once.
+// configsOf are the configurations of a run by peer. One that several scenarios have is there once, also when it was in
+// another folder or had another port.
 func configsOf(r *result.Run) []config {
 	var all []config
 	for _, p := range participants(r) {
@@ -27,17 +32,17 @@ func configsOf(r *result.Run) []config {
 				if c.Peer != p.Name || strings.TrimSpace(c.Config) == "" {
 					continue
 				}
-				all = addConfig(all, first, config{called(p), plain(s.Name), abridged(c.Config)})
+				all = addConfig(all, first, config{called(p), plain(s.Name), abridged(c.Config), key(c.Config, s.Name)})
 			}
 		}
 	}
 	return all
 }
 
-// addConfig adds c, or its scenario to the one from first on that has the same text.
+// addConfig adds c, or its scenario to the one from first on that is the same.
 func addConfig(all []config, first int, c config) []config {
 	for i := first; i < len(all); i++ {
-		if all[i].Text == c.Text {
+		if all[i].key == c.key {
 			if !strings.HasSuffix(", "+all[i].Scenarios, ", "+c.Scenarios) {
 				all[i].Scenarios += ", " + c.Scenarios
 			}
@@ -45,6 +50,14 @@ func addConfig(all []config, first int, c config) []config {
 		}
 	}
 	return append(all, c)
+}
+
+// port is what a proxy listens on or connects to in a benchmark.
+var port = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+// key is a configuration without what is another in every scenario: the ports, and the scenario's folder.
+func key(text, scenario string) string {
+	return port.ReplaceAllString(strings.ReplaceAll(text, "/"+scenario+"/", "/"), "127.0.0.1")
 }
 
 // abridged is a configuration without its middle when it is long.

@@ -305,6 +305,19 @@ func TestLongConfigurationsAreAbridged(t *testing.T) {
 	}
 }
 
+func TestSameConfigurationsAreShownOnce(t *testing.T) {
+	cell := func(folder, port, more string) []result.Cell {
+		return []result.Cell{{Peer: "p", Config: "pid /tmp/x/" + folder + "/p.pid\nlisten 127.0.0.1:" + port + "\n" + more}}
+	}
+	got := configsOf(&result.Run{Peers: []result.Peer{{Name: "p"}}, Scenarios: []result.Scenario{
+		{Name: "a", Cells: cell("a", "1001", "")}, {Name: "b", Cells: cell("b", "1002", "")},
+		{Name: "c", Cells: cell("c", "1003", "keepalive 2;")},
+	}})
+	if len(got) != 2 || got[0].Scenarios != "a, b" || !strings.Contains(got[0].Text, "1001") || got[1].Scenarios != "c" {
+		t.Errorf("configurations %+v", got)
+	}
+}
+
 // TestContrast keeps to WCAG AA: 4.5 for text, 3 for what is drawn, on every ground and in both schemes.
 func TestContrast(t *testing.T) {
 	variable := regexp.MustCompile(`--([a-z0-9-]+): #([0-9a-f]{6});`)
