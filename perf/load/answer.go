@@ -89,8 +89,8 @@ func (c *contents) which(set uint64, got int64) int {
 	return -1
 }
 
-// judge counts an answer as what it is.
-func (g *Generator) judge(a *answer, c *conn) {
+// judge counts an answer as what it is. It reports whether that is what it should be.
+func (g *Generator) judge(a *answer, c *conn) bool {
 	due := c.dues[c.answered]
 	t, which := g.tallyOf(due), g.contents.which(a.matches, a.got)
 	switch {
@@ -112,7 +112,9 @@ func (g *Generator) judge(a *answer, c *conn) {
 		t.Answered++
 		t.Bytes += a.got + g.cfg.Upload
 		t.latency.Record(g.clock - due)
+		return true
 	}
+	return false
 }
 
 // byService reports whether a body tells which service it comes from.

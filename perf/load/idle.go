@@ -39,14 +39,16 @@ func (g *Generator) openIdle() error {
 
 var errNotKept = errors.New("the peer does not keep it open")
 
-// rest is called when an idle connection has its answer.
-func (g *Generator) rest(c *conn, closing bool) {
-	if closing {
-		g.ended(c, errNotKept)
-		return
-	}
+// rest is called when an idle connection has its answer, the right one or another.
+func (g *Generator) rest(c *conn, right, closing bool) {
 	c.state = resting
 	g.resting++
+	switch {
+	case !right:
+		g.leave(c)
+	case closing:
+		g.ended(c, errNotKept)
+	}
 }
 
 // leave closes an idle connection for good.

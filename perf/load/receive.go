@@ -142,11 +142,11 @@ func (g *Generator) complete(c *conn, rest []byte) {
 		return
 	}
 	closing := c.answer.head.closing
-	g.judge(&c.answer, c)
+	right := g.judge(&c.answer, c)
 	c.answer = answer{}
 	c.answered++
 	if c.role == idler {
-		g.rest(c, closing)
+		g.rest(c, right, closing)
 		return
 	}
 	g.inFlight--

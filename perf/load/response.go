@@ -67,8 +67,9 @@ type heads struct {
 
 // parse is parseHead.
 func (k *heads) parse(b []byte) (h head, whole bool, err error) {
-	if n := len(k.text); n > 0 && len(b) >= n && bytes.Equal(b[:k.head.date], k.text[:k.head.date]) &&
-		bytes.Equal(b[k.head.dateEnd:n], k.text[k.head.dateEnd:]) {
+	if from, to, n := k.head.date, k.head.dateEnd, len(k.text); n > 0 && len(b) >= n &&
+		bytes.Equal(b[:from], k.text[:from]) && bytes.Equal(b[to:n], k.text[to:]) &&
+		bytes.IndexByte(b[from:to], '\n') < 0 {
 		return k.head, true, nil
 	}
 	h, whole, err = parseHead(b)
