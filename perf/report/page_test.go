@@ -307,13 +307,15 @@ func TestLongConfigurationsAreAbridged(t *testing.T) {
 
 func TestSameConfigurationsAreShownOnce(t *testing.T) {
 	cell := func(folder, port, more string) []result.Cell {
-		return []result.Cell{{Peer: "p", Config: "pid /tmp/x/" + folder + "/p.pid\nlisten 127.0.0.1:" + port + "\n" + more}}
+		text := "pid /tmp/x/" + folder + "/p.pid\nlisten 127.0.0.1:" + port + "\n" + more
+		return []result.Cell{{Peer: "p", Config: text}}
 	}
 	got := configsOf(&result.Run{Peers: []result.Peer{{Name: "p"}}, Scenarios: []result.Scenario{
 		{Name: "a", Cells: cell("a", "1001", "")}, {Name: "b", Cells: cell("b", "1002", "")},
 		{Name: "c", Cells: cell("c", "1003", "keepalive 2;")},
 	}})
-	if len(got) != 2 || got[0].Scenarios != "a, b" || !strings.Contains(got[0].Text, "1001") || got[1].Scenarios != "c" {
+	if len(got) != 2 || got[0].Scenarios != "a, b" || got[1].Scenarios != "c" ||
+		!strings.Contains(got[0].Text, "1001") {
 		t.Errorf("configurations %+v", got)
 	}
 }

@@ -70,7 +70,8 @@ func summary(r *result.Run) []string {
 	if verdicts[less] == total {
 		text += "all " + count(total) + " comparisons."
 	} else {
-		text += count(verdicts[less]) + " of " + count(total) + " comparisons, and more in " + count(verdicts[more]) + "."
+		text += count(verdicts[less]) + " of " + count(total) + " comparisons, and more in " +
+			count(verdicts[more]) + "."
 	}
 	if verdicts[same] > 0 {
 		text += " In " + count(verdicts[same]) + " the rounds do not tell which."
