@@ -16,6 +16,13 @@ import (
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
+// What the client asks for.
+const (
+	getUp   = "GET /up HTTP/1.1\r\nHost: a\r\n\r\n"
+	postUp  = "POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+	getDown = "GET /down HTTP/1.1\r\nHost: a\r\n\r\n"
+)
+
 // figures is a client that keeps account of what it does.
 type figures struct {
 	t              *testing.T
@@ -109,17 +116,16 @@ func TestFigures(t *testing.T) {
 			figuresSnapshot(t, r.snap, d)
 		})
 		a := newFigures(t, r.addr)
-		const get = "GET /up HTTP/1.1\r\nHost: a\r\n\r\n"
 		for range 3 {
-			a.ask(get, 200)
+			a.ask(getUp, 200)
 		}
-		a.ask(get+get, 200, 200) // in one piece
-		a.ask("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 404)
+		a.ask(getUp+getUp, 200, 200) // in one piece
+		a.ask(postUp, 404)
 		for range 2 {
 			a.ask("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404)
 		}
 		for range 4 {
-			a.ask("GET /down HTTP/1.1\r\nHost: a\r\n\r\n", 502)
+			a.ask(getDown, 502)
 		}
 		b := newFigures(t, r.addr)
 		b.ask("GET /up HTTP/1.1\r\nHost : a\r\n\r\n", 400)
@@ -203,8 +209,7 @@ func checkSeries(t *testing.T, set *metrics.Set, a, b *figures) {
 		t.Errorf("listeners %+v, want %+v", web, want)
 	}
 	services, routes := rows(metrics.ServiceSeries), rows(metrics.RouteSeries)
-	const down, up = uint64(len("GET /down HTTP/1.1\r\nHost: a\r\n\r\n")), uint64(len("GET /up HTTP/1.1\r\nHost: a\r\n\r\n"))
-	const post = uint64(len("POST /up HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"))
+	const up, post, down = uint64(len(getUp)), uint64(len(postUp)), uint64(len(getDown))
 	for i, want := range []row{
 		{"down", 0, 0, 4, 4, 4, 4, 0, 0, 4 * down, 0, 4}, {"up", 5, 1, 0, 0, 1, 0, 1, 1, 5*up + post, 0, 6},
 	} {

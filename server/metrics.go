@@ -26,7 +26,8 @@ func (p *process) WriteMetrics(w io.Writer, openMetrics bool) error {
 	for i, m := range p.metrics.Shards() {
 		st := p.shards[i].shard.Stats.Load()
 		in.Shards = append(in.Shards, expose.Shard{
-			Metrics: m, Syscalls: st.Syscalls, Turns: st.Polls, Events: st.Events, NoBuffers: st.NoBufs, Stale: st.Stale,
+			Metrics: m, Syscalls: st.Syscalls, Turns: st.Polls, Events: st.Events,
+			NoBuffers: st.NoBufs, Stale: st.Stale,
 		})
 	}
 	for k := range metrics.SeriesKinds {

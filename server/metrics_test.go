@@ -48,9 +48,11 @@ func TestWriteMetrics(t *testing.T) {
 			c := dial(t, plan.Listener{Unix: strings.TrimPrefix(socket, "unix:")})
 			c.ask("/a", false)
 			c.ask("/b", false)
-			wrote(t, p, 2, `uringproxy_build_info{version="v1",go=`, `uringproxy_requests_total{shard="0",code="2xx"} 2`,
+			wrote(t, p, 2, `uringproxy_build_info{version="v1",go=`,
+				`uringproxy_requests_total{shard="0",code="2xx"} 2`,
 				`uringproxy_config_generation 1`, `uringproxy_config_in_force 1`, `uringproxy_config_routes 1`,
-				`uringproxy_config_listeners 1`, `uringproxy_config_services 1`, `uringproxy_config_last_swap_seconds 0`,
+				`uringproxy_config_listeners 1`, `uringproxy_config_services 1`,
+				`uringproxy_config_last_swap_seconds 0`,
 				`uringproxy_listener_requests_total{listener="web",code="2xx"} 2`,
 				`uringproxy_listener_connections_open{listener="web"} 1`,
 				`uringproxy_service_connections_opened_total{service="app"} 1`,
@@ -107,8 +109,8 @@ func startFrom(t *testing.T, file, engine string) *Server {
 	return s
 }
 
-// wrote wants lines that begin like that, when so many requests have been counted. In the kernel's and the runtime's figures
-// it wants something to be there.
+// wrote wants lines that begin like that, when so many requests have been counted. In the kernel's and the runtime's
+// figures it wants something to be there.
 func wrote(t *testing.T, p *process, requests uint64, lines ...string) {
 	t.Helper()
 	for p.metrics.Snapshot().Requests() < requests {

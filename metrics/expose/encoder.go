@@ -143,7 +143,7 @@ func (e *encoder) numberPart(suffix string, v float64, labels ...string) {
 
 // created writes since when a counter has counted, where that can be said.
 func (e *encoder) created(since time.Time, labels ...string) {
-	if !e.open {
+	if !e.open || since.IsZero() {
 		return
 	}
 	e.name(prefix+e.family.name, "_created", labels)
