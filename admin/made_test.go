@@ -13,7 +13,8 @@ type made struct {
 	reloads  atomic.Int64
 	fails    atomic.Bool
 	draining atomic.Bool
-	left     chan struct{} // closed when somebody wants no more routes
+	routes   int           // in all, each with a hundred bytes
+	left     chan struct{} // closed when somebody wants no more of them
 }
 
 func (m *made) Ready() bool { return !m.draining.Load() }
@@ -34,9 +35,6 @@ func (m *made) Reload() Reloaded {
 	return r
 }
 
-// bigRoutes is how many routes made has in all, with some kilobytes of rules.
-const bigRoutes = 100_000
-
 func (m *made) Running() *Running {
 	return &Running{
 		Generation: 3, Source: "my <toml>", Listeners: []RunningListen{{Name: "web", Address: ":80"}},
@@ -44,7 +42,7 @@ func (m *made) Running() *Running {
 			yield(RunningService{Name: "app", Endpoints: []RunningEndpoint{{URL: "http://a", Address: "10.0.0.1:80"}}})
 		},
 		Routes: func(yield func(RunningRoute) bool) {
-			for i := range bigRoutes {
+			for i := range m.routes {
 				rule := fmt.Sprintf("Host(`h%d.test`) && Path(`/%s`)", i, strings.Repeat("x", 100))
 				if !yield(RunningRoute{Name: fmt.Sprint("r", i), Rule: rule, Service: "app"}) {
 					close(m.left)
