@@ -88,3 +88,14 @@ func BenchmarkFullSeries(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkAssignOther is what a route costs the compilation of a configuration when all series are taken.
+func BenchmarkAssignOther(b *testing.B) {
+	d := NewDirectory()
+	for i := range RouteSeries.Capacity() {
+		d.Assign(RouteSeries, fmt.Sprint("name", i))
+	}
+	for b.Loop() {
+		d.Assign(RouteSeries, "one of very many routes")
+	}
+}

@@ -51,7 +51,13 @@ func TestPinsForgetWhatNobodyUses(t *testing.T) {
 	if p.entries[pinA].snap != a || p.held() != 2 {
 		t.Fatalf("pinned %v, %d snapshots held, want the first and the current", p.entries[pinA].snap, p.held())
 	}
+	if p.oldest != 1 {
+		t.Errorf("the oldest is of generation %d while the first is pinned", p.oldest)
+	}
 	p.unpin(pinA)
+	if p.oldest != 3 {
+		t.Errorf("the oldest is of generation %d when only the third is used", p.oldest)
+	}
 	if p.held() != 1 || p.current() != c {
 		t.Fatalf("%d snapshots held after the last unpin", p.held())
 	}
@@ -62,5 +68,30 @@ func TestPinsForgetWhatNobodyUses(t *testing.T) {
 	}
 	if len(p.entries) > 3 {
 		t.Fatalf("%d entries after 1,000 changes", len(p.entries))
+	}
+}
+
+func TestClock(t *testing.T) {
+	now, step := int64(0), int64(7)
+	s := &Shard{clock: newClock(func() int64 { now += step; return now })}
+	if s.clock.cost != 7 {
+		t.Errorf("a reading takes %d", s.clock.cost)
+	}
+	if s.SinceUpdate() != -1 {
+		t.Error("a swap is measured that there was not")
+	}
+	began := s.Read()
+	now += 100
+	if took := s.Elapsed(began); took != 100 {
+		t.Errorf("%d elapsed", took)
+	}
+	step = 0
+	if took := s.Elapsed(s.Read()); took != 0 {
+		t.Errorf("%d elapsed at once", took)
+	}
+	s.handedAt.Store(s.clock.read())
+	now += 50
+	if took := s.SinceUpdate(); took != 50 {
+		t.Errorf("the update was %d ago", took)
 	}
 }

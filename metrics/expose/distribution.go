@@ -38,14 +38,22 @@ func (e *encoder) quantiles(d *metrics.Distribution, scale float64, labels ...st
 // spans writes a series' histogram.
 func (e *encoder) spans(s *metrics.Spans, labels ...string) {
 	n := uint64(0)
-	for i, bound := range metrics.SpanBounds {
+	for i, bound := range spanTexts {
 		n += s.Counts[i]
-		e.bucket(boundText(float64(bound)/nano), n, labels)
+		e.bucket(bound, n, labels)
 	}
-	e.bucket(infinite, s.Count(), labels)
 	e.numberPart("_sum", float64(s.Sum)/nano, labels...)
-	e.part("_count", s.Count(), labels...)
+	e.part("_count", n, labels...)
 }
+
+// spanTexts are the bounds of a series' histogram: there may be a hundred thousand buckets to be written.
+var spanTexts = func() (all [len(metrics.Spans{}.Counts)]string) {
+	for i, bound := range metrics.SpanBounds {
+		all[i] = boundText(float64(bound) / nano)
+	}
+	all[len(all)-1] = infinite
+	return all
+}()
 
 // timed is the two families of a timing: a histogram, from which rates and quantiles of any interval can be reckoned,
 // and a summary with the quantiles since the start of the process, which are exact to 2 %.

@@ -54,6 +54,7 @@ type encoder struct {
 	b      []byte
 	err    error
 	family *family
+	labels []string // scratch: those of a bucket
 }
 
 // flushAt is how much is gathered before it is written.
@@ -152,7 +153,8 @@ func (e *encoder) created(since time.Time, labels ...string) {
 
 // bucket writes a bucket of a histogram: n values were bound at most.
 func (e *encoder) bucket(bound string, n uint64, labels []string) {
-	e.part("_bucket", n, append(labels[:len(labels):len(labels)], "le", bound)...)
+	e.labels = append(append(e.labels[:0], labels...), "le", bound)
+	e.part("_bucket", n, e.labels...)
 }
 
 // boundText is a number as OpenMetrics wants bounds and quantiles: never without a point or an exponent.
@@ -169,6 +171,9 @@ const infinite = "+Inf"
 
 // appendEscaped appends a label's value or a help. Quotes are left alone in the help of the text format.
 func appendEscaped(b []byte, s string, quotes bool) []byte {
+	if plain(s) {
+		return append(b, s...)
+	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -183,6 +188,16 @@ func appendEscaped(b []byte, s string, quotes bool) []byte {
 		}
 	}
 	return b
+}
+
+// plain reports whether s is printable ASCII without anything to escape, as nearly all names are.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return false
+		}
+	}
+	return true
 }
 
 // seconds is a time since 1970.

@@ -218,3 +218,29 @@ func BenchmarkWrite(b *testing.B) {
 	}
 	b.ReportMetric(float64(out.Len()), "bytes")
 }
+
+// BenchmarkWriteFull is a scrape with as many series as there can be, on each of which something has ended.
+func BenchmarkWriteFull(b *testing.B) {
+	d := metrics.NewDirectory()
+	set := d.NewSet(2)
+	for i := range metrics.RouteSeries.Capacity() {
+		name := fmt.Sprint("a-name-of-usual-length-", i)
+		e := metrics.Exchange{Status: 200, Duration: int64(i) * 1000, Routed: true, FirstByte: -1}
+		e.Listener = d.Assign(metrics.ListenerSeries, name)
+		e.Service = d.Assign(metrics.ServiceSeries, name)
+		e.Route = d.Assign(metrics.RouteSeries, name)
+		set.Shard(i % 2).Served(&e)
+	}
+	in := example()
+	for k := range metrics.SeriesKinds {
+		in.Series[k] = set.Series(k)
+	}
+	var out bytes.Buffer
+	for b.Loop() {
+		out.Reset()
+		if err := Write(&out, in, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(out.Len()), "bytes")
+}
