@@ -143,8 +143,8 @@ func TestBodiesAreNotCopied(t *testing.T) {
 		{name: "large chunked", size: large, chunked: true},
 		{name: "head in pieces", size: large, pieces: true, most: mem.SmallBytes},
 	} {
-		onEach(t, func(t *testing.T, open func() engine.Backend) {
-			t.Run(tc.name, func(t *testing.T) {
+		t.Run(tc.name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, open func() engine.Backend) {
 				up, down := bodyOf(1, tc.size, tc.chunked), bodyOf(2, tc.size, tc.chunked)
 				request := "POST /x HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\n" + framingOf(up, tc.chunked)
 				response := "HTTP/1.1 200 OK\r\nServer: test\r\n" + framingOf(down, tc.chunked)

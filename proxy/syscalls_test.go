@@ -25,8 +25,8 @@ func TestSystemCallsPerRequest(t *testing.T) {
 		body := strings.Repeat("b", size-1) + "e"
 		request := []byte("GET /p HTTP/1.1\r\nHost: example.com\r\n\r\n")
 		response := "HTTP/1.1 200 OK\r\n" + framingOf([]byte(body), false) + body
-		onEach(t, func(t *testing.T, open func() engine.Backend) {
-			t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, open func() engine.Backend) {
 				be, kind := open(), ""
 				up := fixedUpstream(t, []byte("\r\n\r\n"), []byte(response))
 				r := start(t, be, []string{up}, nil)
