@@ -29,6 +29,10 @@ var copies = map[string]string{
 	"proxy/h1/edit":       "a head that is edited in place",
 	"routing/dict":        "the text of a route",
 	"routing/match":       "what was found, a few pointers",
+	"tls/record/derive":   "a key",
+	"tls/record/gather":   "a record that came in several buffers",
+	"tls/record/half":     "a secret",
+	"tls/record/seal":     "data in several places that becomes one record, or that makes room for a record's ends",
 }
 
 // deferring are the files that may use defer: what they do happens at a shard's start or end. In metrics it is what the

@@ -45,6 +45,8 @@ const edges = `
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	inspect:           config routing routing/rule routing/regset routing/urlpath
 
+	tls/record:        internal/invariant
+
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	admin:             internal/unixpath
@@ -89,6 +91,7 @@ var importers = map[string][]string{
 	"github.com/HdrHistogram/hdrhistogram-go": {"perf/histogram"},
 	"github.com/prometheus/client_golang":     {"metrics/expose"}, // in tests, and so is the next
 	"github.com/prometheus/common":            {"metrics/expose"},
+	"golang.org/x/crypto/chacha20poly1305":    {"tls/record"},
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
