@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"syscall"
 )
 
@@ -96,7 +97,13 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 	if errors.As(err, &nobody) {
 		return nobody
 	}
-	if err != nil {
+	var failed *url.Error
+	switch {
+	case errors.As(err, &failed) && failed.Timeout():
+		return fmt.Errorf("ask %s: there is a connection, and no answer in time", c.addr)
+	case errors.As(err, &failed):
+		return fmt.Errorf("ask %s: %w", c.addr, failed.Err) // without the URL, which says the same again
+	case err != nil:
 		return fmt.Errorf("ask %s: %w", c.addr, err)
 	}
 	defer res.Body.Close()

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net"
 	"strings"
 	"testing"
@@ -68,6 +69,45 @@ func TestClientWithToken(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "--token-file FILE") {
 			t.Errorf("token %q: %v", token, err)
 		}
+	}
+}
+
+// late is a context whose time is over when a channel is closed.
+type late struct {
+	context.Context
+	over chan struct{}
+}
+
+func (l late) Done() <-chan struct{} { return l.over }
+
+func (l late) Err() error {
+	select {
+	case <-l.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// A process that takes a connection and says nothing.
+func TestClientOfWhoSaysNothing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	over := make(chan struct{})
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			defer c.Close()
+			_, _ = c.Read(make([]byte, 1)) // the question has come
+		}
+		close(over)
+		<-t.Context().Done()
+	}()
+	want := "ask " + l.Addr().String() + ": there is a connection, and no answer in time"
+	if _, err := NewClient(AddressOf(l), "").Metrics(late{context.Background(), over}); err == nil || err.Error() != want {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -102,7 +102,8 @@ func TestAdminTokenForEverybody(t *testing.T) {
 	do(t, os.WriteFile(file, []byte(strings.Repeat("x", 32)), 0o600))
 	do(t, os.Chmod(file, 0o644))
 	at := FreeAddr(t, "127.0.0.1")
-	p := Launch(t, Config(named(t, "up"), FreeAddr(t, "127.0.0.1"))+fmt.Sprintf(unwatched+"token_file = %q\n", at, file))
+	asked := fmt.Sprintf(unwatched+"token_file = %q\n", at, file)
+	p := Launch(t, Config(named(t, "up"), FreeAddr(t, "127.0.0.1"))+asked)
 	const want = "admin.token_file: found"
 	if code := p.Wait(); code != 1 || !strings.Contains(p.Output(), want) {
 		t.Errorf("exit code %d\n%s", code, p.Output())

@@ -59,6 +59,21 @@ func TestTopRestoresTerminal(t *testing.T) {
 	}
 }
 
+func TestPanicsRestoreTerminal(t *testing.T) {
+	for _, how := range []string{"panic", "panic beside"} {
+		t.Run(how, func(t *testing.T) {
+			s := startOn(t, 80, 24, nil, how)
+			s.sees(otherScreen)
+			_ = s.cmd.Wait() // the exit code tells
+			if code := s.cmd.ProcessState.ExitCode(); code != 2 {
+				t.Errorf("exit code %d", code)
+			}
+			s.restored()
+			s.sees("made by a test")
+		})
+	}
+}
+
 func TestTopIsSuspended(t *testing.T) {
 	s, _ := topOn(t, 80, 24)
 	s.types("\x1a")

@@ -19,9 +19,35 @@ const hang = 60 * time.Second
 
 // TestProgram is no test: it is this program, for tests that need it as a process of its own.
 func TestProgram(t *testing.T) {
-	if args := os.Getenv("TEST_PROGRAM"); args != "" {
+	switch args := os.Getenv("TEST_PROGRAM"); args {
+	case "":
+	case "panic", "panic beside":
+		panicOn(args)
+	default:
 		os.Exit(run(strings.Split(args, "\n"), os.Stdout, os.Stderr))
 	}
+}
+
+// panicOn takes the terminal over and panics, on a goroutine beside or not. It is left to no test to recover.
+func panicOn(how string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		term, err := takeTerminal(os.Stdout)
+		if err != nil {
+			panic(err)
+		}
+		if how == "panic beside" {
+			go func() {
+				defer term.restoreInPanic()
+				panic("made by a test")
+			}()
+			select {}
+		}
+		defer term.release()
+		panic("made by a test")
+	}()
+	<-done
 }
 
 // session is a process on a pseudo terminal of its own, and what has come to its screen.
