@@ -207,7 +207,7 @@ func TestConfigurationsAreAccepted(t *testing.T) {
 }
 
 func exampleSite(routes int) *site {
-	s := &site{Dir: "dir", Port: 18080, Connections: 100, count: routes}
+	s := &site{Dir: "dir", Port: 18080, Connections: 100, Kept: 100, count: routes}
 	for i, name := range serviceNames {
 		s.Services = append(s.Services, service{name, 18081 + i})
 	}

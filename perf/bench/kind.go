@@ -85,7 +85,7 @@ func traefikArgs(s *site) []string {
 		fmt.Sprintf("--entryPoints.web.address=127.0.0.1:%d", s.Port),
 		"--entryPoints.web.transport.respondingTimeouts.readTimeout=0",
 		"--entryPoints.web.transport.respondingTimeouts.idleTimeout=600s",
-		"--serversTransport.maxIdleConnsPerHost=2048",
+		fmt.Sprintf("--serversTransport.maxIdleConnsPerHost=%d", s.Kept),
 		"--providers.file.filename=" + s.path("routes.yml"),
 		"--providers.file.watch=" + strconv.FormatBool(s.Changing),
 		"--providers.providersThrottleDuration=10ms", // 2 s by default: too slow for ten changes a second

@@ -23,7 +23,8 @@ const (
 
 // noise says why the figures of a cell must not be quoted; empty if they may.
 func noise(o *Options, unit result.Unit, rounds []result.Round) string {
-	if o.ProxyCore == o.LoadCore {
+	memory := unit == result.PerConnection // which does not depend on who uses the cores
+	if o.ProxyCore == o.LoadCore && !memory {
 		return "the proxy shared its core with load generator and upstream"
 	}
 	proxy, loads, lags := 0, 0, 0
@@ -43,10 +44,10 @@ func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 	many := func(n int) bool { return n > 0 && float64(n) >= disturbedShare*float64(len(rounds)) }
 	spread := result.SpreadOf(costs)
 	switch {
-	case many(proxy):
+	case many(proxy) && !memory:
 		return fmt.Sprintf("others used more than %.0f %% of the proxy's core in %s", 100*maxForeign,
 			plural(proxy, "round"))
-	case unit != result.PerConnection && many(loads):
+	case many(loads) && !memory:
 		return fmt.Sprintf("others used more than %.0f %% of the load generator's core in %s", 100*maxForeign,
 			plural(loads, "round"))
 	case tail && many(lags):

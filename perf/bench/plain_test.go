@@ -164,6 +164,11 @@ func TestNoise(t *testing.T) {
 		}
 	}
 	rounds := calm()
+	rounds[0].Foreign, rounds[1].Foreign = 1, 1
+	if why := noise(&o, result.PerConnection, rounds); why != "" {
+		t.Errorf("memory is noisy: %s", why)
+	}
+	rounds = calm()
 	rounds[2].Foreign = 0.9
 	if why := noise(&o, result.PerRequest, rounds); why != "" {
 		t.Errorf("a single disturbed round of four is too much: %s", why)

@@ -35,6 +35,7 @@ type site struct {
 	Port        int    // where the proxy listens, on 127.0.0.1
 	Services    []service
 	Connections int  // of clients, at the most
+	Kept        int  // idle connections to an upstream that are kept, at the most
 	Changing    bool // the configuration will be changed while it runs
 
 	first  int // number of the first unrelated route

@@ -17,9 +17,6 @@ import (
 // readyLimit is how long a proxy may take to start and to read its configuration.
 const readyLimit = 60 * time.Second
 
-// muchFailed is the part of a round's requests that may fail before its figures say nothing.
-const muchFailed = 0.01
-
 // target is one proxy in one scenario.
 type target struct {
 	kind    *kind
@@ -123,8 +120,8 @@ const spareConns = 500
 
 // newSite is what proxies are configured to do in a scenario.
 func newSite(s *profile, o *Options) *site {
-	conns := s.connsOf(o) + s.idleOf(o)
-	return &site{Connections: conns + spareConns, Changing: s.changing, count: s.routes}
+	kept := s.connsOf(o) + spareConns
+	return &site{Connections: kept + s.idleOf(o), Kept: kept, Changing: s.changing, count: s.routes}
 }
 
 // calibrate finds out what the target can do at most, and has it asked for a share of that from now on.
