@@ -141,7 +141,8 @@ func TestReadWhileWriting(t *testing.T) {
 		if now < last {
 			t.Fatalf("counter went from %d to %d", last, now)
 		}
-		if v := set.Series(ListenerSeries); len(v) == 1 && v[0].Total() < last {
+		// The exchange that is being recorded may be missing there.
+		if v := set.Series(ListenerSeries); len(v) == 1 && v[0].Total()+1 < last {
 			t.Fatalf("series count %d after %d requests", v[0].Total(), last)
 		}
 		last = now
