@@ -122,6 +122,10 @@ var shardFamilies = []family{
 		strconv.Itoa(metrics.TurnSample) + " is counted.", "", func(e *encoder, in *Input) {
 		e.distribution(in.total.Timing(metrics.TurnEvents), eventBounds, 1)
 	}},
+	{"loop_turn_events_quantiles", summary, "Quantiles since the start, 1 being the maximum, of the events in a turn " +
+		"of a shard's loop.", "quantile", func(e *encoder, in *Input) {
+		e.quantiles(in.total.Timing(metrics.TurnEvents), 1)
+	}},
 	{"shard_turn_quantiles_seconds", summary, "Quantiles since the start of one turn of each shard's loop, without " +
 		"its wait, 1 being the maximum.", "shard, quantile", func(e *encoder, in *Input) {
 		for i := range in.Shards {
