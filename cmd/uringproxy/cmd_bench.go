@@ -91,9 +91,11 @@ func runBench(env *environment, args []string) int {
 	default:
 		call.Command = commandLine(args)
 		call.Version = versionText()
-		call.Progress = env.progress()
-		run, err = bench.Run(ctx, call.Options)
-		env.endProgress()
+		if err = call.writable(); err == nil {
+			call.Progress = env.progress()
+			run, err = bench.Run(ctx, call.Options)
+			env.endProgress()
+		}
 	}
 	if err == nil {
 		err = env.writeRun(run, call)
@@ -222,6 +224,23 @@ func (env *environment) writeRun(run *results.Run, call *benchCall) error {
 		}
 	}
 	report.TableWidth(env.stdout, run, columns(env.stdout))
+	return nil
+}
+
+// writable is an error if a file that is asked for cannot be written, before anybody waits for what goes into it.
+func (c *benchCall) writable() error {
+	for _, path := range []string{c.html, c.json} {
+		if path == "" || path == "-" {
+			continue
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+		if err != nil {
+			return fmt.Errorf("write result: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return fmt.Errorf("write result: %w", err)
+		}
+	}
 	return nil
 }
 
