@@ -106,7 +106,8 @@ func TestClientOfWhoSaysNothing(t *testing.T) {
 		<-t.Context().Done()
 	}()
 	want := "ask " + l.Addr().String() + ": there is a connection, and no answer in time"
-	if _, err := NewClient(AddressOf(l), "").Metrics(late{context.Background(), over}); err == nil || err.Error() != want {
+	_, err = NewClient(AddressOf(l), "").Metrics(late{context.Background(), over})
+	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
 	}
 }

@@ -66,7 +66,7 @@ Flags:
   --config PATH    the configuration, a file or a directory of *.toml files;
                    may be repeated
   --strict         warnings count as faults do
-  --offline        look no names up
+  --offline        look no names up, and at no token
   --format FORMAT  text or json, for editors and tests
 
 Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
