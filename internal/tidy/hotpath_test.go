@@ -29,6 +29,7 @@ var copies = map[string]string{
 	"proxy/h1/edit":       "a head that is edited in place",
 	"routing/dict":        "the text of a route",
 	"routing/match":       "what was found, a few pointers",
+	"tls/hello/scanner":   "a hello that came in several records",
 	"tls/record/derive":   "a key",
 	"tls/record/gather":   "a record that came in several buffers",
 	"tls/record/half":     "a secret",
@@ -41,7 +42,7 @@ var deferring = []string{"engine/uring/support", "shard/shard"}
 
 // dynamic are the packages in which everything is called by its name: no interface, no function kept in a struct. What
 // they do runs for each byte or each field of a head.
-var dynamic = []string{"proxy/h1", "routing/urlpath"}
+var dynamic = []string{"proxy/h1", "tls/hello", "routing/urlpath"}
 
 // checkHotPath finds constructs that cost a request what it may not cost: a lock's or channel's wait, an allocation, a
 // copy of a body, a call that cannot be inlined.

@@ -33,6 +33,7 @@ const edges = `
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
 	proxy/h1:          internal/invariant
+	tls/hello:         internal/invariant
 	proxy:             engine engine/mem shard proxy/h1 plan routing/urlpath metrics accesslog routing
 
 	routing/regset:
