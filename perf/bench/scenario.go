@@ -53,6 +53,9 @@ func (a *profile) connsOf(o *Options) int {
 	return a.conns
 }
 
+// fewIdle are so many connections that what a process allocates besides does not count; with less there is no figure.
+const fewIdle = 1000
+
 // idleOf is the number of connections that only wait: as many as are asked for, or as the descriptors allow.
 func (a *profile) idleOf(o *Options) int {
 	switch {
@@ -61,7 +64,7 @@ func (a *profile) idleOf(o *Options) int {
 	case o.Conns > 0:
 		return o.Conns
 	}
-	return max(min(a.idle, descriptorLimit()-descriptorReserve), 1)
+	return max(min(a.idle, descriptorLimit()-descriptorReserve), fewIdle)
 }
 
 // scenarios are all of them, in the order in which they are run.
