@@ -59,10 +59,10 @@ func (g *Generator) send(c *conn) {
 	}
 }
 
-// unsendable is called when a connection takes no more of a request. There may be an answer all the same.
+// unsendable is called when a connection takes no more of a request. There may be an answer to its first part.
 func (g *Generator) unsendable(c *conn, err error) {
 	c.ending = true
-	if generation := c.generation; g.receive(c) && c.generation == generation {
+	if c.sent == 0 || g.receive(c) {
 		g.ended(c, err)
 	}
 }
