@@ -49,7 +49,7 @@ func (s *idling) round(ctx context.Context, b *bench, t *target) error {
 	}
 	before, err := peer.Anonymous(t.process.Pid())
 	if err != nil {
-		return t.process.Failure("ended")
+		return t.fate(err)
 	}
 	n := s.idleOf(&b.o)
 	if t.loader, err = b.startLoader(t, load.Config{Conns: 1, Idle: n}); err != nil {

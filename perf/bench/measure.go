@@ -27,7 +27,7 @@ type used struct {
 func (b *bench) used(t *target) (u used, err error) {
 	u.at = time.Now()
 	if u.proxy, err = peer.CPUTime(t.process.Pid()); err != nil {
-		return u, t.process.Failure("ended")
+		return u, t.fate(err)
 	}
 	for _, pid := range []int{b.upstream.Pid(), t.loader.process.Pid()} {
 		d, err := peer.CPUTime(pid)
@@ -62,13 +62,11 @@ func (b *bench) measure(ctx context.Context, t *target, p load.Phase) (*measured
 		return nil, err
 	}
 	r, err := t.loader.run(ctx, p)
-	if err != nil {
-		select {
-		case <-t.process.Ended: // and that is why
-			return nil, t.process.Failure("ended under load")
-		default:
-			return nil, err
-		}
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, t.fate(err)
 	}
 	after, err := b.used(t)
 	if err != nil {
@@ -90,7 +88,7 @@ func (b *bench) measure(ctx context.Context, t *target, p load.Phase) (*measured
 		m.anonymous, err = peer.Anonymous(t.process.Pid())
 	}
 	if err != nil {
-		return nil, t.process.Failure("ended")
+		return nil, t.fate(err)
 	}
 	m.round.Memory = float64(memory) / mib
 	return m, nil

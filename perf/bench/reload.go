@@ -127,7 +127,7 @@ func beside(ctx context.Context, work func(context.Context) error, measure func(
 func (t *target) settle(ctx context.Context, made *changes) (left time.Duration, err error) {
 	begin, err := peer.CPUTime(t.process.Pid())
 	if err != nil {
-		return 0, t.process.Failure("ended")
+		return 0, t.fate(err)
 	}
 	if made.repeated, err = t.changer.awaitLast(ctx); err != nil {
 		return 0, err
@@ -136,7 +136,7 @@ func (t *target) settle(ctx context.Context, made *changes) (left time.Duration,
 	for last := begin - time.Hour; time.Now().Before(deadline); {
 		now, err := peer.CPUTime(t.process.Pid())
 		if err != nil {
-			return 0, t.process.Failure("ended")
+			return 0, t.fate(err)
 		}
 		left = now - begin
 		if now-last < quietSample/20 {

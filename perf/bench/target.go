@@ -53,6 +53,16 @@ func (t *target) start(ctx context.Context, b *bench) (err error) {
 	return t.process.Await(ctx, url, t.site.newest(), limit)
 }
 
+// fate is err, or, if the proxy has ended, why it did: that is the cause then.
+func (t *target) fate(err error) error {
+	select {
+	case <-t.process.Ended:
+		return t.process.Failure("ended under load")
+	case <-time.After(time.Second): // it may just be ending
+		return err
+	}
+}
+
 // stopLoader ends the load, if there is any.
 func (t *target) stopLoader() {
 	t.loader.stop()

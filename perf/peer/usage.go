@@ -23,17 +23,22 @@ func CPUTime(pid int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
+	read := 0
 	for _, task := range tasks {
 		stat, err := os.ReadFile(task + "/schedstat")
 		if err != nil {
 			continue // a thread that has just ended
 		}
+		read++
 		running, _, _ := strings.Cut(string(stat), " ")
 		ns, err := strconv.ParseInt(running, 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("read %s/schedstat: %w", task, err)
 		}
 		sum += time.Duration(ns)
+	}
+	if read == 0 {
+		return 0, fmt.Errorf("process %d has ended, or the kernel tells no processor times (schedstat)", pid)
 	}
 	for _, child := range children(pid) {
 		if t, err := CPUTime(child); err == nil { // it may have ended meanwhile
