@@ -37,9 +37,10 @@ func TestRequestTexts(t *testing.T) {
 		"GET /answer HTTP/1.1\r\nHost: x\r\n\r\n": {},
 		"GET /a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n": {
 			Path: "/a", Pipeline: 2, Header: []string{"A: b"}},
-		"GET /answer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n":                   {PerRequest: true},
-		"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n":                       {Method: "POST", Path: "/u"},
-		"PUT /u HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n" + string(Pattern(10)): {Method: "PUT", Path: "/u", Upload: 10},
+		"GET /answer HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n": {PerRequest: true},
+		"POST /u HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n":     {Method: "POST", Path: "/u"},
+		"PUT /u HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n" + string(Pattern(10)): {
+			Method: "PUT", Path: "/u", Upload: 10},
 	} {
 		c.Addr, c.Host = netip.MustParseAddrPort("127.0.0.1:1"), "x"
 		if err := c.complete(); err != nil {

@@ -27,7 +27,11 @@ func eachRequest(r *bufio.Reader, fn func(n int) bool) {
 // reset ends a connection in the way of a server that crashes.
 func reset(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }
 
-const okHead = "HTTP/1.1 200 OK\r\nContent-Length: "
+const (
+	okHead      = "HTTP/1.1 200 OK\r\nContent-Length: "
+	failedHead  = "HTTP/1.1 500 X\r\nContent-Length: "
+	chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
 
 func TestFaultsInEveryMode(t *testing.T) {
 	pattern := string(Pattern(1000))
@@ -35,7 +39,8 @@ func TestFaultsInEveryMode(t *testing.T) {
 	download := Config{Conns: 2, Path: "/1000", Download: 1000}
 	upload := Config{Conns: 2, Method: "PUT", Path: "/up", Upload: 5000}
 	single := Config{Conns: 2, PerRequest: true}
-	body := string(Body("a"))
+	body, miscounted := string(Body("a")), string(AppendUploaded(nil, 4999))
+	chunk := chunkedHead + "1F4\r\n" + pattern[:500]
 	for name, c := range map[string]struct {
 		cfg  Config
 		send string // to each request
@@ -47,12 +52,12 @@ func TestFaultsInEveryMode(t *testing.T) {
 		"longer":              {download, okHead + "1001\r\n\r\n" + pattern + "x", nil, Errors{Body: 10}},
 		"empty":               {download, okHead + "0\r\n\r\n", nil, Errors{Body: 10}},
 		"no content":          {download, "HTTP/1.1 204 No Content\r\n\r\n", nil, Errors{Status: 10}},
-		"failed":              {download, "HTTP/1.1 500 X\r\nContent-Length: 1000\r\n\r\n" + pattern, nil, Errors{Status: 10}},
+		"failed":              {download, failedHead + "1000\r\n\r\n" + pattern, nil, Errors{Status: 10}},
 		"closed":              {download, okHead + "1000\r\n\r\n" + pattern[:500], shut, Errors{Lost: 10}},
 		"reset":               {download, okHead + "1000\r\n\r\n" + pattern[:500], reset, Errors{Lost: 10}},
-		"chunks end early":    {download, chunkedHead + "1F4\r\n" + pattern[:500] + "\r\n0\r\n\r\n", nil, Errors{Body: 10}},
-		"chunks are wrong":    {download, chunkedHead + "1F4\r\n" + pattern[:500] + "x", shut, Errors{Framing: 10}},
-		"miscounted":          {upload, okHead + "100\r\n\r\n" + string(AppendUploaded(nil, 4999)), nil, Errors{Body: 10}},
+		"chunks end early":    {download, chunk + "\r\n0\r\n\r\n", nil, Errors{Body: 10}},
+		"chunks are wrong":    {download, chunk + "x", shut, Errors{Framing: 10}},
+		"miscounted":          {upload, okHead + "100\r\n\r\n" + miscounted, nil, Errors{Body: 10}},
 		"refused":             {upload, "HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n", nil, Errors{Status: 10}},
 		"upload reset":        {upload, "", reset, Errors{Lost: 10}},
 		"single, failed":      {single, "HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", shut, Errors{Status: 10}},
@@ -79,8 +84,6 @@ func TestFaultsInEveryMode(t *testing.T) {
 	}
 }
 
-const chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-
 // shut has eachRequest return, and with that the connection closed.
 func shut(net.Conn) {}
 
@@ -91,7 +94,7 @@ func TestPipelinedFaults(t *testing.T) {
 		end    bool
 		want   Errors // of three times four requests
 	}{
-		"status":  {"HTTP/1.1 500 X\r\nContent-Length: 2\r\n\r\nok", false, Errors{Status: 6}},
+		"status":  {failedHead + "2\r\n\r\nok", false, Errors{Status: 6}},
 		"lost":    {"", true, Errors{Lost: 9}},
 		"closing": {strings.Replace(right, "200 OK\r\n", "200 OK\r\nConnection: close\r\n", 1), true, Errors{Lost: 6}},
 		"framing": {"x\r\n\r\n", true, Errors{Framing: 9}},
@@ -153,7 +156,7 @@ func TestWarmingIsNotRecorded(t *testing.T) {
 	addr := serve(t, func(c net.Conn, r *bufio.Reader) {
 		eachRequest(r, func(n int) bool {
 			if n < 10 {
-				io.WriteString(c, "HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
+				io.WriteString(c, failedHead+"0\r\n\r\n")
 			} else {
 				reply(c, Body("a"))
 			}

@@ -115,7 +115,7 @@ func check(t *testing.T, g *load.Generator, cfg *load.Config, p load.Phase, byte
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Errors != (load.Errors{}) || r.Answered != r.Requests || r.Requests < 1 || r.Reconnects != 0 ||
+	if r.Errors != (load.Errors{}) || r.Answered != r.Requests || r.Reconnects != 0 ||
 		r.Bytes != int64(r.Answered)*bytes || r.Dropped != 0 || r.Idle != cfg.Idle || len(r.Samples) != 0 {
 		t.Errorf("%+v", r)
 	}
@@ -129,7 +129,7 @@ func check(t *testing.T, g *load.Generator, cfg *load.Config, p load.Phase, byte
 	if err != nil || h.Count() != int64(r.Answered) || h.Max() != r.Max || h.Quantile(0.9) != r.P90 {
 		t.Errorf("%d values up to %v, %v: %+v", h.Count(), h.Max(), err, r)
 	}
-	if r.Mean < 1 || r.P50 > r.P90 || r.P90 > r.P99 || r.P999 > r.Max || r.Elapsed < p.Length || r.Began.IsZero() {
+	if r.Mean < 1 && r.Answered > 0 || r.P50 > r.P90 || r.P90 > r.P99 || r.P999 > r.Max || r.Elapsed < p.Length || r.Began.IsZero() {
 		t.Errorf("latencies %+v", r)
 	}
 }

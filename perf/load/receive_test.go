@@ -44,7 +44,7 @@ func expect(g *Generator, c *conn) {
 }
 
 func TestAnswersAtEverySplit(t *testing.T) {
-	date := "Date: Sun, 22 Nov 2026 10:00:00 GMT\r\n"
+	dated := okHead + "100\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\n\r\n"
 	pattern := string(Pattern(120))
 	a, b := string(Body("a")), string(Body("b"))
 	for name, c := range map[string]struct {
@@ -53,14 +53,15 @@ func TestAnswersAtEverySplit(t *testing.T) {
 		right  int // of the requests
 		errors Errors
 	}{
-		"length":   {Config{}, okHead + "100\r\n" + date + "\r\n" + a, 1, Errors{}},
-		"chunked":  {Config{}, chunkedHead + "5\r\n" + b[:5] + "\r\n5f\r\n" + b[5:] + "\r\n0\r\nX: y\r\n\r\n", 1, Errors{}},
+		"length": {Config{}, dated + a, 1, Errors{}},
+		"chunked": {Config{}, chunkedHead + "5\r\n" + b[:5] + "\r\n5f\r\n" + b[5:] + "\r\n0\r\nX: y\r\n\r\n", 1,
+			Errors{}},
 		"download": {Config{Download: 120}, okHead + "120\r\n\r\n" + pattern, 1, Errors{}},
 		"wrong":    {Config{Download: 120}, okHead + "120\r\n\r\n" + pattern[:119] + ".", 0, Errors{Body: 1}},
 		"announced": {Config{}, "HTTP/1.1 100 Continue\r\n\r\n" + okHead + "100\r\n\r\n" + a, 1,
 			Errors{}},
-		"pipelined": {Config{Pipeline: 3}, okHead + "100\r\n" + date + "\r\n" + a + okHead + "100\r\n" + date + "\r\n" + b +
-			"HTTP/1.1 404 X\r\nContent-Length: 1\r\n\r\nx", 2, Errors{Status: 1}},
+		"pipelined": {Config{Pipeline: 3}, dated + a + dated + b + "HTTP/1.1 404 X\r\nContent-Length: 1\r\n\r\nx", 2,
+			Errors{Status: 1}},
 	} {
 		c.cfg.Conns = 1
 		g := running(t, c.cfg)
