@@ -23,9 +23,6 @@ func (h *Half) resume(written []byte) (records int, err error) {
 		rec := append([]byte(nil), rest[:n]...)
 		rest = rest[n:]
 		if _, _, _, fault := h.open(rec); fault == none {
-			if invariant.Enabled {
-				witness(h.id, uint64(records))
-			}
 			records++
 			continue
 		}
@@ -33,6 +30,9 @@ func (h *Half) resume(written []byte) (records int, err error) {
 			return 0, fmt.Errorf("find write sequence number: a record behind the first %d under these keys is not "+
 				"theirs", records)
 		}
+	}
+	if invariant.Enabled {
+		witnessed(h.id, h.seq)
 	}
 	return records, nil
 }

@@ -23,18 +23,36 @@ func identify(key, iv []byte) uint64 {
 	return binary.LittleEndian.Uint64(h.Sum(nil)) | 1 // zero is an empty place
 }
 
-// witness fails when a key has already sealed a record with this number or a later one.
-func witness(id, seq uint64) {
+// remembered finds what is known of a key, or a place for it; nil when there is none.
+func remembered(id uint64) *seen {
 	const probes = 64
 	for i := range uint64(probes) {
 		k := &keys[(id>>1+i)%uint64(len(keys))]
-		if k.id.Load() != id && !k.id.CompareAndSwap(0, id) && k.id.Load() != id {
-			continue
+		if k.id.Load() == id || k.id.CompareAndSwap(0, id) || k.id.Load() == id {
+			return k
 		}
-		next := k.next.Load()
-		if seq < next || !k.next.CompareAndSwap(next, seq+1) {
-			invariant.Fail("record %d sealed again with key %x: the next is %d", seq, id, next)
-		}
+	}
+	return nil
+}
+
+// witness fails when a key has already sealed a record with this number or a later one.
+func witness(id, seq uint64) {
+	k := remembered(id)
+	if k == nil {
 		return
+	}
+	if next := k.next.Load(); seq < next || !k.next.CompareAndSwap(next, seq+1) {
+		invariant.Fail("record %d sealed again with key %x: the next is %d", seq, id, next)
+	}
+}
+
+// witnessed says that somebody else has sealed with a key up to this number.
+func witnessed(id, next uint64) {
+	k := remembered(id)
+	for k != nil {
+		was := k.next.Load()
+		if was >= next || k.next.CompareAndSwap(was, next) {
+			return
+		}
 	}
 }
