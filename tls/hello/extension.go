@@ -27,7 +27,8 @@ func (h *Hello) extensions(r *reader) Code {
 	var small uint64
 	var large [MaxExtensions]uint16
 	larges := 0
-	for e := readerOf(r.b, h.Extensions); e.more(); {
+	e := readerOf(r.b, h.Extensions)
+	for e.more() {
 		id := e.u16()
 		body := e.vector16()
 		switch {
@@ -113,7 +114,8 @@ func protocols(r *reader) (Ref, Code) {
 		return Ref{}, BadProtocols
 	}
 	count := 0
-	for p := readerOf(r.b, list); p.more(); count++ {
+	p := readerOf(r.b, list)
+	for ; p.more(); count++ {
 		if p.vector8().Len == 0 {
 			return Ref{}, BadProtocols
 		}
@@ -133,7 +135,8 @@ func keyShares(r *reader) (Ref, Code) {
 	}
 	var groups [MaxKeyShares]uint16
 	count := 0
-	for k := readerOf(r.b, list); k.more(); count++ {
+	k := readerOf(r.b, list)
+	for ; k.more(); count++ {
 		group := k.u16()
 		if k.vector16().Len == 0 {
 			return Ref{}, BadKeyShares
@@ -161,14 +164,16 @@ func preSharedKeys(r *reader) Code {
 		return BadPSK
 	}
 	surplus := 0
-	for i := readerOf(r.b, identities); i.more(); surplus++ {
+	i := readerOf(r.b, identities)
+	for ; i.more(); surplus++ {
 		label := i.vector16()
 		i.take(4) // its age
 		if i.bad || label.Len == 0 {
 			return BadPSK
 		}
 	}
-	for b := readerOf(r.b, binders); b.more(); surplus-- {
+	b := readerOf(r.b, binders)
+	for ; b.more(); surplus-- {
 		if b.vector8().Len < minBinder {
 			return BadPSK
 		}

@@ -73,9 +73,6 @@ type Hello struct {
 // SNI is the host name asked for, in lower case without a trailing dot; empty unless Name is NameHost. It is part of h.
 func (h *Hello) SNI() []byte { return h.sni[:h.sniLen] }
 
-// minMessage is the size of a hello with one suite and one compression method, up to them.
-const minMessage = messageHeader + 2 + randomBytes + 1 + 2 + 2 + 1 + 1
-
 // Parse reads a complete ClientHello message, from its type on. The answer is OK, or the first fault: then what h says
 // is worth nothing.
 func (h *Hello) Parse(message []byte) Code {
@@ -85,25 +82,24 @@ func (h *Hello) Parse(message []byte) Code {
 		return NotHello
 	case len(message) > MaxMessage:
 		return HelloTooLarge
-	case len(message) < minMessage:
+	case len(message) < messageHeader:
 		return BadLength
 	case int(message[1])<<16|int(message[2])<<8|int(message[3]) != len(message)-messageHeader:
 		return BadLength
 	}
 	r := reader{b: message, pos: messageHeader, end: len(message)}
 	h.Legacy = r.u16()
-	if h.Legacy <= VersionSSL30 {
-		return BadVersion // RFC 8446, appendix D.5
-	}
 	r.take(randomBytes)
-	if r.vector8().Len > maxSessionID {
-		return BadSessionID
-	}
+	session := r.vector8()
 	h.Suites = r.vector16()
 	compression := r.vector8()
 	switch {
 	case r.bad:
 		return BadLength
+	case h.Legacy <= VersionSSL30:
+		return BadVersion // RFC 8446, appendix D.5
+	case session.Len > maxSessionID:
+		return BadSessionID
 	case h.Suites.Len == 0 || h.Suites.Len%2 != 0:
 		return BadSuites
 	case h.Suites.Len > 2*MaxSuites:

@@ -115,6 +115,8 @@ func half(text string) string {
 	return hex.EncodeToString(sum[:hashDigits/2])
 }
 
+var twoLetters = regexp.MustCompile(`^[0-9A-Za-z]{2}$`)
+
 // naiveJA4 is the fingerprint by the description's words, from what crypto/tls says of a hello.
 func naiveJA4(h *Hello, info *tls.ClientHelloInfo) string {
 	plain := func(numbers []uint16) (text []string) {
@@ -139,7 +141,7 @@ func naiveJA4(h *Hello, info *tls.ClientHelloInfo) string {
 	if len(info.SupportedProtos) > 0 {
 		p := info.SupportedProtos[0]
 		protocol = p[:1] + p[len(p)-1:]
-		if letters := regexp.MustCompile(`^[0-9A-Za-z]{2}$`); !letters.MatchString(protocol) {
+		if !twoLetters.MatchString(protocol) {
 			x := hex.EncodeToString([]byte(p))
 			protocol = x[:1] + x[len(x)-1:]
 		}
