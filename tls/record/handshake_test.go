@@ -116,7 +116,7 @@ func takeOver(conn net.Conn, config *tls.Config, client bool) (*taken, error) {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	state := tc.ConnectionState()
-	make := func(written []byte) (*Keys, error) {
+	derive := func(written []byte) (*Keys, error) {
 		if state.Version == tls.VersionTLS13 {
 			return NewKeys13(state.CipherSuite, client, log["CLIENT_TRAFFIC_SECRET_0"], log["SERVER_TRAFFIC_SECRET_0"],
 				written)
@@ -127,13 +127,13 @@ func takeOver(conn net.Conn, config *tls.Config, client bool) (*taken, error) {
 		}
 		return NewKeys12(state.CipherSuite, client, log["CLIENT_RANDOM"], log["client random"], hello[11:43], written)
 	}
-	k, err := make(g.written)
+	k, err := derive(g.written)
 	if err != nil {
 		return nil, err
 	}
 	l := new(Layer)
 	l.Start(k)
-	spare, err := make(g.written)
+	spare, err := derive(g.written)
 	if err != nil {
 		return nil, err
 	}

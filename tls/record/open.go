@@ -33,9 +33,9 @@ const idleRecords = 32
 // Open takes the record that b begins with, b being the bytes as received. It writes to that record's bytes only.
 // See the package comment for what to do when the record is not complete.
 func (l *Layer) Open(b []byte) Result {
-	if l.final.Kind != NeedMore {
-		r := l.final
-		if r.Kind == Closed {
+	if l.final != NeedMore {
+		r := Result{Kind: l.final, Alert: l.why}
+		if l.final == Closed {
 			r.N = len(b)
 		}
 		return r
@@ -64,7 +64,7 @@ func (l *Layer) Open(b []byte) Result {
 			return l.fail(AlertUnexpectedMessage)
 		}
 	default:
-		l.final = r
+		l.final, l.why = r.Kind, r.Alert
 	}
 	r.N = whole
 	return r
@@ -112,6 +112,6 @@ func (l *Layer) alerted(p []byte) Result {
 
 // fail makes a fault of ours final.
 func (l *Layer) fail(a Alert) Result {
-	l.final = Result{Kind: Fault, Alert: a}
-	return l.final
+	l.final, l.why = Fault, a
+	return Result{Kind: Fault, Alert: a}
 }

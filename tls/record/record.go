@@ -85,7 +85,8 @@ type Layer struct {
 	read, write Half
 
 	// Opening.
-	final   Result  // what ended it; its Kind is NeedMore until then
+	final   Kind    // what ended it; NeedMore until then
+	why     Alert   // of final
 	message message // the handshake message whose end has not come
 	idle    uint8   // records without data, in a row
 
@@ -115,7 +116,7 @@ func (l *Layer) Wipe() {
 
 // PeerClosed reports whether the peer has sent its close_notify. Without it, an end of stream is a truncation (RFC
 // 8446, section 6.1), whether it comes within a record or between two.
-func (l *Layer) PeerClosed() bool { return l.final.Kind == Closed }
+func (l *Layer) PeerClosed() bool { return l.final == Closed }
 
 // KeyUpdates counts the changes of the read and of the write key since Start.
 func (l *Layer) KeyUpdates() (in, out uint32) { return l.read.updates, l.write.updates }
