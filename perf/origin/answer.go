@@ -11,8 +11,6 @@ import (
 const (
 	// bodyBytes is how much of the pattern is kept: larger bodies are sent in pieces of at most that size.
 	bodyBytes = 1<<20 + load.PatternPeriod
-	// headRoom is what is left free in front of the pattern, for a head that goes out in one piece with it.
-	headRoom = 512
 	// gathered is the largest body that is copied behind its head, to go out with other answers.
 	gathered = 8 << 10
 )
@@ -58,7 +56,7 @@ func (o *Origin) refuse(c *conn) {
 // sendPattern answers with the first size bytes of the pattern.
 func (o *Origin) sendPattern(c *conn, size int64) {
 	if size <= gathered {
-		o.out = append(o.appendHead(o.out, c, size), o.body[headRoom:][:size]...)
+		o.out = append(o.appendHead(o.out, c, size), o.body[:size]...)
 		c.finishing = c.closing
 		return
 	}
@@ -93,19 +91,12 @@ func (o *Origin) send(c *conn) {
 	if len(c.pending) > 0 {
 		text = c.pending // and nothing is in out: nothing was answered meanwhile
 	}
-	if c.sent == 0 && c.size > 0 && len(text) <= headRoom {
-		start := headRoom - len(text)
-		copy(o.body[start:], text)
-		n := o.write(c, o.body[start:][:min(int64(len(o.body)-start), int64(len(text))+c.size)])
-		c.sent = int64(max(n-len(text), 0))
-		text = text[min(n, len(text)):]
-	} else if len(text) > 0 {
-		text = text[o.write(c, text):]
+	if len(text) > 0 {
+		text = text[o.write(c, text, c.size > 0):]
 	}
 	c.pending, o.out = append(c.pending[:0], text...), o.out[:0]
 	for c.fd >= 0 && len(c.pending) == 0 && c.sent < c.size {
-		at := headRoom + int(c.sent%load.PatternPeriod)
-		n := o.write(c, o.body[at:][:min(c.size-c.sent, int64(len(o.body)-at))])
+		n := o.writeBody(c)
 		if c.sent += int64(n); n == 0 {
 			break
 		}
@@ -121,9 +112,26 @@ func (o *Origin) send(c *conn) {
 	}
 }
 
-// write gives bytes to the socket. It returns how many were taken; when it failed, the connection is closed.
-func (o *Origin) write(c *conn, b []byte) int {
-	n, err := unix.Write(c.fd, b)
+// write gives bytes to the socket, after which there may be more. It returns how many were taken; when it failed, the
+// connection is closed.
+func (o *Origin) write(c *conn, b []byte, more bool) (n int) {
+	var err error
+	if more {
+		n, err = unix.SendmsgN(c.fd, b, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+	} else {
+		n, err = unix.Write(c.fd, b)
+	}
+	return o.taken(c, n, err)
+}
+
+// writeBody gives a piece of the pattern to the socket, from a file, whose pages it takes without a copy.
+func (o *Origin) writeBody(c *conn) int {
+	o.offset = c.sent % load.PatternPeriod
+	n, err := unix.Sendfile(c.fd, o.file, &o.offset, int(min(c.size-c.sent, bodyBytes-o.offset)))
+	return o.taken(c, n, err)
+}
+
+func (o *Origin) taken(c *conn, n int, err error) int {
 	if err != nil && err != unix.EAGAIN && err != unix.EINTR {
 		o.close(c)
 	}

@@ -45,7 +45,9 @@ type Origin struct {
 	streams   queue
 
 	in, out []byte // what is read, and the answers to it: of the connection that is handled just now
-	body    []byte // headRoom, and load.Pattern
+	body    []byte // bodyBytes of load.Pattern,
+	file    int    // and a file that consists of them
+	offset  int64  // in the file
 	head    []byte // of an answer, up to the value of Content-Length
 	second  int64  // that head says in its Date
 	now     time.Time
@@ -59,8 +61,8 @@ type listener struct {
 
 // Listen opens the addresses of services. Serve has to follow, or Close.
 func Listen(services ...Service) (*Origin, error) {
-	o := &Origin{epoll: -1, wake: -1, in: make([]byte, readBytes), out: make([]byte, 0, 2*outBytes)}
-	o.body = append(make([]byte, headRoom), load.Pattern(bodyBytes)...)
+	o := &Origin{epoll: -1, wake: -1, file: -1, in: make([]byte, readBytes), out: make([]byte, 0, 2*outBytes)}
+	o.body = load.Pattern(bodyBytes)
 	err := o.open(services)
 	if err != nil {
 		o.Close()
@@ -78,6 +80,12 @@ func (o *Origin) open(services []Service) (err error) {
 	}
 	if err := o.watch(o.wake, unix.EPOLL_CTL_ADD, unix.EPOLLIN, 0); err != nil {
 		return fmt.Errorf("watch event: %w", err)
+	}
+	if o.file, err = unix.MemfdCreate("pattern", unix.MFD_CLOEXEC); err == nil {
+		_, err = unix.Write(o.file, o.body)
+	}
+	if err != nil {
+		return fmt.Errorf("create file of bodies: %w", err)
 	}
 	for _, s := range services {
 		l := listener{fd: -1, body: load.Body(s.Name)}
@@ -176,7 +184,7 @@ func (o *Origin) Close() {
 			o.close(c)
 		}
 	}
-	for _, fd := range []*int{&o.epoll, &o.wake} {
+	for _, fd := range []*int{&o.epoll, &o.wake, &o.file} {
 		if *fd >= 0 {
 			_ = unix.Close(*fd)
 			*fd = -1
