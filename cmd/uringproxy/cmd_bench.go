@@ -22,7 +22,6 @@ const helpBench = `uringproxy bench: compare uringproxy with other proxies on th
   uringproxy bench
   uringproxy bench --quick                       to see what it does
   uringproxy bench --peer traefik=/opt/traefik --html result.html
-  uringproxy bench --scenario http1-small,churn --only uringproxy-uring,nginx
   uringproxy bench --show result.json --html result.html
 
 Starts its own load generator and upstream on one core and uringproxy, with
@@ -31,27 +30,23 @@ on another, with equivalent configurations, in turns; prints what each needs.
 docs/bench.md says what is measured how, and when a figure is not to be quoted.
 
 Flags:
-  --scenario NAMES    scenarios, with commas between; "all" for every one;
-                      without it, those that take little time
+  --scenario NAMES    such as http1-small,churn; "all"; or those that are short
   --only NAMES        proxies, as uringproxy-uring,nginx; without it, all
-  --peer NAME=PATH    where a proxy is; may be repeated. base=PATH is another
-                      uringproxy, measured as base-uring and base-epoll
+  --peer NAME=PATH    where a proxy is; repeatable; base is another uringproxy
   --rounds N          turns of each proxy, 5 if not said otherwise
   --seconds S         length of a turn, 2 if not said otherwise
   --quick             two rounds of a second, if not said otherwise
   --conns N           connections, instead of what the scenario has
   --proxy-core N      the proxies' core; without it, the first one
   --load-core N       everything else's core; without it, the second one
-  --json FILE         write everything as JSON; - is the standard output,
-                      and then there is no table
+  --json FILE         write everything as JSON; - is the standard output
   --html FILE         write a page with everything
   --keep-configs DIR  leave the configurations there
   --list              list the scenarios, and measure nothing
   --show-configs      print the configurations, and measure nothing
   --show FILE         show a kept JSON file, and measure nothing
 
-Exit codes: 0 measured, 1 not even uringproxy could be, 2 a call that makes no
-sense.
+Exit codes: 0 measured, 1 uringproxy could not be, 2 a call without sense.
 `
 
 // benchCall is what the command line asks for.
