@@ -7,7 +7,7 @@ import (
 )
 
 // readBytes is how much is read at once.
-const readBytes = 128 << 10
+const readBytes = 256 << 10
 
 // headBytes is the largest head of an answer.
 const headBytes = 16 << 10
