@@ -33,8 +33,8 @@ Flags:
   --scenario NAMES    such as http1-small,churn; "all"; or those that are short
   --only NAMES        proxies, as uringproxy-uring,nginx; without it, all
   --peer NAME=PATH    where a proxy is; repeatable; base is another uringproxy
-  --rounds N          turns of each proxy, 5 if not said otherwise
-  --seconds S         length of a turn, 2 if not said otherwise
+  --rounds N          turns of each proxy, 9 if not said otherwise
+  --seconds S         length of a turn, 1 if not said otherwise
   --quick             two rounds of a second, if not said otherwise
   --conns N           connections, instead of what the scenario has
   --proxy-core N      the proxies' core; without it, the first one

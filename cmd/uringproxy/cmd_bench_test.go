@@ -26,7 +26,7 @@ func TestBenchCalls(t *testing.T) {
 	}{
 		{"--help", 0, "--keep-configs", ""},
 		{"--list", 0, "reload-under-load", ""},
-		{"--list --conns 7 --rounds 3", 0, "7 connections, as fast as they are answered, 3 rounds of 2 s", ""},
+		{"--list --conns 7 --rounds 3", 0, "7 connections, as fast as they are answered, 3 rounds of 1 s", ""},
 		{"--list --quick", 0, "2 rounds of 1 s", ""},
 		{"--show-configs --only nginx,uringproxy-epoll --scenario churn", 0, "==== nginx: churn\n", ""},
 		{"--show-configs --scenario x", 2, "", `there is no scenario "x"; there are: http1-small, `},

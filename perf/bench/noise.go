@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/uringproxy/uringproxy/perf/result"
 )
@@ -13,8 +14,9 @@ const (
 	// disturbedShare is the share of rounds from which on a cell with disturbed rounds is noisy. The median does not
 	// mind fewer.
 	disturbedShare = 1.0 / 3
-	// maxSpread is how far the costs of the rounds may be apart, as a part of their median; maxTail is the same for
-	// costs that are 99th percentiles, of which a single event can be the cause.
+	// maxSpread is how far the costs of the middle half of the rounds may be apart, as a part of their median: what a
+	// virtual machine's neighbours do to single rounds does not move a median. maxTail is the same for costs that are
+	// 99th percentiles, of which a single event can be the cause.
 	maxSpread = 0.25
 	maxTail   = 1.0
 	// maxLag is the part of a p99 that may be the load generator's own delay, where p99 is the cost.
@@ -42,7 +44,7 @@ func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 		bound = maxTail
 	}
 	many := func(n int) bool { return n > 0 && float64(n) >= disturbedShare*float64(len(rounds)) }
-	spread := result.SpreadOf(costs)
+	spread := result.SpreadOf(middle(costs))
 	switch {
 	case many(proxy) && !memory:
 		return fmt.Sprintf("others used more than %.0f %% of the proxy's core in %s", 100*maxForeign,
@@ -57,6 +59,13 @@ func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 		return fmt.Sprintf("the rounds disagree: %.3g to %.3g %s", spread.Low, spread.High, unit)
 	}
 	return ""
+}
+
+// middle leaves out the quarter of the costs that are lowest, and the quarter that are highest.
+func middle(costs []float64) []float64 {
+	sorted := slices.Sorted(slices.Values(costs))
+	quarter := len(sorted) / 4
+	return sorted[quarter : len(sorted)-quarter]
 }
 
 func one(b bool) int {

@@ -13,8 +13,8 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultRounds = 5
-	defaultLength = 2 * time.Second
+	DefaultRounds = 9
+	defaultLength = time.Second
 )
 
 // Limits of Options, so that a slip of a finger does not take a week.

@@ -146,7 +146,7 @@ func TestNoise(t *testing.T) {
 				r[i].LoadForeign = 0.3
 			}
 		},
-		"the rounds disagree: 10 to 20": func(r []result.Round) { r[1].Cost = 20 },
+		"the rounds disagree: 12 to 20": func(r []result.Round) { r[1].Cost, r[2].Cost = 20, 20 },
 		"the load generator's own delay in 4 rounds": func(r []result.Round) {
 			for i := range r {
 				r[i].Lag99 = 0.7
