@@ -65,6 +65,7 @@ const (
 	HeadBuffers
 	Generation       // of the snapshot that the shard has adopted
 	OldestGeneration // of the oldest snapshot that something on the shard still uses
+	SnapshotsInUse   // the current one, and those that something on the shard still uses
 	LastSwap         // how long after its publication the shard adopted that snapshot, in nanoseconds
 	gauges
 )
@@ -72,7 +73,7 @@ const (
 var gaugeNames = [gauges]string{
 	"connections active", "exchanges active", "upstream connections open", "upstream connections idle",
 	"small buffers used", "bulk buffers used", "head buffers used", "small buffers", "bulk buffers", "head buffers",
-	"generation", "oldest generation", "last swap",
+	"generation", "oldest generation", "snapshots in use", "last swap",
 }
 
 func (g Gauge) String() string { return gaugeNames[g] }

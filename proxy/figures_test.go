@@ -156,8 +156,8 @@ func checkFigures(t *testing.T, r *rig, a, b *figures) {
 	}
 	for g, want := range map[metrics.Gauge]int64{
 		metrics.ConnsActive: 0, metrics.ExchangesActive: 0, metrics.UpstreamConnsOpen: 1, metrics.UpstreamConnsIdle: 1,
-		metrics.Generation: 1, metrics.OldestGeneration: 1, metrics.SmallBuffers: 2048, metrics.LastSwap: 0,
-		metrics.BulkBuffers: 64, metrics.HeadBuffers: 32, metrics.HeadBuffersUsed: 0,
+		metrics.Generation: 1, metrics.OldestGeneration: 1, metrics.SnapshotsInUse: 1, metrics.LastSwap: 0,
+		metrics.SmallBuffers: 2048, metrics.BulkBuffers: 64, metrics.HeadBuffers: 32, metrics.HeadBuffersUsed: 0,
 	} {
 		if got := s.Gauge(g); got != want {
 			t.Errorf("%v: %d, want %d", g, got, want)

@@ -19,6 +19,7 @@ func (w *Worker) measureTurn() {
 	w.m.Set(metrics.BulkBuffersUsed, int64(w.mem.InUse(mem.Bulk)))
 	w.m.Set(metrics.HeadBuffersUsed, int64(w.mem.InUse(mem.Head)))
 	w.m.Set(metrics.OldestGeneration, int64(w.sh.Oldest()))
+	w.m.Set(metrics.SnapshotsInUse, int64(w.sh.Snapshots()))
 	if w.turn%metrics.TurnSample == 0 {
 		w.m.Observe(metrics.TurnEvents, w.events)
 		w.m.Observe(metrics.TurnTime, w.sh.Elapsed(w.sh.Now()))
