@@ -10,8 +10,11 @@ import (
 const (
 	AnswerPath = "/answer" // one response with Body
 	StreamPath = "/stream" // a chunked response without end, made of pieces
-	BodyBytes  = 100
-	PieceBytes = 32
+	FieldsPath = "/fields" // the field lines of the request as they came
+	// AcceptedPath is answered with how many connections were accepted so far, not counting those that ask for it.
+	AcceptedPath = "/accepted"
+	BodyBytes    = 100
+	PieceBytes   = 32
 )
 
 // Body is what the named service answers.

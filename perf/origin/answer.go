@@ -31,14 +31,27 @@ func (o *Origin) respond(c *conn, r *request) {
 	case string(segment) == load.StreamPath[1:]:
 		o.beginStream(c)
 	case string(segment) == load.AnswerPath[1:]:
-		o.out = append(o.appendHead(o.out, c, load.BodyBytes), c.answer...)
-		c.finishing = c.closing
+		o.answer(c, c.answer)
+	case string(segment) == load.FieldsPath[1:]:
+		o.answer(c, r.fields)
+	case string(segment) == load.AcceptedPath[1:]:
+		if !c.asker {
+			c.asker = true
+			o.accepted--
+		}
+		o.answer(c, strconv.AppendInt(nil, o.accepted, 10))
 	case sized:
 		o.sendPattern(c, size)
 	default:
 		o.out = append(o.out, notFound...)
 		c.finishing = c.closing
 	}
+}
+
+// answer answers with a short body.
+func (o *Origin) answer(c *conn, body []byte) {
+	o.out = append(o.appendHead(o.out, c, int64(len(body))), body...)
+	c.finishing = c.closing
 }
 
 // uploaded answers a request whose body has come whole.

@@ -21,6 +21,7 @@ type conn struct {
 	fd         int // -1: closed
 	generation int32
 	answer     []byte // the body of the service
+	asker      bool   // does not count as accepted
 
 	in       []byte // what has come, and was not looked at: a part of a head, or what came while output was blocked
 	readable bool   // there may be more in the socket

@@ -6,7 +6,8 @@
 //
 // The last segment of a path says what is asked for. A number, with k or m for KiB or MiB behind it, is a body of that
 // many bytes of load.Pattern, and small is 100. That of load.AnswerPath is the body of the service, that of
-// load.StreamPath a stream without end. Every POST and PUT is answered with how many bytes its body had.
+// load.StreamPath a stream without end. load.FieldsPath tells what a proxy makes of a request, and load.AcceptedPath
+// how many connections it opens. Every POST and PUT is answered with how many bytes its body had.
 package origin
 
 import (
@@ -39,6 +40,7 @@ type Service struct {
 // Origin is a server. Serve may run once.
 type Origin struct {
 	listeners []listener
+	accepted  int64 // connections, but those of whoever asks how many
 	epoll     int
 	wake      int // an eventfd, which says that it is time to end
 	conns     []*conn
@@ -230,6 +232,7 @@ func (o *Origin) accept(l *listener) error {
 		if o.conns[fd] == nil {
 			o.conns[fd] = new(conn)
 		}
+		o.accepted++
 		c := o.conns[fd]
 		c.reset(fd, l.body)
 		if err := o.watch(fd, unix.EPOLL_CTL_ADD, watchInput, c.generation); err != nil {

@@ -103,6 +103,35 @@ func TestUploadsAreCounted(t *testing.T) {
 	}
 }
 
+// What a request looks like behind a proxy is told byte by byte.
+func TestFieldsAreTold(t *testing.T) {
+	addr := serve(t)[1]
+	const fields = "Host: a\r\nX-Forwarded-For: 127.0.0.1\r\nvia: 1.1 b\r\nConnection: close\r\n"
+	answer := talk(t, addr, "GET "+load.FieldsPath+" HTTP/1.1\r\n"+fields+"\r\n")
+	if head, body, _ := strings.Cut(answer, "\r\n\r\n"); !strings.HasPrefix(head, "HTTP/1.1 200 ") || body != fields {
+		t.Errorf("%q", answer)
+	}
+}
+
+// Connections of all services count, but those that ask how many there are do not.
+func TestConnectionsAreCounted(t *testing.T) {
+	addrs := serve(t)
+	ask := func(more string) string {
+		answer := talk(t, addrs[0], "GET "+load.AcceptedPath+" HTTP/1.1\r\n\r\n"+more)
+		_, body, _ := strings.Cut(answer, "\r\n\r\n")
+		return body
+	}
+	last := "GET " + load.AcceptedPath + " HTTP/1.0\r\n\r\n"
+	for i, want := range []string{"0", "2", "4"} {
+		if got := ask(last); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "\r\n\r\n"+want) {
+			t.Errorf("after %d connections: %q", 2*i, got)
+		}
+		for _, addr := range addrs {
+			talk(t, addr, "GET /0 HTTP/1.0\r\n\r\n")
+		}
+	}
+}
+
 // hide keeps net/http from knowing how long a body is.
 func hide(b []byte) io.Reader { return struct{ io.Reader }{bytes.NewReader(b)} }
 

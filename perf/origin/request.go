@@ -9,9 +9,10 @@ import (
 // request is what we need to know of the head of a request.
 type request struct {
 	size    int    // bytes of the head, with the empty line
-	method  []byte // a part of the head, as is target
+	method  []byte // a part of the head, as are target and fields
 	target  []byte
-	length  int64 // of the body; 0: none
+	fields  []byte // the field lines
+	length  int64  // of the body; 0: none
 	chunked bool
 	closing bool // the connection is to end with the answer
 }
@@ -32,7 +33,7 @@ func parseRequest(b []byte) (r request, whole bool, err error) {
 	if first <= 0 || first == last || !bytes.HasPrefix(line[last+1:], []byte("HTTP/1.")) {
 		return r, false, errRequest
 	}
-	r = request{size: end + 4, method: line[:first], target: line[first+1 : last]}
+	r = request{size: end + 4, method: line[:first], target: line[first+1 : last], fields: rest}
 	r.closing = line[len(line)-1] == '0'
 	for len(rest) > 0 {
 		if line, rest = cutLine(rest); !r.field(line) {
