@@ -174,6 +174,33 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
+// In every second round the order is the other way round. Requests come to the upstream with the same fields from all
+// proxies, over connections that they keep.
+func TestRoundsAreFair(t *testing.T) {
+	o := tiny("http1-small")
+	o.Only, o.Rounds = installed(), 2
+	var order []string
+	o.Progress = func(s Step) {
+		if s.Round > 0 {
+			order = append(order, s.Peer)
+		}
+	}
+	run := measureTiny(t, o)
+	second := slices.Clone(o.Only)
+	slices.Reverse(second)
+	if want := slices.Concat(o.Only, second); !slices.Equal(order, want) {
+		t.Errorf("order %q, want %q", order, want)
+	}
+	for _, name := range o.Only {
+		c := cellOf(t, run, "http1-small", name)
+		for _, note := range c.Notes {
+			if strings.Contains(note, "forward") || strings.Contains(note, "upstream") {
+				t.Errorf("%s: %s", name, note)
+			}
+		}
+	}
+}
+
 // What the proxies say of the configurations themselves, where they have a way to say it.
 func TestConfigurationsAreAccepted(t *testing.T) {
 	for name, command := range map[string][]string{

@@ -41,7 +41,7 @@ func closedLoops() []scenario {
 		&closedLoop{profile{name: "upload-1m", title: "POST of 1 MiB, kept connections",
 			unit: perByte, conns: 16}, load.Config{Method: "POST", Path: "/upload", Upload: mib}},
 		&closedLoop{profile{name: "churn", title: "GET of 100 bytes, a new connection for each request",
-			unit: perRequest, conns: 64}, load.Config{PerRequest: true}},
+			unit: perRequest, conns: 64, renewing: true}, load.Config{PerRequest: true}},
 		&closedLoop{profile{name: "pipeline", title: "GET of 100 bytes, 16 requests sent at a time",
 			unit: perRequest, conns: 16, extra: true}, load.Config{Pipeline: 16}},
 		&closedLoop{profile{name: "routes-1k", title: "GET of 100 bytes by the last of 1,000 routes",

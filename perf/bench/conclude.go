@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -18,7 +17,7 @@ func (b *bench) conclude(s scenario) (*result.Scenario, error) {
 			return nil, err
 		}
 		if t.kind.ours && a.unit != result.P99Ratio {
-			b.compare(c, t)
+			b.compare(a, c, t)
 		}
 		done.Cells = append(done.Cells, *c)
 	}
@@ -27,7 +26,11 @@ func (b *bench) conclude(s scenario) (*result.Scenario, error) {
 
 // cell is what one proxy did.
 func (b *bench) cell(a *profile, t *target) (*result.Cell, error) {
-	c := &result.Cell{Peer: t.kind.name, Problem: t.problem, Rounds: t.rounds, Rate: t.rate, Notes: t.notes}
+	c := &result.Cell{Peer: t.kind.name, Problem: t.problem, Rounds: t.rounds, Rate: t.rate, Notes: b.remarks(a, t)}
+	for _, rounds := range append(slices.Collect(maps.Values(t.at)), t.rounds, t.found) {
+		failed, _ := failures(rounds)
+		c.Errors += failed
+	}
 	var err error
 	if c.Config, err = t.kind.text(t.site); err != nil {
 		return nil, err
@@ -35,24 +38,10 @@ func (b *bench) cell(a *profile, t *target) (*result.Cell, error) {
 	if len(t.rounds) == 0 {
 		return c, nil
 	}
-	spread := func(of func(r *result.Round) float64) result.Spread {
-		var figures []float64
-		for i := range t.rounds {
-			figures = append(figures, of(&t.rounds[i]))
-		}
-		return result.SpreadOf(figures)
-	}
+	spread := func(of func(r *result.Round) float64) result.Spread { return spreadOf(t.rounds, of) }
 	c.Noisy, c.Histogram = noise(&b.o, a.unit, t.rounds), t.latencies
-	for _, other := range slices.Sorted(maps.Keys(t.at)) {
-		if why := noise(&b.o, a.unit, t.at[other]); c.Noisy == "" && why != "" {
-			c.Noisy = "at the rate of " + other + ": " + why
-		}
-	}
-	c.Cost = spread(func(r *result.Round) float64 { return r.Cost })
+	c.Cost = spread(cost)
 	c.Memory = spread(func(r *result.Round) float64 { return r.Memory })
-	for _, r := range t.rounds {
-		c.Errors += r.Errors
-	}
 	if a.unit == result.PerConnection {
 		return c, nil
 	}
@@ -62,32 +51,42 @@ func (b *bench) cell(a *profile, t *target) (*result.Cell, error) {
 	c.P99 = spread(func(r *result.Round) float64 { return r.P99 })
 	c.P999 = spread(func(r *result.Round) float64 { return r.P999 })
 	c.Max = spread(func(r *result.Round) float64 { return r.Max })
-	if t.maximum > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("%s a second at most", plural(t.maximum, "request")))
+	if a.changing {
+		c.Changes = t.reloads.figures()
 	}
 	return c, nil
 }
 
+func spreadOf(rounds []result.Round, of func(r *result.Round) float64) result.Spread {
+	var figures []float64
+	for i := range rounds {
+		figures = append(figures, of(&rounds[i]))
+	}
+	return result.SpreadOf(figures)
+}
+
+func cost(r *result.Round) float64 { return r.Cost }
+
 // compare adds the ratios of one of ours to all others.
-func (b *bench) compare(c *result.Cell, t *target) {
-	c.Ratios, c.At = map[string]result.Spread{}, map[string]result.Spread{}
+func (b *bench) compare(a *profile, c *result.Cell, t *target) {
+	c.Ratios, c.At, c.Unclear = map[string]result.Spread{}, map[string]result.Spread{}, map[string]string{}
 	for _, other := range b.targets {
 		if other == t {
 			continue
 		}
-		rounds := t.rounds
-		if at := t.at[other.kind.name]; at != nil {
-			rounds = at
-			var costs []float64
-			for _, r := range at {
-				costs = append(costs, r.Cost)
-			}
-			c.At[other.kind.name] = result.SpreadOf(costs)
+		name := other.kind.name
+		ours := side{t.kind.name, t.rounds}
+		if at := t.at[name]; at != nil {
+			ours = side{t.kind.name + " at the rate of " + name, at}
+			c.At[name] = spreadOf(at, cost)
 		} else if t.rate > 0 {
 			continue // each had its own rate
 		}
-		if ratio := result.Ratios(rounds, other.rounds); ratio.Known() {
-			c.Ratios[other.kind.name] = ratio
+		if ratio := result.Ratios(ours.rounds, other.rounds); ratio.Known() {
+			c.Ratios[name] = ratio
+			if why := unclear(&b.o, a.unit, ours, side{name, other.rounds}); why != "" {
+				c.Unclear[name] = why
+			}
 		}
 	}
 }

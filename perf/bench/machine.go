@@ -57,6 +57,39 @@ func hypervisor() string {
 	return "virtual"
 }
 
+// siblings are the cores that are threads of the same one as a core, itself included; none where the kernel does not
+// tell.
+func siblings(core int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", core))
+	if err != nil {
+		return nil
+	}
+	return parseCores(string(text))
+}
+
+// parseCores reads a list of cores as the kernel writes it: "0,4" or "0-1,8-9". What it does not understand is left
+// out.
+func parseCores(text string) (cores []int) {
+	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		low, high, found := strings.Cut(part, "-")
+		if !found {
+			high = low
+		}
+		from, err := strconv.Atoi(low)
+		to, err2 := strconv.Atoi(high)
+		if err != nil || err2 != nil {
+			continue
+		}
+		for core := from; core <= min(to, from+mostSiblings); core++ {
+			cores = append(cores, core)
+		}
+	}
+	return cores
+}
+
+// mostSiblings is more than any core has.
+const mostSiblings = 64
+
 // ownTime is the processor time of this process alone.
 func ownTime() (time.Duration, error) {
 	var u unix.Rusage

@@ -21,7 +21,8 @@ type measured struct {
 type used struct {
 	at                  time.Time
 	proxy, ours         time.Duration // of the proxy; of load generator, upstream and benchmark
-	proxyCore, loadCore time.Duration // of all together, by core
+	proxyCore, loadCore time.Duration // of all together, by core,
+	proxyIRQ, loadIRQ   time.Duration // and what of it is in nobody's time
 }
 
 func (b *bench) used(t *target) (u used, err error) {
@@ -41,10 +42,10 @@ func (b *bench) used(t *target) (u used, err error) {
 		return u, err
 	}
 	u.ours += own
-	if u.proxyCore, err = peer.BusyTime(b.o.ProxyCore); err != nil {
+	if u.proxyCore, u.proxyIRQ, err = peer.BusyTime(b.o.ProxyCore); err != nil {
 		return u, err
 	}
-	u.loadCore, err = peer.BusyTime(b.o.LoadCore)
+	u.loadCore, u.loadIRQ, err = peer.BusyTime(b.o.LoadCore)
 	return u, err
 }
 
@@ -57,6 +58,10 @@ const (
 
 // measure runs a phase of load and tells what the proxy used for it. That too much failed is an error.
 func (b *bench) measure(ctx context.Context, t *target, p load.Phase) (*measured, error) {
+	accepted, err := b.accepted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	before, err := b.used(t)
 	if err != nil {
 		return nil, err
@@ -73,15 +78,12 @@ func (b *bench) measure(ctx context.Context, t *target, p load.Phase) (*measured
 		return nil, err
 	}
 	m := &measured{load: r, round: b.figures(r, &before, &after)}
-	bound := muchFailed
-	if t.site.Changing {
-		bound = muchLost
+	m.round.UpstreamConnections, err = b.accepted(ctx)
+	if m.round.UpstreamConnections -= accepted; err != nil {
+		return nil, err
 	}
-	if failed := r.Errors.Sum(); float64(failed) > bound*float64(r.Requests) {
-		return nil, fmt.Errorf("%d of %s failed: %s", failed, plural(r.Requests, "request"), first(r.Samples))
-	}
-	if r.Answered == 0 {
-		return nil, fmt.Errorf("no request was answered: %s", first(r.Samples))
+	if err := t.tooMany(r); err != nil {
+		return nil, err
 	}
 	memory, err := peer.Memory(t.process.Pid())
 	if err == nil {
@@ -94,15 +96,31 @@ func (b *bench) measure(ctx context.Context, t *target, p load.Phase) (*measured
 	return m, nil
 }
 
+// tooMany is an error if so much of a phase failed that its figures say nothing.
+func (t *target) tooMany(r *load.Result) error {
+	bound := muchFailed
+	if t.site.Changing {
+		bound = muchLost
+	}
+	if failed := r.Errors.Sum(); float64(failed) > bound*float64(r.Requests) {
+		return fmt.Errorf("%d of %s failed: %s", failed, plural(r.Requests, "request"), first(r.Samples))
+	}
+	if r.Answered == 0 {
+		return fmt.Errorf("no request was answered: %s", first(r.Samples))
+	}
+	return nil
+}
+
 // figures are those of a phase, between two looks at what was used.
 func (b *bench) figures(r *load.Result, before, after *used) result.Round {
 	length := after.at.Sub(before.at)
 	part := func(d time.Duration) float64 { return max(float64(d)/float64(length), 0) }
 	proxy, ours := after.proxy-before.proxy, after.ours-before.ours
 	proxyCore, loadCore := after.proxyCore-before.proxyCore, after.loadCore-before.loadCore
-	foreign, loadForeign := proxyCore-proxy, loadCore-ours
+	foreign := proxyCore - (after.proxyIRQ - before.proxyIRQ) - proxy
+	loadForeign := loadCore - (after.loadIRQ - before.loadIRQ) - ours
 	if b.o.ProxyCore == b.o.LoadCore {
-		foreign, loadForeign = proxyCore-proxy-ours, loadCore-proxy-ours
+		foreign, loadForeign = foreign-ours, loadForeign-proxy
 	}
 	return result.Round{
 		Requests: r.Answered, Bytes: r.Bytes, Errors: r.Errors.Sum(), Samples: r.Samples,

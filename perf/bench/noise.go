@@ -2,7 +2,6 @@ package bench
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/uringproxy/uringproxy/perf/result"
 )
@@ -26,8 +25,12 @@ const (
 // noise says why the figures of a cell must not be quoted; empty if they may.
 func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 	memory := unit == result.PerConnection // which does not depend on who uses the cores
-	if o.ProxyCore == o.LoadCore && !memory {
+	switch {
+	case memory:
+	case o.ProxyCore == o.LoadCore:
 		return "the proxy shared its core with load generator and upstream"
+	case o.siblings:
+		return "the proxy's core and that of load generator and upstream are two threads of one"
 	}
 	proxy, loads, lags := 0, 0, 0
 	var costs []float64
@@ -36,15 +39,10 @@ func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 		costs = append(costs, r.Cost)
 		proxy += one(r.Foreign > maxForeign)
 		loads += one(r.LoadForeign > maxForeign)
-		lags += one(r.Lag99 > maxLag*r.P99)
+		lags += one(r.Lag99 > maxLag*r.P99 || r.Lag99Before > maxLag*r.P99Before)
 	}
 	tail := unit == result.P99 || unit == result.P99Ratio
-	bound := maxSpread
-	if tail {
-		bound = maxTail
-	}
 	many := func(n int) bool { return n > 0 && float64(n) >= disturbedShare*float64(len(rounds)) }
-	spread := result.SpreadOf(middle(costs))
 	switch {
 	case many(proxy) && !memory:
 		return fmt.Sprintf("others used more than %.0f %% of the proxy's core in %s", 100*maxForeign,
@@ -55,17 +53,39 @@ func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 	case tail && many(lags):
 		return fmt.Sprintf("more than %.0f %% of p99 was the load generator's own delay in %s", 100*maxLag,
 			plural(lags, "round"))
-	case spread.High-spread.Low > bound*spread.Median:
+	}
+	if spread := result.Middle(costs); disagree(unit, spread) {
 		return fmt.Sprintf("the rounds disagree: %.3g to %.3g %s", spread.Low, spread.High, unit)
 	}
 	return ""
 }
 
-// middle leaves out the quarter of the costs that are lowest, and the quarter that are highest.
-func middle(costs []float64) []float64 {
-	sorted := slices.Sorted(slices.Values(costs))
-	quarter := len(sorted) / 4
-	return sorted[quarter : len(sorted)-quarter]
+// disagree reports whether the middle half of costs in a unit, or of their ratios, is too far apart.
+func disagree(unit result.Unit, middle result.Spread) bool {
+	bound := maxSpread
+	if unit == result.P99 || unit == result.P99Ratio {
+		bound = maxTail
+	}
+	return middle.High-middle.Low > bound*middle.Median
+}
+
+// side is one of the two proxies of a ratio, with the rounds that it is made of.
+type side struct {
+	name   string
+	rounds []result.Round
+}
+
+// unclear says why a ratio must not be quoted; empty if it may.
+func unclear(o *Options, unit result.Unit, a, b side) string {
+	for _, s := range []side{a, b} {
+		if why := noise(o, unit, s.rounds); why != "" {
+			return s.name + ": " + why
+		}
+	}
+	if spread := result.Middle(result.Quotients(a.rounds, b.rounds)); disagree(unit, spread) {
+		return fmt.Sprintf("the ratios of the rounds disagree: %.3g to %.3g", spread.Low, spread.High)
+	}
+	return ""
 }
 
 func one(b bool) int {

@@ -41,7 +41,8 @@ type Options struct {
 	// Progress is told of each step; nil: nobody wants to know.
 	Progress func(Step)
 
-	ready time.Duration // how long a proxy may take to start; 0: readyLimit
+	siblings bool          // the two cores are threads of one
+	ready    time.Duration // how long a proxy may take to start; 0: readyLimit
 }
 
 // Step is a part of the work that begins.
@@ -79,6 +80,9 @@ func unknown(what, word string, known []string) error {
 	return usage("there is no %s %q; %s", what, word, hint)
 }
 
+// Check is an error if the options make no sense.
+func (o Options) Check() error { return o.check() }
+
 // check finds what makes no sense, and fills in what was left open.
 func (o *Options) check() error {
 	if o.Rounds == 0 {
@@ -111,26 +115,18 @@ func (o *Options) check() error {
 	return o.checkCores()
 }
 
-// checkCores chooses the cores that were left open: the first one of ours for the proxies, the second for the load.
+// checkCores chooses the cores that were left open: the first one of ours for the proxies, and for the load the next
+// one that is no thread of the same.
 func (o *Options) checkCores() error {
 	cores, err := usableCores()
 	if err != nil {
 		return err
 	}
 	if o.ProxyCore < 0 {
-		o.ProxyCore = cores[0]
-		if o.LoadCore == cores[0] && len(cores) > 1 {
-			o.ProxyCore = cores[1]
-		}
+		o.ProxyCore = apartFrom(o.LoadCore, cores, siblings)
 	}
 	if o.LoadCore < 0 {
-		o.LoadCore = cores[0]
-		for _, core := range cores {
-			if core != o.ProxyCore {
-				o.LoadCore = core
-				break
-			}
-		}
+		o.LoadCore = apartFrom(o.ProxyCore, cores, siblings)
 	}
 	for flag, core := range map[string]int{"--proxy-core": o.ProxyCore, "--load-core": o.LoadCore} {
 		if !slices.Contains(cores, core) {
@@ -138,7 +134,26 @@ func (o *Options) checkCores() error {
 				cores)
 		}
 	}
+	o.siblings = o.ProxyCore != o.LoadCore && slices.Contains(siblings(o.ProxyCore), o.LoadCore)
 	return nil
+}
+
+// apartFrom is the first core that is neither other nor a thread of the same one; if there is none, one that is not
+// other; and if there is none, other.
+func apartFrom(other int, cores []int, siblings func(int) []int) int {
+	choice := cores[0]
+	for _, core := range slices.Backward(cores) {
+		if core != other {
+			choice = core
+		}
+	}
+	together := siblings(other)
+	for _, core := range cores {
+		if core != other && !slices.Contains(together, core) {
+			return core
+		}
+	}
+	return choice
 }
 
 // usableCores are those that the kernel lets this process run on.

@@ -164,6 +164,18 @@ func TestNoise(t *testing.T) {
 		}
 	}
 	rounds := calm()
+	for i := range rounds { // a phase before, of which the cost is a ratio
+		rounds[i].P99Before, rounds[i].Lag99Before = 0.5, 0.4
+	}
+	if why := noise(&o, result.P99Ratio, rounds); !strings.Contains(why, "delay in 4 rounds") {
+		t.Errorf("noise %q of the phase before", why)
+	}
+	o.siblings = true
+	if why := noise(&o, result.PerRequest, calm()); !strings.Contains(why, "two threads of one") {
+		t.Errorf("noise %q of threads of the same core", why)
+	}
+	o.siblings = false
+	rounds = calm()
 	rounds[0].Foreign, rounds[1].Foreign = 1, 1
 	if why := noise(&o, result.PerConnection, rounds); why != "" {
 		t.Errorf("memory is noisy: %s", why)
@@ -180,15 +192,20 @@ func TestReloadsAddUp(t *testing.T) {
 		return &measured{load: &load.Result{Dropped: 1}, round: result.Round{CPU: cpu, P99: p99, Memory: cpu}}
 	}
 	var r reloads
-	r.add(&changes{written: 2, live: 1, liveAfter: 7 * time.Millisecond}, of(1, 5), of(6, 9), time.Second)
+	first := of(1, 5)
+	first.load.Errors = load.Errors{Lost: 2, Connect: 1, Status: 4}
+	r.add(&changes{written: 2, live: 1, liveAfter: 7 * time.Millisecond}, first, of(6, 9), time.Second)
 	r.add(&changes{written: 1, repeated: 1}, of(1, 3), of(1, 9), 0)
 	want := []string{
 		"p99 without changes 4.00 ms", "3 changes: 1 live before the next, after 7.0 ms; 2000.00 ms of CPU time each",
-		"4 streams dropped, 0 connections closed, 6 MiB at the most",
+		"4 streams dropped, 3 requests lost, 0 connections closed, 6 MiB at the most",
 		"the last change of a phase had to be asked for again 1 time",
 	}
 	if got := r.words(); !reflect.DeepEqual(got, want) {
 		t.Errorf("words %q, want %q", got, want)
+	}
+	if got, want := *r.figures(), (result.Changes{Written: 3, Live: 1, Dropped: 4, Lost: 3}); got != want {
+		t.Errorf("figures %+v, want %+v", got, want)
 	}
 }
 
@@ -231,6 +248,144 @@ func TestGrouped(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 18_000: "18,000", 1_002_003: "1,002,003"} {
 		if got := grouped(n); got != want {
 			t.Errorf("%d as %s", n, got)
+		}
+	}
+}
+
+// A ratio is judged by its two sets of rounds and by itself, and a cell by its own rounds.
+func TestUnclear(t *testing.T) {
+	o := Options{ProxyCore: 0, LoadCore: 1}
+	of := func(costs ...float64) (rounds []result.Round) {
+		for _, c := range costs {
+			rounds = append(rounds, result.Round{Cost: c, P99: 1})
+		}
+		return rounds
+	}
+	disturbed := of(10, 10, 10)
+	disturbed[0].Foreign = 1
+	for _, c := range []struct {
+		unit result.Unit
+		a, b []result.Round
+		want string
+	}{
+		{result.PerRequest, of(10, 11, 12), of(20, 22, 24), ""},
+		{result.PerRequest, of(10, 11, 12), of(24, 22, 20), "the ratios of the rounds disagree: 0.417 to 0.6"},
+		{result.P99, of(10, 11, 12), of(24, 22, 20), ""},
+		{result.P99, of(10, 15, 20), of(20, 15, 8), "the ratios of the rounds disagree: 0.5 to 2.5"},
+		{result.PerRequest, of(10, 20, 40), of(20, 40, 80), "a: the rounds disagree"},
+		{result.PerRequest, of(10, 10, 10), disturbed, "b: others used more than 5 % of the proxy's core"},
+		{result.PerConnection, of(10, 10, 10), disturbed, ""},
+	} {
+		why := unclear(&o, c.unit, side{"a", c.a}, side{"b", c.b})
+		if !strings.HasPrefix(why, c.want) || why != "" && c.want == "" {
+			t.Errorf("%v to %v in %s: %q, want %q", c.a, c.b, c.unit, why, c.want)
+		}
+	}
+}
+
+// What went wrong at the rate of another proxy counts, but does not make the cell noisy.
+func TestCellOfAFixedRate(t *testing.T) {
+	quiet := result.Round{Requests: 100, Seconds: 1, Cost: 2, P99: 2}
+	failing := quiet
+	failing.Errors, failing.Samples, failing.Foreign = 3, []string{"status 500"}, 1
+	full := quiet
+	full.LoadBusy, full.Errors = 0.96, 1
+	ours := &target{
+		kind: kindOf(t, "uringproxy-epoll"), site: exampleSite(0), rate: 70, maximum: 100,
+		rounds: []result.Round{quiet}, found: []result.Round{full}, at: map[string][]result.Round{"nginx": {failing}},
+	}
+	nginx := &target{kind: kindOf(t, "nginx"), site: exampleSite(0), rate: 50, rounds: []result.Round{quiet}}
+	b := &bench{o: Options{ProxyCore: 0, LoadCore: 1}, targets: []*target{ours, nginx}}
+	s, err := b.conclude(fixedRate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.Cells[0]
+	if c.Errors != 4 || c.Noisy != "" || c.Ratios["nginx"].Median != 1 {
+		t.Errorf("%d errors, noisy %q, ratios %+v", c.Errors, c.Noisy, c.Ratios)
+	}
+	if why := c.Unclear["nginx"]; !strings.HasPrefix(why, "uringproxy-epoll at the rate of nginx: others used") {
+		t.Errorf("unclear: %q", c.Unclear)
+	}
+	for _, want := range []string{
+		"100 requests a second at most", "core was full", "3 errors at the rate of nginx: status 500",
+		"1 error while its maximum was looked for",
+	} {
+		if !strings.Contains(strings.Join(c.Notes, "\n"), want) {
+			t.Errorf("no note %q in %q", want, c.Notes)
+		}
+	}
+}
+
+func TestRemarks(t *testing.T) {
+	b := &bench{o: Options{ProxyCore: 0, LoadCore: 1}}
+	rounds := []result.Round{{Requests: 100, UpstreamConnections: 11, LoadBusy: 0.99}}
+	said := strings.Join(b.remarks(&profile{}, &target{rounds: rounds, forwards: "differs"}), "\n")
+	for _, want := range []string{
+		"differs", "11 connections to the upstream were opened for 100 requests", "core was full",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("no remark %q in %q", want, said)
+		}
+	}
+	if said := b.remarks(&profile{renewing: true}, &target{rounds: rounds}); len(said) != 1 {
+		t.Errorf("remarks %q", said)
+	}
+	rounds[0].UpstreamConnections, rounds[0].LoadBusy = 10, 0.9
+	if said := b.remarks(&profile{}, &target{rounds: rounds}); len(said) != 0 {
+		t.Errorf("remarks %q", said)
+	}
+}
+
+func TestTogether(t *testing.T) {
+	one, two := []string{"a"}, []string{"b"}
+	got := together(
+		&result.Round{P99: 1, Lag99: 0.5, Foreign: 0.1, LoadForeign: 0.4, Errors: 1, Samples: one, Requests: 7},
+		&result.Round{P99: 2, Lag99: 0.6, Foreign: 0.2, LoadForeign: 0.3, Errors: 2, Samples: two, Requests: 8})
+	want := result.Round{P99: 2, Lag99: 0.6, Foreign: 0.2, LoadForeign: 0.4, Errors: 3, Samples: []string{"a", "b"},
+		Requests: 8, P99Before: 1, Lag99Before: 0.5}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestCoresApart(t *testing.T) {
+	none := func(int) []int { return nil }
+	pairs := func(core int) []int { return []int{core &^ 1, core | 1} } // 0 and 1, 2 and 3
+	for _, c := range []struct {
+		other    int
+		cores    []int
+		siblings func(int) []int
+		want     int
+	}{
+		{-1, []int{0, 1}, none, 0}, {0, []int{0, 1}, none, 1}, {1, []int{0, 1}, none, 0}, {0, []int{0}, none, 0},
+		{0, []int{0, 1, 2, 3}, pairs, 2}, {2, []int{0, 1, 2, 3}, pairs, 0}, {0, []int{0, 1}, pairs, 1},
+		{3, []int{2, 3}, pairs, 2}, {1, []int{0, 1, 2}, pairs, 2},
+	} {
+		if got := apartFrom(c.other, c.cores, c.siblings); got != c.want {
+			t.Errorf("apart from %d of %v: %d, want %d", c.other, c.cores, got, c.want)
+		}
+	}
+	for text, want := range map[string][]int{
+		"0\n": {0}, "0,4\n": {0, 4}, "2-3": {2, 3}, "0-1,8-9\n": {0, 1, 8, 9}, "": nil, "x,1": {1},
+	} {
+		if got := parseCores(text); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
+
+func TestDiffering(t *testing.T) {
+	const port = "X-Forwarded-Port: 1\r\n"
+	const all = "host: a\r\nx-forwarded-for: 1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n" + port
+	for lines, want := range map[string]string{
+		all:                           "",
+		all + "Connection: close\r\n": "",
+		all + "via: 1.1 x\r\nX-Request-ID: 7\r\n":     "ours: with Via, X-Request-Id",
+		all[:len(all)-len(port)] + "X-Real-Ip: 1\r\n": "ours: without X-Forwarded-Port; with X-Real-Ip",
+	} {
+		if got := differing(lines); !strings.HasSuffix(got, want) || got != "" && want == "" {
+			t.Errorf("%q: %q, want %q", lines, got, want)
 		}
 	}
 }

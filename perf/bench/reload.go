@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/uringproxy/uringproxy/perf/load"
@@ -45,6 +46,7 @@ type reloads struct {
 	without   []float64 // of each round, p99 without changes in ms
 	extra     time.Duration
 	dropped   int
+	lost      int     // requests
 	memory    float64 // MiB, the most that was seen
 	reconnect int
 }
@@ -74,6 +76,9 @@ func (s *reloading) round(ctx context.Context, b *bench, t *target) error {
 	length := s.lengthOf(&b.o)
 	switching := len(t.rounds) >= (b.o.Rounds+1)/2
 	allowed := serviceNames[t.site.loaded:][:1]
+	if _, err := b.warm(ctx, t, t.rate, settling); err != nil {
+		return err
+	}
 	var without, with *measured
 	err := beside(ctx, func(ctx context.Context) error {
 		return t.changer.rehearse(ctx, length)
@@ -104,8 +109,20 @@ func (s *reloading) round(ctx context.Context, b *bench, t *target) error {
 	}
 	t.reloads.add(&made, without, with, left)
 	t.notes = t.reloads.words()
-	with.round.Foreign = max(with.round.Foreign, without.round.Foreign)
+	with.round = together(&without.round, &with.round)
 	return t.add(with, float64(with.load.P99)/math.Max(float64(without.load.P99), 1))
+}
+
+// together is a round of two phases. What disturbed one of them, or went wrong in it, counts; the rest is that of the
+// second.
+func together(without, with *result.Round) result.Round {
+	r := *with
+	r.Foreign = max(with.Foreign, without.Foreign)
+	r.LoadForeign = max(with.LoadForeign, without.LoadForeign)
+	r.P99Before, r.Lag99Before = without.P99, without.Lag99
+	r.Errors += without.Errors
+	r.Samples = slices.Concat(without.Samples, with.Samples)
+	return r
 }
 
 // beside measures while work goes on, which ends early when the measurement fails.
@@ -162,8 +179,17 @@ func (r *reloads) add(made *changes, without, with *measured, left time.Duration
 	r.without = append(r.without, without.round.P99)
 	r.extra += time.Duration((with.round.CPU-without.round.CPU)*1e9) + left
 	r.dropped += without.load.Dropped + with.load.Dropped
+	r.lost += lost(&without.load.Errors) + lost(&with.load.Errors)
 	r.reconnect += with.load.Reconnects
 	r.memory = max(r.memory, with.round.Memory)
+}
+
+// lost is how many requests had no connection, or one that ended before they were answered.
+func lost(e *load.Errors) int { return e.Lost + e.Connect }
+
+// figures are what programs are to know.
+func (r *reloads) figures() *result.Changes {
+	return &result.Changes{Written: r.written, Live: r.live, Dropped: r.dropped, Lost: r.lost}
 }
 
 // words tell what is behind the ratio.
@@ -176,8 +202,8 @@ func (r *reloads) words() []string {
 		fmt.Sprintf("p99 without changes %.2f ms", peer.Median(r.without)),
 		fmt.Sprintf("%s: %s; %.2f ms of CPU time each", plural(r.written, "change"), late,
 			ms(r.extra)/float64(max(r.written, 1))),
-		fmt.Sprintf("%s dropped, %s closed, %.0f MiB at the most", plural(r.dropped, "stream"),
-			plural(r.reconnect, "connection"), r.memory),
+		fmt.Sprintf("%s dropped, %s lost, %s closed, %.0f MiB at the most", plural(r.dropped, "stream"),
+			plural(r.lost, "request"), plural(r.reconnect, "connection"), r.memory),
 	}
 	if r.repeated > 0 {
 		words = append(words, fmt.Sprintf("the last change of a phase had to be asked for again %s",

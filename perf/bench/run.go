@@ -147,6 +147,14 @@ func (b *bench) notes() (notes []string) {
 		notes = append(notes, fmt.Sprintf("Only core %d was used: the proxies shared it with the load generator and "+
 			"the upstream, so rates and latencies are those of all three together.", b.o.ProxyCore))
 	}
+	if b.o.siblings {
+		notes = append(notes, fmt.Sprintf("Cores %d and %d are two threads of one: what the load generator and the "+
+			"upstream do slows the proxies down.", b.o.ProxyCore, b.o.LoadCore))
+	}
+	if peer.IRQApart() {
+		notes = append(notes, "This kernel accounts interrupts to nobody: no proxy's CPU time has what the kernel "+
+			"does in them (softirq), and it does not count as others' use of a core.")
+	}
 	if len(b.o.Only) > 0 {
 		return notes
 	}
@@ -187,11 +195,13 @@ func (b *bench) scenario(ctx context.Context, s scenario) (*result.Scenario, err
 			t.try(ctx, func() error { return s.prepare(ctx, b, t) })
 		}
 	}
+	order := slices.Clone(b.targets)
 	for round := 1; round <= b.o.Rounds; round++ {
-		for _, t := range b.targets {
+		for _, t := range order {
 			b.step(s.about(), t, round)
 			t.try(ctx, func() error { return s.round(ctx, b, t) })
 		}
+		slices.Reverse(order) // so that nobody always has the same neighbours
 	}
 	if ctx.Err() != nil {
 		return nil, errors.New("interrupted")

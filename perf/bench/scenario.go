@@ -30,6 +30,7 @@ type profile struct {
 	length      time.Duration // of a phase; 0: defaultLength
 	extra       bool          // takes long or tells little: only when asked for by name
 	changing    bool          // needs proxies whose configuration can change
+	renewing    bool          // opens connections all the time, and the proxy may do so as well
 }
 
 func (p *profile) about() *profile { return p }

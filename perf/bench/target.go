@@ -29,14 +29,16 @@ type target struct {
 
 	rounds    []result.Round
 	at        map[string][]result.Round // at the rates of other proxies
+	found     []result.Round            // while its maximum was looked for
 	latencies string                    // of all rounds
+	forwards  string                    // how its requests differ from what they should be
 	problem   string                    // why it takes part no longer
 	notes     []string
 	changer   *changer
 	reloads   reloads
 }
 
-// start starts the proxy and waits until its newest route answers.
+// start starts the proxy, waits until its newest route answers, and looks at what it makes of a request.
 func (t *target) start(ctx context.Context, b *bench) (err error) {
 	if err := t.kind.writeAll(t.site); err != nil {
 		return err
@@ -50,7 +52,11 @@ func (t *target) start(ctx context.Context, b *bench) (err error) {
 	if limit == 0 {
 		limit = readyLimit
 	}
-	return t.process.Await(ctx, url, t.site.newest(), limit)
+	if err := t.process.Await(ctx, url, t.site.newest(), limit); err != nil {
+		return err
+	}
+	t.forwards = t.forwarding(ctx)
+	return nil
 }
 
 // fate is err, or, if the proxy has ended, why it did: that is the cause then.
@@ -134,15 +140,27 @@ func newSite(s *profile, o *Options) *site {
 	return &site{Connections: kept + s.idleOf(o), Kept: kept, Changing: s.changing, count: s.routes}
 }
 
+// calibrations is how often a maximum is looked for. The middle one counts.
+const calibrations = 3
+
 // calibrate finds out what the target can do at most, and has it asked for a share of that from now on.
 func (b *bench) calibrate(ctx context.Context, t *target, length time.Duration, share float64) error {
-	r, err := b.warm(ctx, t, 0, length)
-	if err != nil {
+	if _, err := b.warm(ctx, t, 0, length); err != nil {
 		return err
 	}
-	t.maximum = int(float64(r.Answered) / r.Elapsed.Seconds())
+	var rates []float64
+	for range calibrations {
+		m, err := b.measure(ctx, t, load.Phase{Length: length, Services: serviceNames})
+		if err != nil {
+			return err
+		}
+		m.round.Cost = float64(m.round.Requests) / m.round.Seconds
+		t.found = append(t.found, m.round)
+		rates = append(rates, m.round.Cost)
+	}
+	t.maximum = int(peer.Median(rates))
 	if t.rate = int(float64(t.maximum) * share); t.rate == 0 {
-		return fmt.Errorf("no request was answered: %v", r.Samples)
+		return fmt.Errorf("%s a second at most: too few to ask for a part of them", plural(t.maximum, "request"))
 	}
 	return nil
 }

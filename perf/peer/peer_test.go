@@ -8,11 +8,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func group(t *testing.T) *Group {
@@ -76,6 +79,64 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 	if syscall.Kill(p.Pid(), 0) == nil {
 		t.Error("the process is still there")
+	}
+}
+
+// A program that ends by itself takes what it started with it. Its id, which may be somebody else's from then on, gets
+// no signal any more.
+func TestEndTakesTheGroupWithIt(t *testing.T) {
+	g := group(t)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command("sh", "-c", "sleep 1000 & exit 0")
+	cmd.Stdout = in
+	p, err := g.Start(0, cmd)
+	in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Ended
+	if n, err := out.Read(make([]byte, 1)); n != 0 || err == nil { // the pipe's end is that of the child
+		t.Errorf("read %d, %v", n, err)
+	}
+	if p.killGroup(false) || p.killGroup(true) {
+		t.Error("the group of a process that was reaped was killed")
+	}
+	if !p.cmd.ProcessState.Success() {
+		t.Errorf("state %v", p.cmd.ProcessState)
+	}
+}
+
+// A program that does not care for SIGTERM is killed with all that it started.
+func TestGroupIsKilledBeforeItsLeaderHasEnded(t *testing.T) {
+	g := group(t)
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command("sh", "-c", "trap '' TERM; sleep 1000 & echo x; while :; do wait; done")
+	cmd.Stdout = in
+	p, err := g.Start(0, cmd)
+	in.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if !p.killGroup(false) {
+		t.Error("the group of a process that runs is not known")
+	}
+	<-p.Ended
+	if n, err := out.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Errorf("read %d, %v", n, err)
 	}
 }
 
@@ -148,8 +209,12 @@ func TestUsage(t *testing.T) {
 	if _, err := out.Read(make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := CPUTime(p.Pid()); err != nil || d < 2*userTick {
-		t.Errorf("CPU time %v, %v", d, err)
+	before, err := CPUTime(p.Pid())
+	if err != nil || before < 2*userTick {
+		t.Errorf("CPU time %v, %v", before, err)
+	}
+	if after, err := CPUTime(p.Pid()); err != nil || after < before {
+		t.Errorf("CPU time %v after %v, %v", after, before, err)
 	}
 	if n, err := Memory(os.Getpid()); err != nil || n < 1<<20 {
 		t.Errorf("memory %d, %v", n, err)
@@ -167,15 +232,54 @@ func TestUsage(t *testing.T) {
 }
 
 func TestBusyTime(t *testing.T) {
-	before, err := BusyTime(0)
-	if err != nil || before <= 0 {
-		t.Fatalf("busy for %v: %v", before, err)
+	before, apart, err := BusyTime(0)
+	if err != nil || before <= 0 || apart < 0 || apart > before {
+		t.Fatalf("busy for %v, %v of it apart: %v", before, apart, err)
 	}
-	if after, err := BusyTime(0); err != nil || after < before {
+	if after, _, err := BusyTime(0); err != nil || after < before {
 		t.Errorf("busy for %v, then for %v: %v", before, after, err)
 	}
-	if _, err := BusyTime(1 << 20); err == nil {
+	if !IRQApart() && apart != 0 {
+		t.Errorf("%v apart", apart)
+	}
+	if _, _, err := BusyTime(1 << 20); err == nil {
 		t.Error("a core that does not exist was busy")
+	}
+}
+
+// Threads that have ended count.
+func TestUsageOfEndedThreads(t *testing.T) {
+	before, err := CPUTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := make(chan time.Duration)
+	go func() {
+		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
+		var now unix.Timespec
+		for now.Nano() < int64(20*time.Millisecond) {
+			if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
+				break
+			}
+		}
+		used <- time.Duration(now.Nano())
+	}()
+	spent := <-used
+	if after, err := CPUTime(os.Getpid()); err != nil || after-before < spent/2 { // it may not be accounted to the end
+		t.Errorf("CPU time %v after %v, of which a thread used %v: %v", after, before, spent, err)
+	}
+}
+
+func TestKernelConfiguration(t *testing.T) {
+	for text, want := range map[string]bool{
+		"CONFIG_A=y\nCONFIG_IRQ_TIME_ACCOUNTING=y\n":         true,
+		"# CONFIG_IRQ_TIME_ACCOUNTING is not set\n":          false,
+		"CONFIG_HAVE_IRQ_TIME_ACCOUNTING=y\nCONFIG_TICK=y\n": false,
+		"": false,
+	} {
+		if got := accountsIRQ(strings.NewReader(text)); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
 	}
 }
 

@@ -62,6 +62,9 @@ type Process struct {
 
 	cmd    *exec.Cmd
 	output tail
+
+	mu   sync.Mutex
+	gone bool // the process's group was killed, and the ids of both may be somebody else's soon
 }
 
 // Start starts a program on one core. Stderr, and stdout if the caller has no use for it, are kept for error messages.
@@ -93,6 +96,7 @@ func (g *Group) Start(core int, cmd *exec.Cmd) (*Process, error) {
 		}
 		started <- err
 		if err == nil {
+			p.awaitEnd()
 			_ = cmd.Wait() // the state tells more than the error
 			close(ended)
 		}
@@ -110,15 +114,41 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Signal sends a signal to the process, and not to its descendants.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
-// Stop asks the process to end, and kills what is left of its group after a while. It returns when the process has
-// ended.
+// awaitEnd waits for the process's end and then kills what is left of its group. The process is still a zombie then:
+// until it is reaped, its id and its group's are nobody else's.
+func (p *Process) awaitEnd() {
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		err = unix.Waitid(unix.P_PID, p.Pid(), nil, unix.WEXITED|unix.WNOWAIT, nil)
+	}
+	if err == nil { // otherwise nobody knows whose the id is
+		p.killGroup(true)
+	}
+}
+
+// killGroup kills the process's group, the last time before the process is reaped. It reports whether there was a group
+// that is known to be ours.
+func (p *Process) killGroup(last bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone {
+		return false
+	}
+	p.gone = last
+	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL) // all of it may have ended
+	return true
+}
+
+// Stop asks the process to end, and kills its group if it does not for a while. It returns when the process has ended,
+// with which what is left of its group ends as well.
 func (p *Process) Stop() {
 	_ = p.Signal(syscall.SIGTERM) // it may have ended by itself
 	select {
 	case <-p.Ended:
+		return
 	case <-time.After(patience):
 	}
-	_ = syscall.Kill(-p.Pid(), syscall.SIGKILL) // the group may be empty
+	p.killGroup(false)
 	<-p.Ended
 }
 

@@ -7,45 +7,45 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // userTick is the unit of processor times in /proc/PID/stat, whatever the kernel's own clock.
 const userTick = 10 * time.Millisecond
 
-// CPUTime is what all threads of a process and of its descendants have used so far, and what those descendants had used
-// that have ended; the latter to 10 ms.
+// CPUTime is what all threads of a process and of its descendants have used so far, also those that have ended; of
+// descendants that have ended and were waited for to 10 ms. A thread that runs just now is accounted up to the last
+// tick of its core.
 func CPUTime(pid int) (time.Duration, error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-	if err != nil || len(tasks) == 0 {
-		return 0, fmt.Errorf("process %d has ended", pid)
-	}
 	sum, err := endedTime(pid)
 	if err != nil {
 		return 0, err
 	}
-	read := 0
-	for _, task := range tasks {
-		stat, err := os.ReadFile(task + "/schedstat")
-		if err != nil {
-			continue // a thread that has just ended
-		}
-		read++
-		running, _, _ := strings.Cut(string(stat), " ")
-		ns, err := strconv.ParseInt(running, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("read %s/schedstat: %w", task, err)
-		}
-		sum += time.Duration(ns)
+	var now unix.Timespec
+	if err := unix.ClockGettime(processClock(pid), &now); err != nil {
+		return 0, fmt.Errorf("read processor time of process %d: %w", pid, err)
 	}
-	if read == 0 {
-		return 0, fmt.Errorf("process %d has ended, or the kernel tells no processor times (schedstat)", pid)
-	}
+	sum += time.Duration(now.Nano())
 	for _, child := range children(pid) {
-		if t, err := CPUTime(child); err == nil { // it may have ended meanwhile
-			sum += t
+		t, err := CPUTime(child)
+		if err != nil && exists(child) {
+			return 0, err
 		}
+		sum += t // of one that has ended meanwhile it is 0
 	}
 	return sum, nil
+}
+
+// processClock is the clock of a process's processor time. The kernel has it as the complement of the id, with what is
+// counted (2: as the scheduler does, in ns) in the last three bits.
+func processClock(pid int) int32 { return int32(^pid)<<3 | 2 }
+
+// exists reports whether there is a process that could be asked for something. One that has ended and was not waited
+// for is none.
+func exists(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.HasPrefix(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " Z")
 }
 
 // endedTime is what the children that a process has waited for had used.
@@ -71,11 +71,11 @@ func endedTime(pid int) (time.Duration, error) {
 }
 
 // BusyTime is how long a core has not been idle since the machine was started, whoever used it; to 10 ms. Time that a
-// virtual machine's host took away counts.
-func BusyTime(core int) (time.Duration, error) {
+// virtual machine's host took away counts. Apart is the part of it that IRQApart is about.
+func BusyTime(core int) (busy, apart time.Duration, err error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
-		return 0, fmt.Errorf("read times of cores: %w", err)
+		return 0, 0, fmt.Errorf("read times of cores: %w", err)
 	}
 	name := fmt.Sprintf("cpu%d", core)
 	for line := range strings.Lines(string(text)) {
@@ -83,19 +83,21 @@ func BusyTime(core int) (time.Duration, error) {
 		if len(fields) < 9 || fields[0] != name {
 			continue
 		}
-		var sum time.Duration
 		for i, field := range fields[1:9] { // user, nice, system, idle, iowait, irq, softirq, steal
 			ticks, err := strconv.ParseInt(field, 10, 64)
 			if err != nil {
-				return 0, fmt.Errorf("read times of core %d: %w", core, err)
+				return 0, 0, fmt.Errorf("read times of core %d: %w", core, err)
 			}
 			if i != 3 && i != 4 {
-				sum += time.Duration(ticks) * userTick
+				busy += time.Duration(ticks) * userTick
+			}
+			if i == 6 && IRQApart() {
+				apart = time.Duration(ticks) * userTick
 			}
 		}
-		return sum, nil
+		return busy, apart, nil
 	}
-	return 0, fmt.Errorf("read times of cores: there is no core %d", core)
+	return 0, 0, fmt.Errorf("read times of cores: there is no core %d", core)
 }
 
 func children(pid int) (ids []int) {

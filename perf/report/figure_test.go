@@ -83,6 +83,19 @@ func TestShowingChangesNothing(t *testing.T) {
 	}
 }
 
+func TestReadIsBounded(t *testing.T) {
+	text := `{"version":"1"}`
+	for limit, fits := range map[int64]bool{int64(len(text)): true, int64(len(text)) - 1: false, 5: false} {
+		if _, err := read(strings.NewReader(text), limit); (err == nil) != fits {
+			t.Errorf("%d bytes of %d: error %v", limit, len(text), err)
+		}
+	}
+	_, err := read(strings.NewReader(text), 5)
+	if err == nil || !strings.Contains(err.Error(), "longer than 5.00 bytes") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                           "uringproxy bench --json",

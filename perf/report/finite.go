@@ -35,7 +35,7 @@ func finiteCell(c *result.Cell) {
 		r := &c.Rounds[i]
 		for _, x := range []*float64{
 			&r.Seconds, &r.CPU, &r.Cost, &r.P50, &r.P99, &r.P999, &r.Max, &r.Memory, &r.Foreign, &r.LoadBusy,
-			&r.LoadForeign, &r.Lag99,
+			&r.LoadForeign, &r.Lag99, &r.P99Before, &r.Lag99Before,
 		} {
 			*x = number(*x)
 		}

@@ -131,7 +131,7 @@ func sectionOf(r *result.Run, s *result.Scenario, index int, looks map[string]lo
 	}
 	sec.Curves = curvesOf(sec.ID, rows, looks)
 	sec.fill(columnsOf(r, s, rows, false), rows, looks)
-	sec.Notes, sec.Legend = notesOf(rows), legend(r, sec.Columns)
+	sec.Notes, sec.Legend = append(unclears(r, rows), notesOf(rows)...), legend(r, sec.Columns)
 	for _, st := range rows {
 		sec.Rounds = append(sec.Rounds, roundLines(&st)...)
 	}

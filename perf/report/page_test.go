@@ -177,7 +177,7 @@ func TestTextIsNothingButText(t *testing.T) {
 			for peer, s := range c.Ratios {
 				renamed[peer+hostile] = s
 			}
-			c.Ratios = renamed
+			c.Ratios, c.Unclear = renamed, map[string]string{"nginx" + hostile: hostile}
 		}
 	}
 	page, tables := show(t, r)
@@ -243,7 +243,10 @@ func TestNothingUnreliableIsShown(t *testing.T) {
 		c.Rounds = []result.Round{{Requests: 777, Cost: 777, P99: 777, CPU: 777}}
 	}
 	for _, say := range []func(*result.Cell){
-		func(c *result.Cell) { c.Problem = "crashed" }, func(c *result.Cell) { c.Noisy = "too much else" },
+		func(c *result.Cell) { c.Problem = "crashed" },
+		func(c *result.Cell) {
+			c.Noisy, c.Unclear = "too much else", map[string]string{"nginx": "it", "uringproxy-uring": "it"}
+		},
 	} {
 		for _, peer := range []string{"uringproxy-uring", "nginx", ""} {
 			r := sample(t)
@@ -263,6 +266,46 @@ func TestNothingUnreliableIsShown(t *testing.T) {
 					t.Errorf("figures of %q are shown: %q", peer, text[max(0, i-80):i+10])
 				}
 			}
+		}
+	}
+}
+
+// A ratio that is not clear is put into words, and its two proxies' own figures are shown.
+func TestUnclearRatiosAreNotShown(t *testing.T) {
+	ratio := result.Spread{Median: .777, Low: .776, High: .778, Count: 3}
+	for _, s := range []int{0, 5} { // a closed loop, and a fixed rate
+		r := sample(t)
+		r.Scenarios = r.Scenarios[s : s+1]
+		c := &r.Scenarios[0].Cells[0]
+		c.Ratios["nginx"], c.Unclear = ratio, map[string]string{"nginx": "the\x1b rounds disagree"}
+		if c.At != nil {
+			c.At["nginx"] = ratio
+		}
+		page, tables := show(t, r)
+		for _, text := range []string{page, tables} {
+			words := strings.Join(strings.Fields(text), " ")
+			if strings.Contains(text, "0.777") || strings.Contains(text, "0.78") {
+				t.Errorf("scenario %d: the ratio is shown", s)
+			}
+			if !strings.Contains(words, "no ratio to nginx: the rounds disagree") {
+				t.Errorf("scenario %d: it is not said why there is no ratio:\n%s", s, text)
+			}
+			if cost := figure(c.Cost.Median); !strings.Contains(text, cost) {
+				t.Errorf("scenario %d: without the figure %s", s, cost)
+			}
+		}
+	}
+}
+
+// At a fixed rate a ratio does not have the rounds in it that make its cell noisy.
+func TestRatioOfANoisyCell(t *testing.T) {
+	for s, shown := range map[int]bool{0: false, 5: true} {
+		r := sample(t)
+		r.Scenarios = r.Scenarios[s : s+1]
+		c := &r.Scenarios[0].Cells[0]
+		c.Noisy, c.Ratios["haproxy"] = "too much else", result.Spread{Median: .5512, Low: .5512, High: .5512, Count: 3}
+		if _, tables := show(t, r); strings.Contains(tables, "0.55") != shown {
+			t.Errorf("scenario %d:\n%s", s, tables)
 		}
 	}
 }

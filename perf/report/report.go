@@ -29,11 +29,23 @@ func JSON(w io.Writer, r *result.Run) error {
 	return nil
 }
 
+// longest is how large a file may be that is read: far more than any run has, and no danger for the memory.
+const longest = 64 << 20
+
 // Read reads what JSON wrote. Fields that it does not know are passed over: a newer version may have written them.
-func Read(rd io.Reader) (*result.Run, error) {
+// What is longer than 64 MiB is refused.
+func Read(rd io.Reader) (*result.Run, error) { return read(rd, longest) }
+
+func read(rd io.Reader, limit int64) (*result.Run, error) {
 	var r result.Run
-	d := json.NewDecoder(rd)
-	if err := d.Decode(&r); err != nil {
+	bounded := &io.LimitedReader{R: rd, N: limit + 1}
+	d := json.NewDecoder(bounded)
+	err := d.Decode(&r)
+	if bounded.N <= 0 {
+		return nil, fmt.Errorf("read result: it is longer than %s (expected a file that uringproxy bench --json wrote)",
+			binary(limit))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read result: %w (expected a file that uringproxy bench --json wrote)", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {

@@ -109,7 +109,7 @@ func split(r *result.Run) (own, others []result.Peer) {
 	return own, others
 }
 
-// against is the ratio of one of ours to a standing, when both may be quoted.
+// against is the ratio of one of ours to a standing, when it may be quoted.
 func against(all []standing, own string, to standing) (result.Spread, bool) {
 	return lookUp(all, own, to, func(c *result.Cell) map[string]result.Spread { return c.Ratios })
 }
@@ -122,18 +122,57 @@ func underLoad(all []standing, own string, of standing) (result.Spread, bool) {
 // lookUp finds what one of ours has beside a standing.
 func lookUp(all []standing, own string, beside standing,
 	in func(*result.Cell) map[string]result.Spread) (result.Spread, bool) {
-	if beside.words != "" || beside.peer.Name == own {
+	c := counterpart(all, own, beside)
+	if c == nil {
 		return result.Spread{}, false
 	}
-	for _, st := range all {
-		if st.peer.Name != own || st.words != "" {
-			continue
-		}
-		if s := in(&st.cell)[beside.peer.Name]; s.Known() && s.Median > 0 {
-			return s, true
+	if _, unclear := c.Unclear[beside.peer.Name]; unclear {
+		return result.Spread{}, false
+	}
+	s := in(c)[beside.peer.Name]
+	return s, s.Known() && s.Median > 0
+}
+
+// counterpart is the cell of one of ours that may be compared with a standing; nil when there is none. What was
+// measured under the load of the other does not depend on whether the rest of the cell was too noisy.
+func counterpart(all []standing, own string, beside standing) *result.Cell {
+	if beside.words != "" || beside.peer.Name == own {
+		return nil
+	}
+	for i := range all {
+		c := &all[i].cell
+		apart := plain(c.Problem) == "" && c.At[beside.peer.Name].Known()
+		if all[i].peer.Name == own && (all[i].words == "" || apart) {
+			return c
 		}
 	}
-	return result.Spread{}, false
+	return nil
+}
+
+// unclear says why there is no ratio of one of ours to a standing, where both have figures; empty if that is not so.
+func unclear(all []standing, own string, to standing) string {
+	c := counterpart(all, own, to)
+	if c == nil {
+		return ""
+	}
+	why, found := c.Unclear[to.peer.Name]
+	if why = plain(why); found && why == "" {
+		why = "it is not clear"
+	}
+	return why
+}
+
+// unclears tell all ratios of a scenario that are not clear.
+func unclears(r *result.Run, rows []standing) (notes []note) {
+	own, _ := split(r)
+	for _, p := range own {
+		for _, st := range rows {
+			if why := unclear(rows, p.Name, st); why != "" {
+				notes = append(notes, note{called(p), "no ratio to " + called(st.peer) + ": " + why})
+			}
+		}
+	}
+	return notes
 }
 
 // verdict is what a ratio says, its range considered.

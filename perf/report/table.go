@@ -113,6 +113,9 @@ func (t *table) scenario(r *result.Run, s *result.Scenario) bool {
 		}
 		t.line(line)
 	}
+	for _, n := range unclears(r, rows) {
+		t.wrap(gap, n.Peer+": "+n.Text)
+	}
 	for _, c := range columns {
 		if c.ratio {
 			return true

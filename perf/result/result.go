@@ -79,17 +79,28 @@ type Cell struct {
 	P999       Spread `json:"p999_ms"`    //
 	Max        Spread `json:"max_ms"`     //
 	Memory     Spread `json:"memory_mib"` // of all its processes
-	Errors     int    `json:"errors"`     // of all rounds
+	Errors     int    `json:"errors"`     // of all that was measured, also beside the rounds
 	Rate       int    `json:"rate"`       // requests per second that were due, in an open loop; 0: closed
 	// Histogram is the latencies of all rounds in ns: compressed V2 of HdrHistogram, base64.
 	Histogram string `json:"histogram,omitempty"`
 
 	// Ratios are Cost of this cell divided by Cost of another peer in the same round, by that peer's name.
 	Ratios map[string]Spread `json:"ratios,omitempty"`
+	// Unclear says why a ratio must not be quoted, by the other peer's name. A ratio without an entry may be.
+	Unclear map[string]string `json:"unclear,omitempty"`
 	// At is Cost of this cell under the load of another peer, by that peer's name, where each has its own, as at a
 	// fixed rate; then Ratios are those of At to the other's Cost.
-	At    map[string]Spread `json:"at,omitempty"`
-	Notes []string          `json:"notes,omitempty"` // what else was found out, in words
+	At      map[string]Spread `json:"at,omitempty"`
+	Changes *Changes          `json:"changes,omitempty"` // where the configuration changed meanwhile
+	Notes   []string          `json:"notes,omitempty"`   // what else was found out, in words
+}
+
+// Changes are what became of changes of the configuration under load, in all rounds, and of who was served meanwhile.
+type Changes struct {
+	Written int `json:"written"` // that the proxy was told of
+	Live    int `json:"live"`    // of these, were seen to work before the next one was written
+	Dropped int `json:"dropped"` // streams that ended or went wrong
+	Lost    int `json:"lost"`    // requests whose connection could not be had, or ended before the answer was whole
 }
 
 // Spread is the middle and the range of what the rounds found. It is zero when there is no figure.
@@ -119,4 +130,9 @@ type Round struct {
 	// LoadForeign is the part of it that others than the load generator, the upstream and the benchmark used.
 	LoadForeign float64 `json:"load_foreign"`
 	Lag99       float64 `json:"lag99_ms"` // what of P99 is the load generator's own delay
+	// P99Before and Lag99Before are the same of a phase before, to which Cost compares, where there is one.
+	P99Before   float64 `json:"p99_before_ms,omitempty"`
+	Lag99Before float64 `json:"lag99_before_ms,omitempty"`
+	// UpstreamConnections is how many connections the upstream accepted.
+	UpstreamConnections int `json:"upstream_connections"`
 }

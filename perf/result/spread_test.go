@@ -25,3 +25,19 @@ func TestRatiosAreOfTheSameRound(t *testing.T) {
 		t.Errorf("got %v, expected %v", got, want)
 	}
 }
+
+func TestMiddleLeavesTheEndsOut(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want Spread
+	}{
+		{nil, Spread{}},
+		{[]float64{3, 1, 2}, Spread{2, 1, 3, 3}},
+		{[]float64{4, 100, 1, 3}, Spread{3.5, 3, 4, 2}},
+		{[]float64{9, 5, 1, 6, 7, 100, 4, 3, 8}, Spread{6, 4, 8, 5}},
+	} {
+		if got := Middle(c.in); got != c.want {
+			t.Errorf("Middle(%v) = %v, expected %v", c.in, got, c.want)
+		}
+	}
+}
