@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strconv"
@@ -54,6 +55,18 @@ type benchCall struct {
 	bench.Options
 	json, html, show  string
 	list, showConfigs bool
+
+	created []string // files that were not there before
+}
+
+// endings are the signals that end a benchmark with all that it started. SIGHUP is none where it is ignored, as nohup
+// has it.
+func endings() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }
 
 func runBench(env *environment, args []string) int {
@@ -63,7 +76,7 @@ func runBench(env *environment, args []string) int {
 		}
 		return exitOK
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	call, code, done := env.benchCall(args)
 	if done {
@@ -86,7 +99,11 @@ func runBench(env *environment, args []string) int {
 	default:
 		call.Command = commandLine(args)
 		call.Version = versionText()
-		if err = call.writable(); err == nil {
+		defer call.removeEmpty()
+		if err = call.Check(); err == nil {
+			err = call.writable()
+		}
+		if err == nil {
 			call.Progress = env.progress()
 			run, err = bench.Run(ctx, call.Options)
 			env.endProgress()
@@ -203,32 +220,38 @@ func readRun(path string) (*results.Run, error) {
 	return report.Read(f)
 }
 
-// writeRun writes a run in all forms that are asked for.
+// writeRun writes a run in all forms that are asked for: first as JSON, from which the others can be made. When one
+// cannot be written, the others are. The table is left out where the JSON has its place.
 func (env *environment) writeRun(run *results.Run, call *benchCall) error {
+	var errs []error
+	switch call.json {
+	case "":
+	case "-":
+		errs = append(errs, report.JSON(env.stdout, run))
+	default:
+		errs = append(errs, writeTo(call.json, func(w io.Writer) error { return report.JSON(w, run) }))
+	}
+	if call.json != "-" {
+		report.TableWidth(env.stdout, run, columns(env.stdout))
+	}
 	if call.html != "" {
-		if err := writeTo(call.html, func(w io.Writer) error { return report.HTML(w, run) }); err != nil {
-			return err
-		}
+		errs = append(errs, writeTo(call.html, func(w io.Writer) error { return report.HTML(w, run) }))
 	}
-	if call.json == "-" {
-		return report.JSON(env.stdout, run)
-	}
-	if call.json != "" {
-		if err := writeTo(call.json, func(w io.Writer) error { return report.JSON(w, run) }); err != nil {
-			return err
-		}
-	}
-	report.TableWidth(env.stdout, run, columns(env.stdout))
-	return nil
+	return errors.Join(errs...)
 }
 
 // writable is an error if a file that is asked for cannot be written, before anybody waits for what goes into it.
 func (c *benchCall) writable() error {
-	for _, path := range []string{c.html, c.json} {
+	for _, path := range []string{c.json, c.html} {
 		if path == "" || path == "-" {
 			continue
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err == nil {
+			c.created = append(c.created, path)
+		} else if errors.Is(err, fs.ErrExist) {
+			f, err = os.OpenFile(path, os.O_WRONLY, 0)
+		}
 		if err != nil {
 			return fmt.Errorf("write result: %w", err)
 		}
@@ -237,6 +260,15 @@ func (c *benchCall) writable() error {
 		}
 	}
 	return nil
+}
+
+// removeEmpty removes the files that were created and into which nothing was written.
+func (c *benchCall) removeEmpty() {
+	for _, path := range c.created {
+		if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+			_ = os.Remove(path) // what cannot be removed harms nobody
+		}
+	}
 }
 
 // writeTo writes a file.

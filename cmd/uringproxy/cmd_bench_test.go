@@ -51,6 +51,52 @@ func TestBenchCalls(t *testing.T) {
 	}
 }
 
+// Files are not touched by a call without sense, and none is left behind when nothing comes to be in it.
+func TestBenchLeavesNoEmptyFiles(t *testing.T) {
+	dir := t.TempDir()
+	fresh, kept := filepath.Join(dir, "fresh.json"), filepath.Join(dir, "kept.html")
+	if err := os.WriteFile(kept, []byte("before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	nowhere := filepath.Join(dir, "no", "such")
+	for _, args := range [][]string{
+		{"--rounds", "100000", "--json", fresh, "--html", kept}, // found out only after all flags are read
+		{"--json", fresh, "--html", nowhere},
+		{"--scenario", "x", "--json", fresh, "--html", kept},
+	} {
+		if code, _, stderr := call(append([]string{"bench"}, args...)...); code == 0 {
+			t.Errorf("bench %v: code %d\n%s", args, code, stderr)
+		}
+		if _, err := os.Stat(fresh); err == nil {
+			t.Errorf("bench %v leaves a file behind", args)
+		}
+		if text, err := os.ReadFile(kept); string(text) != "before" {
+			t.Errorf("bench %v: the file that was there is %q, %v", args, text, err)
+		}
+	}
+}
+
+// What can be written is, whatever becomes of the rest.
+func TestBenchWritesWhatItCan(t *testing.T) {
+	dir := t.TempDir()
+	file, nowhere := filepath.Join(dir, "a"), filepath.Join(dir, "no", "such")
+	if err := os.WriteFile(file, []byte(`{"version":"1.2.3"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, page := filepath.Join(dir, "b"), filepath.Join(dir, "c")
+	for _, args := range [][]string{{"--json", nowhere, "--html", page}, {"--json", again, "--html", nowhere}} {
+		code, stdout, stderr := call(append([]string{"bench", "--show", file}, args...)...)
+		if code != 1 || !strings.Contains(stdout, "1.2.3") || !strings.Contains(stderr, "write result: ") {
+			t.Errorf("bench %v: code %d\n%s\n%s", args, code, stdout, stderr)
+		}
+	}
+	for _, path := range []string{again, page} {
+		if text, err := os.ReadFile(path); err != nil || !bytes.Contains(text, []byte("1.2.3")) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
 func TestCommandLineCanBeTypedAgain(t *testing.T) {
 	got := commandLine([]string{"--peer", "nginx=/a b/it's", "--quick", ""})
 	if want := `uringproxy bench --peer 'nginx=/a b/it'\''s' --quick ''`; got != want {
@@ -111,9 +157,10 @@ func TestBenchKeepsItsResult(t *testing.T) {
 
 // Ctrl-C, and an end that nobody can prepare for, leave no process.
 func TestBenchLeavesNoProcess(t *testing.T) {
-	for _, how := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+	for _, how := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL} {
 		t.Run(how.String(), func(t *testing.T) {
-			cmd := buildBench(t, "--rounds", "9", "--seconds", "600", "--conns", "2")
+			file := filepath.Join(t.TempDir(), "a.json")
+			cmd := buildBench(t, "--rounds", "9", "--seconds", "600", "--conns", "2", "--json", file)
 			errs, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -132,8 +179,8 @@ func TestBenchLeavesNoProcess(t *testing.T) {
 			rest, _ := io.ReadAll(errs)
 			_ = cmd.Wait()
 			told := cmd.ProcessState.ExitCode() == 1 && strings.Contains(string(rest), "interrupted")
-			if how == syscall.SIGINT && !told {
-				t.Errorf("%v: %s", cmd.ProcessState, rest)
+			if _, err := os.Stat(file); how != syscall.SIGKILL && (!told || err == nil) {
+				t.Errorf("%v, file %v: %s", cmd.ProcessState, err, rest)
 			}
 			for _, id := range children {
 				awaitEnd(t, id)
