@@ -3,9 +3,9 @@
 // use.
 //
 // Its invariants: it serves nobody but who may already act on this machine (the loopback or a socket of mode 0600, no
-// request that a browser was made to send, no name that was made to point here) or who has the token; it shows no
-// secret; and it can do the process no harm: connections, sizes and times are bounded, what may be large is written as
-// it is made, and it runs on goroutines of its own, beside the shards.
+// request that a browser was made to send, no name that was made to point here) or who has the token; what may be a
+// secret is shown to nobody but those who showed one; and it can do the process no harm: connections, sizes and times
+// are bounded, what takes work is done for one at a time, and it runs on goroutines of its own, beside the shards.
 //
 // It knows the process by the interface Process only and imports nothing of ours but what removes a dead process's
 // socket. It is imported by server and cmd/uringproxy, and never reached from the data plane.
@@ -27,7 +27,8 @@ type Process interface {
 	Reload() Reloaded
 	// Ready reports whether new clients are welcome: false while draining.
 	Ready() bool
-	// Running is the configuration in force.
+	// Running is the configuration in force. Like Explain, it shows no values of rules that may be secrets, unless a
+	// token is asked for.
 	Running() *Running
 	// Explain says what becomes of a request by the configuration in force, as a value for JSON. The error says what is
 	// wrong with the question.
@@ -53,7 +54,9 @@ type Server struct {
 	pprof     bool
 	local     bool // a unix socket: there is no name by which a browser could reach it
 	token     token
-	explain   chan struct{} // has an element while a request is being explained
+	explains  turnstile // one question is worked on at a time: each takes the work of compiling the routes
+	counts    turnstile // one answer with figures is made at a time: each looks at all that is counted
+	answers   turnstile // and some are kept until those who asked have read them
 	endpoints []endpoint
 	http      http.Server
 	ended     chan struct{}
@@ -64,18 +67,22 @@ const (
 	readTimeout = 10 * time.Second
 	// writeTimeout has to leave time for a reload of a large configuration with names that do not resolve.
 	writeTimeout = 2 * time.Minute
-	idleTimeout  = 30 * time.Second
+	// sendTimeout is for answers that are complete when their sending begins.
+	sendTimeout = 10 * time.Second
+	idleTimeout = 30 * time.Second // headTimeout for those who have not shown the token
 
 	maxHead        = 16 << 10
 	maxBody        = 64 << 10
 	maxConnections = 64
+	maxAnswers     = 8 // with figures, in memory at a time
 )
 
 // Serve answers on l until Close. l belongs to the server from now on.
 func Serve(l net.Listener, p Process, o Options) *Server {
 	s := &Server{
 		process: p, pprof: o.Pprof, local: l.Addr().Network() == "unix",
-		explain: make(chan struct{}, 1), ended: make(chan struct{}),
+		explains: make(turnstile, 1), counts: make(turnstile, 1), answers: make(turnstile, maxAnswers),
+		ended: make(chan struct{}),
 	}
 	s.token.set(o.Token)
 	s.endpoints = s.list()
@@ -83,10 +90,11 @@ func Serve(l net.Listener, p Process, o Options) *Server {
 		Handler: s.guarded(http.HandlerFunc(s.answer)), MaxHeaderBytes: maxHead,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: headTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ConnContext: withConnection,
 	}
 	go func() {
 		defer close(s.ended)
-		if err := s.http.Serve(limit(l, maxConnections)); err != http.ErrServerClosed {
+		if err := s.http.Serve(limit(l, maxConnections, s.token.wanted())); err != http.ErrServerClosed {
 			o.Log.Error("the admin listener failed", "address", AddressOf(l), "error", err)
 		}
 	}()

@@ -141,6 +141,15 @@ func TestBrowsers(t *testing.T) {
 		{tcp, []string{"POST /api/reload HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: cross-site"}, false},
 		{tcp, []string{"POST /api/reload HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: same-site"}, false},
 		{local, []string{"POST /api/reload HTTP/1.1", "Host: x", "Sec-Fetch-Site: cross-site"}, false},
+		{tcp, []string{"GET /api/status HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: cross-site"}, false},
+		{tcp, []string{"GET /metrics HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: same-site"}, false},
+		{tcp, []string{"GET /healthz HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: nonsense"}, false},
+		{tcp, []string{"HEAD /api/config HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: cross-site"}, false},
+		{tcp, []string{"OPTIONS /api/config HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: cross-site"}, false},
+		{tcp, []string{"GET /api/status HTTP/1.1", "Host: localhost", "Origin: http://evil.test"}, false},
+		{tcp, []string{"GET /api/status HTTP/1.1", "Host: localhost", "Origin: http://localhost"}, true},
+		{tcp, []string{"GET /api/status HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: none"}, true},
+		{tcp, []string{"GET /api/status HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: same-origin"}, true},
 		{tcp, []string{"POST /api/reload HTTP/1.1", "Host: localhost", "Sec-Fetch-Site: same-origin"}, true},
 		{tcp, []string{"POST /api/reload HTTP/1.1", "Host: localhost"}, true},
 	} {
@@ -211,39 +220,6 @@ func TestClientOfOthers(t *testing.T) {
 			t.Errorf("%q: %v", body, err)
 		}
 		l.Close()
-	}
-}
-
-func TestConnectionsAreLimited(t *testing.T) {
-	at := start(t, &made{}, "")
-	var all []net.Conn
-	for range maxConnections {
-		c, err := net.Dial("tcp", string(at))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		all = append(all, c)
-		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.StatusCode != 200 {
-			t.Fatal(err)
-		}
-	}
-	answered := make(chan string)
-	go func() {
-		_, body := exchange(t, at, "GET /healthz HTTP/1.1", "Host: localhost")
-		answered <- body
-	}()
-	select {
-	case <-answered:
-		t.Error("one more is answered")
-	case <-time.After(10 * time.Millisecond): // or later: then the test has seen less, and is right still
-	}
-	all[0].Close()
-	if body := <-answered; body != "ok\n" {
-		t.Errorf("body %q", body)
 	}
 }
 

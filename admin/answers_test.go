@@ -161,20 +161,9 @@ func TestMetricsNegotiation(t *testing.T) {
 		}
 	}
 	m.fails.Store(true)
-	c, err := net.Dial("tcp", string(at))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := io.WriteString(c, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadAll(res.Body); err == nil {
-		t.Error("half an exposition passes for a whole one")
+	res, body := exchange(t, at, "GET /metrics HTTP/1.1", "Host: localhost")
+	if res.StatusCode != 500 || !strings.Contains(body, `"error": "half way"`) {
+		t.Errorf("half an exposition: %d %.100s", res.StatusCode, body)
 	}
 }
 
@@ -247,23 +236,5 @@ func TestDistributions(t *testing.T) {
 	}
 	if (Distribution{}).Quantile(0.5) != 0 || (Distribution{}).Mean() != 0 || a.Mean() != 22 {
 		t.Error("wrong mean, or something made of nothing")
-	}
-}
-
-// Clients that do not come to the point keep their places and nobody else's.
-func TestSlowClients(t *testing.T) {
-	at := start(t, &made{}, "")
-	for range maxConnections - 1 {
-		c, err := net.Dial("tcp", string(at))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: local"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, body := exchange(t, at, "GET /healthz HTTP/1.1", "Host: localhost"); body != "ok\n" {
-		t.Errorf("body %q", body)
 	}
 }

@@ -19,8 +19,12 @@ type Client struct {
 	http  http.Client
 }
 
-// maxAnswer bounds what a client reads: a hundred faults with excerpts are far below.
-const maxAnswer = 8 << 20
+// What a client reads at most: a hundred faults with excerpts are far below the one, and the figures of a thousand
+// shards, each of which takes some forty kilobytes, below the other.
+const (
+	maxAnswer  = 8 << 20
+	maxMetrics = 64 << 20
+)
 
 // NewClient makes a client of the process at addr, which shows token unless it is empty. It connects when it is used.
 func NewClient(addr Address, token string) *Client {
@@ -62,13 +66,13 @@ func plain(err error) error {
 // Status asks for the status, as it is and read.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	var s Status
-	return &s, c.ask(ctx, http.MethodGet, "/api/status", &s)
+	return &s, c.ask(ctx, http.MethodGet, "/api/status", maxAnswer, &s)
 }
 
 // Metrics asks what has been counted and timed.
 func (c *Client) Metrics(ctx context.Context) (*Metrics, error) {
 	var m Metrics
-	return &m, c.ask(ctx, http.MethodGet, "/api/metrics.json", &m)
+	return &m, c.ask(ctx, http.MethodGet, "/api/metrics.json", maxMetrics, &m)
 }
 
 // Addr is where the process answers.
@@ -77,10 +81,10 @@ func (c *Client) Addr() Address { return c.addr }
 // Reload has the process reload. A reload that failed is no error.
 func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 	var r Reloaded
-	return &r, c.ask(ctx, http.MethodPost, "/api/reload", &r)
+	return &r, c.ask(ctx, http.MethodPost, "/api/reload", maxAnswer, &r)
 }
 
-func (c *Client) ask(ctx context.Context, method, path string, answer any) error {
+func (c *Client) ask(ctx context.Context, method, path string, most int64, answer any) error {
 	host := "localhost"
 	if network, address := c.addr.split(); network == "tcp" {
 		host = address
@@ -107,9 +111,12 @@ func (c *Client) ask(ctx context.Context, method, path string, answer any) error
 		return fmt.Errorf("ask %s: %w", c.addr, err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(res.Body, most+1))
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", c.addr, err)
+	}
+	if int64(len(body)) > most {
+		return fmt.Errorf("ask %s: the answer has more than %d bytes", c.addr, most)
 	}
 	var refused Problem
 	switch {

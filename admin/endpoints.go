@@ -1,11 +1,15 @@
 package admin
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // endpoint is one thing that can be asked for. A new one is a line in list, and a method.
@@ -85,13 +89,46 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	text(w, "ready\n")
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	reply(w, http.StatusOK, s.process.Status())
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	s.figure(w, r, "application/json", func(out io.Writer) error { return encode(out, s.process.Status()) })
 }
 
-func (s *Server) figures(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(s.process.Metrics()) // who asked has left
+func (s *Server) figures(w http.ResponseWriter, r *http.Request) {
+	s.figure(w, r, "application/json", func(out io.Writer) error {
+		return json.NewEncoder(out).Encode(s.process.Metrics())
+	})
+}
+
+// figure answers with what write writes. It is written for one at a time, and sent when it is complete, so that who
+// reads slowly keeps nobody waiting, and who reads gets all of it or an error.
+func (s *Server) figure(w http.ResponseWriter, r *http.Request, kind string, write func(io.Writer) error) {
+	if !s.answers.enter(r) {
+		busy(w)
+		return
+	}
+	defer s.answers.leave()
+	if !s.counts.enter(r) {
+		busy(w)
+		return
+	}
+	var body bytes.Buffer
+	err := func() error {
+		defer s.counts.leave()
+		return write(&body)
+	}()
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error(), "this is a bug of uringproxy: please report it")
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendTimeout)) // all connections have one
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	_, _ = w.Write(body.Bytes()) // who asked has left
+}
+
+// busy answers who has left, or nearly.
+func busy(w http.ResponseWriter) {
+	refuse(w, http.StatusServiceUnavailable, "others are being answered", "ask again")
 }
 
 func (s *Server) reload(w http.ResponseWriter, _ *http.Request) {
@@ -114,10 +151,15 @@ func refuse(w http.ResponseWriter, code int, what, hint string) { reply(w, code,
 func reply(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
+	_ = encode(w, body) // who asked has left
+}
+
+// encode writes JSON that people can read too.
+func encode(w io.Writer, body any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	_ = e.Encode(body) // who asked has left
+	return e.Encode(body)
 }
 
 func text(w http.ResponseWriter, body string) {

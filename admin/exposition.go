@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"bufio"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,25 +13,13 @@ const (
 	openMetrics    = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
 
-// bufferBytes is what large answers are written in pieces of.
-const bufferBytes = 32 << 10
-
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	open := wantsOpenMetrics(r.Header.Values("Accept"))
-	w.Header().Set("Vary", "Accept")
+	open, kind := wantsOpenMetrics(r.Header.Values("Accept")), prometheusText
 	if open {
-		w.Header().Set("Content-Type", openMetrics)
-	} else {
-		w.Header().Set("Content-Type", prometheusText)
+		kind = openMetrics
 	}
-	out := bufio.NewWriterSize(w, bufferBytes)
-	err := s.process.WriteMetrics(out, open)
-	if err == nil {
-		err = out.Flush()
-	}
-	if err != nil {
-		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-	}
+	w.Header().Set("Vary", "Accept")
+	s.figure(w, r, kind, func(out io.Writer) error { return s.process.WriteMetrics(out, open) })
 }
 
 // wantsOpenMetrics tells whether an Accept field (RFC 9110, section 12.5.1) prefers OpenMetrics 1.0 to plain text.

@@ -11,8 +11,8 @@ type Metrics struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	State   string    `json:"state"`
-	Started time.Time `json:"started"` // another one: another process, whose sums begin anew
-	Uptime  float64   `json:"uptime_seconds"`
+	Started time.Time `json:"started"`        // another one: another process, whose sums begin anew
+	Uptime  float64   `json:"uptime_seconds"` // when the sums were taken, all of them at once
 	Engine  Engine    `json:"engine"`
 
 	Generation uint64  `json:"config_generation"`
@@ -37,7 +37,11 @@ type Figures struct {
 	Turn      Distribution `json:"turn"`
 }
 
-// Series are the figures of one service.
+// LongestSpan is the last bound of the distributions of services: what took longer is counted as a nanosecond more.
+const LongestSpan = time.Minute
+
+// Series are the figures of one service. A time counts as the bound of its span: it was no longer, and longer than the
+// bound before.
 type Series struct {
 	Name     string       `json:"name"`
 	Requests uint64       `json:"requests"`

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -15,14 +17,37 @@ type made struct {
 	draining atomic.Bool
 	routes   int           // in all, each with a hundred bytes
 	left     chan struct{} // closed when somebody wants no more of them
+	asked    chan struct{} // nil, or gets an element when somebody asks for figures,
+	tell     chan struct{} // who are told when they get one here,
+	over     chan struct{} // until this is closed
+	inside   atomic.Int64  // who are being told
+	crowded  atomic.Bool   // there were two of them
+	big      int           // how many shards there are beyond the first
+}
+
+// slowly waits as long as figures take.
+func (m *made) slowly() {
+	defer m.inside.Add(-1)
+	if m.inside.Add(1) > 1 {
+		m.crowded.Store(true)
+	}
+	if m.asked == nil {
+		return
+	}
+	select {
+	case m.asked <- struct{}{}:
+		<-m.tell
+	case <-m.over:
+	}
 }
 
 func (m *made) Ready() bool { return !m.draining.Load() }
 
 func (m *made) Status() Status {
+	m.slowly()
 	return Status{Version: "v1", PID: 7, State: "serving", Config: Config{
 		Generation: uint64(m.reloads.Load()), Listeners: []Listener{{"web", ":80"}}, Waiting: []string{"engine.shards"},
-	}, Traffic: Traffic{Snapshots: []int{1, 2}}}
+	}, Traffic: Traffic{Snapshots: []*int64{new(int64(1)), nil}}}
 }
 
 func (m *made) Reload() Reloaded {
@@ -44,10 +69,13 @@ func (m *made) Running() *Running {
 		Routes: func(yield func(RunningRoute) bool) {
 			for i := range m.routes {
 				rule := fmt.Sprintf("Host(`h%d.test`) && Path(`/%s`)", i, strings.Repeat("x", 100))
-				if !yield(RunningRoute{Name: fmt.Sprint("r", i), Rule: rule, Service: "app"}) {
-					close(m.left)
-					return
+				if yield(RunningRoute{Name: fmt.Sprint("r", i), Rule: rule, Service: "app"}) {
+					continue
 				}
+				if m.left != nil {
+					close(m.left)
+				}
+				return
 			}
 		},
 	}
@@ -61,12 +89,19 @@ func (m *made) Explain(q *Question) (any, error) {
 }
 
 func (m *made) Metrics() *Metrics {
-	return &Metrics{PID: 7, Shards: []Figures{{
-		Duration: Distribution{Count: 3, Sum: 30, Buckets: [][2]uint64{{5, 1}, {12, 2}}},
-	}}}
+	m.slowly()
+	f := Figures{Duration: Distribution{Count: 3, Sum: 30, Buckets: [][2]uint64{{5, 1}, {12, 2}}}}
+	all := &Metrics{PID: 7, Shards: []Figures{f}}
+	for i := range m.big {
+		f.ID = i
+		f.Duration.Buckets = slices.Repeat([][2]uint64{{math.MaxUint64, math.MaxUint64}}, 2000)
+		all.Shards = append(all.Shards, f)
+	}
+	return all
 }
 
 func (m *made) WriteMetrics(w io.Writer, openMetrics bool) error {
+	m.slowly()
 	if m.fails.Load() {
 		fmt.Fprint(w, strings.Repeat("x 1\n", bufferBytes))
 		return errors.New("half way")

@@ -26,20 +26,18 @@ type Question struct {
 	Routes      []string `json:"route"` // those to explain beside the winner; none: those that are nearest
 }
 
-// explanation answers what becomes of a request. One question is worked on at a time: each takes the work of compiling
-// the routes.
+// explanation answers what becomes of a request.
 func (s *Server) explanation(w http.ResponseWriter, r *http.Request) {
 	q, err := readQuestion(r)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error(), "ask for example: /api/explain?url=http://example.com/path")
 		return
 	}
-	select {
-	case s.explain <- struct{}{}:
-		defer func() { <-s.explain }()
-	case <-r.Context().Done():
+	if !s.explains.enter(r) {
+		busy(w)
 		return
 	}
+	defer s.explains.leave()
 	report, err := s.process.Explain(q)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error(), "GET /api/config has the listeners and routes that there are")

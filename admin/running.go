@@ -11,8 +11,9 @@ import (
 )
 
 // Running is what GET /api/config answers: the configuration in force, with all that was left to defaults or rounded by
-// the machine filled in. There are no secrets in it. Services and Routes may be a great many, and are handed out one by
-// one.
+// the machine filled in. What may be a secret in it, which is a value that a rule asks a header or a query for, is
+// shown as *** unless those who ask have to show a token. Services and Routes may be a great many, and are handed out
+// one by one.
 type Running struct {
 	Generation uint64          `json:"generation"` // counts configurations that were in force
 	Source     string          `json:"source"`     // files, or "embedded default"
@@ -110,6 +111,9 @@ type RunningLog struct {
 	Path   string `json:"path"` // empty: nothing is recorded
 	Format string `json:"format"`
 }
+
+// bufferBytes is what the configuration is written in pieces of.
+const bufferBytes = 32 << 10
 
 // config writes the configuration as it goes through it, so that a hundred thousand routes take no memory.
 func (s *Server) config(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,7 @@ type Listener struct {
 	Address string `json:"address"`
 }
 
-// Traffic is what the shards do, and have done since the start.
+// Traffic is what the shards do, and have done since the start: the sums of Shards, which were taken at the same time.
 type Traffic struct {
 	Connections   int64  `json:"connections"` // clients connected now
 	Accepted      uint64 `json:"connections_accepted"`
@@ -61,17 +61,17 @@ type Traffic struct {
 	Upstream      int64  `json:"upstream_connections"`
 	UpstreamsIdle int64  `json:"upstream_connections_idle"`
 	// Snapshots are how many configurations each shard uses: the one in force, and one for each older one that
-	// requests still run on. Absent for a shard that did not answer in time.
-	Snapshots []int `json:"snapshots_in_use"`
+	// requests still run on; null for a shard that has not said yet.
+	Snapshots []*int64 `json:"snapshots_in_use"`
 
-	// Duration is from a request's first byte to its response's last, Own the part of it that was spent in the proxy.
+	// Duration is from a request's first byte to its response's last, Own how long the proxy worked on some of them.
 	Duration Percentiles `json:"request_seconds"`
 	Own      Percentiles `json:"own_seconds"`
 
 	Shards []Shard `json:"shards"`
 }
 
-// Percentiles describe the times of all requests since the start, in seconds, with an error of at most 2 %.
+// Percentiles describe times since the start, in seconds, with an error of at most 2 %.
 type Percentiles struct {
 	Count uint64  `json:"count"`
 	P50   float64 `json:"p50"`
@@ -90,7 +90,7 @@ type Shard struct {
 	Requests    uint64 `json:"requests"`
 	Errors      uint64 `json:"errors"`
 	Upstream    int64  `json:"upstream_connections"`
-	Engine      *Loop  `json:"engine,omitempty"` // absent for a shard that did not answer in time
+	Engine      Loop   `json:"engine"`
 }
 
 // Loop is what a shard's loop and its I/O backend have done since the start, and the buffer memory they hold now.

@@ -343,15 +343,19 @@ func (e *explainer) elsewhere() {
 // verdict is what there is to say of a route in any case.
 func (e *explainer) verdict(j *routing.Judgement) Verdict {
 	f := e.config.Fault(config.Path("routes", j.Route.Name), "", "", "")
+	whole, part := j.Route.Rule, j.Alternative
+	if e.question.Masked {
+		whole, part = whole.Masked(), part.Masked()
+	}
 	v := Verdict{
-		Route: j.Route.Name, Rule: j.Route.Rule.String(), File: f.File, Line: f.Line, Column: f.Column,
+		Route: j.Route.Name, Rule: whole.String(), File: f.File, Line: f.Line, Column: f.Column,
 		Priority: j.Route.Priority,
 	}
 	if j.Route.Rule == nil {
 		v.Rule = ""
 	}
 	if j.Alternative.Host.Kind != rule.None || j.Alternative.Path.Kind != rule.None || len(j.Alternative.Tests) > 0 {
-		v.Alternative = j.Alternative.String()
+		v.Alternative = part.String()
 	}
 	v.Order = fmt.Sprintf("priority: %d; host: %s; path: %s; further conditions: %d", j.Route.Priority,
 		hostWords(&j.Alternative.Host), pathWords(&j.Alternative.Path), len(j.Alternative.Tests))

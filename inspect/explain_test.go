@@ -154,3 +154,20 @@ func TestForwardedPath(t *testing.T) {
 		}
 	}
 }
+
+// What rules ask headers and queries for may be tokens.
+func TestExplainMasked(t *testing.T) {
+	c := load(t, "testdata/explain/shop.toml")
+	q := questions["api"]
+	for _, q.Masked = range []bool{false, true} {
+		q.All = true
+		r, err := Explain(c, &q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := r.Text()
+		if shown := strings.Contains(text, "Query(`beta`, `1`)"); shown == q.Masked {
+			t.Errorf("masked %v:\n%s", q.Masked, text)
+		}
+	}
+}

@@ -70,7 +70,11 @@ func (e *explainer) missed(j *routing.Judgement, reason string) Verdict {
 		v.Because = "nothing can fit it, see: uringproxy check"
 		return v
 	}
-	v.Missed, v.Because = j.Missed.String(), e.has(&j.Missed)
+	missed := j.Missed
+	if e.question.Masked {
+		missed = missed.Masked()
+	}
+	v.Missed, v.Because = missed.String(), e.has(&j.Missed)
 	return v
 }
 

@@ -24,6 +24,7 @@ type Question struct {
 
 	Routes []string // those to explain beside the winner; none: those that are nearest
 	All    bool     // explain all routes
+	Masked bool     // show no values that rules ask a header or a query for
 }
 
 // TLS is what a client would say of itself when it sets a connection up.

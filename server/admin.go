@@ -12,8 +12,9 @@ import (
 	"github.com/uringproxy/uringproxy/control"
 )
 
-// openAdmin opens the admin listener. Where nobody asked for the address, one that is taken is no reason not to start:
-// a second process on the same machine is an everyday thing. A token that cannot be had is one, in any case.
+// openAdmin opens the admin listener. Where nobody asked for it, an address that is taken is no reason not to start: a
+// second process on the same machine is an everyday thing. Who writes an address or a token down relies on it: whoever
+// took the address would be shown the token. A token that cannot be had is a reason, in any case.
 func (s *Server) openAdmin() error {
 	a := s.cfg.Admin
 	if a.Off {
@@ -33,7 +34,7 @@ func (s *Server) openAdmin() error {
 	switch {
 	case err == nil:
 		s.adminListener = l
-	case a.Explicit:
+	case a.Explicit || a.TokenFile != "":
 		return fmt.Errorf("admin listener: %w%s", err, listenAdvice(err))
 	default:
 		s.log.Warn("no admin listener: uringproxy status and reload cannot reach this process", "error", err,
@@ -96,30 +97,37 @@ func (p *process) Ready() bool { return !p.draining.Load() }
 
 func (p *process) Reload() admin.Reloaded {
 	a := p.reload()
-	return admin.Reloaded{Reload: *attemptOf(a), Config: p.config(p.control.Status())}
+	return admin.Reloaded{Reload: *attemptOf(a), Config: p.config(p.control.Status(), time.Now())}
 }
 
 func (p *process) Status() admin.Status {
-	st := p.control.Status()
-	state := "serving"
-	if !p.Ready() {
-		state = "draining"
-	}
+	at, st := p.sample(), p.control.Status()
 	return admin.Status{
-		Version: p.opts.Version, PID: os.Getpid(), State: state,
-		Started: p.started, Uptime: time.Since(p.started).Seconds(),
-		Engine:     admin.Engine{Name: p.choice.Engine, Tier: p.choice.Tier, Shards: len(p.shards)},
-		Config:     p.config(st),
-		Traffic:    p.traffic(),
+		Version: p.opts.Version, PID: os.Getpid(), State: p.state(),
+		Started: p.started, Uptime: at.at.Sub(p.started).Seconds(),
+		Engine:     p.engine(),
+		Config:     p.config(st, at.at),
+		Traffic:    p.traffic(at),
 		LastReload: attemptOf(st.Last),
 		Refused:    attemptOf(st.Refused),
 	}
 }
 
-func (p *process) config(st *control.Status) admin.Config {
+func (p *process) state() string {
+	if p.Ready() {
+		return "serving"
+	}
+	return "draining"
+}
+
+func (p *process) engine() admin.Engine {
+	return admin.Engine{Name: p.choice.Engine, Tier: p.choice.Tier, Shards: len(p.shards)}
+}
+
+func (p *process) config(st *control.Status, now time.Time) admin.Config {
 	snap := st.Snapshot
 	c := admin.Config{
-		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: time.Since(snap.Created).Seconds(),
+		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: now.Sub(snap.Created).Seconds(),
 		Watching: st.Watching, Routes: st.Routes, Services: len(snap.Services), Waiting: st.Waiting,
 		Reloads: st.Attempts, ReloadsFailed: st.Failed,
 	}

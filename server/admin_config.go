@@ -9,6 +9,9 @@ import (
 	"github.com/uringproxy/uringproxy/plan"
 )
 
+// masked tells that nobody has to show a token, so that what may be one is not shown either.
+func (p *process) masked() bool { return p.adminOptions.Token == "" }
+
 // Running is the configuration in force, as the snapshot has it; what a rule says is in the text that it was made from.
 func (p *process) Running() *admin.Running {
 	st := p.control.Status()
@@ -16,7 +19,7 @@ func (p *process) Running() *admin.Running {
 	r := &admin.Running{
 		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: time.Since(snap.Created).Seconds(),
 		Listeners: []admin.RunningListen{},
-		Limits:    runningLimits(&snap.Limits), Timeouts: runningTimeouts(&snap.Timeouts),
+		Limits:    runningLimits(&snap.Limits, p.room), Timeouts: runningTimeouts(&snap.Timeouts),
 		Paths: runningPaths(&snap.Paths),
 		Forward: admin.RunningForward{
 			XForwarded: snap.Forward.XForwarded, Forwarded: snap.Forward.Forwarded, RequestID: snap.Forward.RequestID,
@@ -43,7 +46,11 @@ func (p *process) Running() *admin.Running {
 	r.Routes = func(yield func(admin.RunningRoute) bool) {
 		for _, c := range cfg.Routes {
 			route := admin.RunningRoute{Name: c.Name, Listeners: c.Listeners, Priority: c.Priority, Service: c.Service}
-			if c.Rule != nil {
+			switch {
+			case c.Rule == nil:
+			case p.masked():
+				route.Rule = c.Rule.Masked().String()
+			default:
 				route.Rule = c.Rule.String()
 			}
 			if !yield(route) {
@@ -70,9 +77,10 @@ func runningService(s *plan.Service) admin.RunningService {
 	return a
 }
 
-func runningLimits(l *plan.Limits) admin.RunningLimits {
+// runningLimits are those of a process whose descriptors leave room for so many clients.
+func runningLimits(l *plan.Limits, room int) admin.RunningLimits {
 	return admin.RunningLimits{
-		MaxConnections: l.Connections, MaxConnectionsPerIP: l.ConnectionsPerIP,
+		MaxConnections: min(l.Connections, room), MaxConnectionsPerIP: l.ConnectionsPerIP,
 		LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes, HeaderCount: l.HeaderCount, BodyBytes: l.BodyBytes,
 		UpstreamIdleConnections: l.UpstreamPool, UpstreamConnections: l.UpstreamConns,
 		RequestsPerConnection: l.RequestsPerConn, MinBodyRate: l.BodyRateBytes, ShardBufferBytes: l.BuffersPerShard,
@@ -102,6 +110,6 @@ func (p *process) Explain(q *admin.Question) (any, error) {
 	return inspect.Explain(p.control.Status().Config, &inspect.Question{
 		URL: q.URL, Method: q.Method, Fields: q.Headers, ClientIP: q.ClientIP, Listener: q.Listener,
 		TLS:    inspect.TLS{SNI: q.SNI, Version: q.TLSVersion, JA4: q.JA4, ALPN: q.ALPN, Suites: q.CipherSuite},
-		Routes: q.Routes,
+		Routes: q.Routes, Masked: p.masked(),
 	})
 }

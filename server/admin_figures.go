@@ -12,35 +12,57 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
-func (p *process) traffic() admin.Traffic {
-	m := p.metrics.Snapshot()
+// sample is what all shards have published, at one time: everything in an answer comes from one of them, so that its
+// parts agree, and who divides by the time between two answers divides by the right one. No shard is disturbed, and one
+// that is busy keeps nobody waiting.
+type sample struct {
+	at     time.Time
+	shards []*metrics.Snapshot
+	loops  []engine.Stats
+	sum    *metrics.Snapshot
+}
+
+func (p *process) sample() *sample {
+	s := &sample{at: time.Now(), shards: p.metrics.Shards()}
+	for i := range s.shards {
+		s.loops = append(s.loops, p.shards[i].shard.Stats.Load())
+	}
+	s.sum = metrics.Sum(s.shards)
+	return s
+}
+
+func (p *process) traffic(s *sample) admin.Traffic {
+	m := s.sum
 	t := admin.Traffic{
 		Connections: m.Gauge(metrics.ConnsActive), Accepted: m.Counter(metrics.ConnsAccepted),
 		Refused: m.TotalRefused(), Running: m.Gauge(metrics.ExchangesActive), Requests: m.Requests(),
 		Errors: m.TotalErrors(), Upstream: m.Gauge(metrics.UpstreamConnsOpen),
-		UpstreamsIdle: m.Gauge(metrics.UpstreamConnsIdle), Snapshots: []int{},
+		UpstreamsIdle: m.Gauge(metrics.UpstreamConnsIdle), Snapshots: []*int64{},
 		Duration: percentiles(m.Timing(metrics.RequestDuration)), Own: percentiles(m.Timing(metrics.OwnTime)),
 	}
-	loops := p.ask()
-	for i, s := range p.metrics.Shards() {
-		if loops[i] != nil {
-			t.Snapshots = append(t.Snapshots, loops[i].snapshots)
+	for i := range s.shards {
+		var used *int64
+		if n := s.shards[i].Gauge(metrics.SnapshotsInUse); n > 0 { // it has come to the end of a turn
+			used = &n
 		}
-		t.Shards = append(t.Shards, shardOf(i, s, loops[i]))
+		t.Snapshots = append(t.Snapshots, used)
+		t.Shards = append(t.Shards, p.shardOf(i, s))
 	}
 	return t
 }
 
 // Metrics is what uringproxy top makes its picture of.
 func (p *process) Metrics() *admin.Metrics {
-	st := p.Status()
+	at := p.sample()
+	snap := p.control.Status().Snapshot
 	m := &admin.Metrics{
-		Version: st.Version, PID: st.PID, State: st.State, Started: st.Started, Uptime: st.Uptime, Engine: st.Engine,
-		Generation: st.Config.Generation, Age: st.Config.Age, Resident: resident(), Services: []admin.Series{},
+		Version: p.opts.Version, PID: os.Getpid(), State: p.state(), Started: p.started,
+		Uptime: at.at.Sub(p.started).Seconds(), Engine: p.engine(), Generation: snap.Generation,
+		Age: at.at.Sub(snap.Created).Seconds(), Resident: resident(), Services: []admin.Series{},
 	}
-	for i, s := range p.metrics.Shards() {
+	for i, s := range at.shards {
 		m.Shards = append(m.Shards, admin.Figures{
-			Shard:         st.Traffic.Shards[i],
+			Shard:         p.shardOf(i, at),
 			UpstreamIdle:  s.Gauge(metrics.UpstreamConnsIdle),
 			BytesReceived: s.Counter(metrics.BytesFromClients), BytesSent: s.Counter(metrics.BytesToClients),
 			Duration:  distribution(s.Timing(metrics.RequestDuration)),
@@ -60,61 +82,24 @@ func (p *process) Metrics() *admin.Metrics {
 	return m
 }
 
-func shardOf(id int, s *metrics.Snapshot, l *loop) admin.Shard {
-	a := admin.Shard{
+// shardOf is what a sample has of one shard.
+func (p *process) shardOf(id int, at *sample) admin.Shard {
+	s, l := at.shards[id], &at.loops[id]
+	held := func(g metrics.Gauge, c mem.Class) int64 {
+		return s.Gauge(g) * int64(p.shards[id].shard.Mem.Data(mem.Make(c, 0)).Len)
+	}
+	return admin.Shard{
 		ID: id, Connections: s.Gauge(metrics.ConnsActive), Accepted: s.Counter(metrics.ConnsAccepted),
 		Running: s.Gauge(metrics.ExchangesActive), Requests: s.Requests(), Errors: s.TotalErrors(),
 		Upstream: s.Gauge(metrics.UpstreamConnsOpen),
+		Engine: admin.Loop{
+			Turns: l.Polls, Events: l.Events, Syscalls: l.Syscalls, EmptyBuffer: l.NoBufs,
+			BuffersHeld: held(metrics.SmallBuffersUsed, mem.Small) + held(metrics.BulkBuffersUsed, mem.Bulk) +
+				held(metrics.HeadBuffersUsed, mem.Head),
+			Buffers: held(metrics.SmallBuffers, mem.Small) + held(metrics.BulkBuffers, mem.Bulk) +
+				held(metrics.HeadBuffers, mem.Head),
+		},
 	}
-	if l != nil {
-		a.Engine = &admin.Loop{
-			Turns: l.stats.Polls, Events: l.stats.Events, Syscalls: l.stats.Syscalls, EmptyBuffer: l.stats.NoBufs,
-			BuffersHeld: l.held, Buffers: l.buffers,
-		}
-	}
-	return a
-}
-
-// loop is what only a shard itself can tell.
-type loop struct {
-	snapshots     int
-	stats         engine.Stats
-	held, buffers int64
-}
-
-// askTime is how long a shard may take to answer: long for a turn, short for somebody who waits.
-const askTime = time.Second
-
-// ask asks each shard. The answer of one that did not answer in time is nil.
-func (p *process) ask() []*loop {
-	type answer struct {
-		id   int
-		loop *loop
-	}
-	answers := make(chan answer, len(p.shards))
-	for i, r := range p.shards {
-		r.shard.Post(func() {
-			l := &loop{snapshots: r.shard.Snapshots(), stats: r.shard.Stats}
-			for _, c := range []mem.Class{mem.Small, mem.Bulk, mem.Head} {
-				each := int64(r.shard.Mem.Data(mem.Make(c, 0)).Len)
-				l.held += int64(r.shard.Mem.InUse(c)) * each
-				l.buffers += int64(r.shard.Mem.Count(c)) * each
-			}
-			answers <- answer{i, l}
-		})
-	}
-	limit := time.NewTimer(askTime)
-	defer limit.Stop()
-	all := make([]*loop, len(p.shards))
-	for range p.shards {
-		select {
-		case a := <-answers:
-			all[a.id] = a.loop
-		case <-limit.C:
-			return all
-		}
-	}
-	return all
 }
 
 func percentiles(d *metrics.Distribution) admin.Percentiles {
@@ -134,12 +119,17 @@ func distribution(d *metrics.Distribution) admin.Distribution {
 	return a
 }
 
-// spans is a coarse distribution, in which a value counts as the bound that it does not exceed.
+// spans is a coarse distribution, in which a value counts as the bound that it does not exceed, or as one more than the
+// last of them.
 func spans(s *metrics.Spans) admin.Distribution {
 	a := admin.Distribution{Count: s.Count(), Sum: s.Sum}
 	for i, n := range s.Counts {
+		bound := uint64(admin.LongestSpan) + 1
+		if i < len(metrics.SpanBounds) {
+			bound = metrics.SpanBounds[i]
+		}
 		if n > 0 {
-			a.Buckets = append(a.Buckets, [2]uint64{metrics.SpanBounds[min(i, len(metrics.SpanBounds)-1)], n})
+			a.Buckets = append(a.Buckets, [2]uint64{bound, n})
 		}
 	}
 	return a

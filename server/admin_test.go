@@ -27,7 +27,9 @@ func (nowhere) Publish(*plan.Snapshot)       {}
 // configured is a process of which nothing runs but its configuration.
 func configured(t *testing.T, file string) *process {
 	t.Helper()
-	s := &Server{log: slog.New(slog.DiscardHandler), started: time.Now(), metrics: metrics.NewSet(0)}
+	s := &Server{
+		log: slog.New(slog.DiscardHandler), started: time.Now(), metrics: metrics.NewSet(0), room: 100_000,
+	}
 	s.control = control.New(control.Options{
 		Paths: []string{file}, Publisher: nowhere{}, Log: s.log, Ended: s.reloaded,
 	})
@@ -164,11 +166,14 @@ func TestFiguresOfShards(t *testing.T) {
 			}
 		}
 		p := &process{Server: r.Server}
-		traffic := p.traffic()
+		traffic := p.traffic(p.sample())
 		var sum admin.Shard
 		for i, s := range traffic.Shards {
-			if e := s.Engine; s.ID != i || e == nil || e.Turns == 0 || e.Syscalls == 0 || e.Buffers < 1<<20 {
+			if e := &s.Engine; s.ID != i || e.Turns == 0 || e.Syscalls == 0 || e.Buffers < 1<<20 {
 				t.Errorf("shard %d: %+v, %+v", i, s, s.Engine)
+			}
+			if n := traffic.Snapshots[i]; n == nil || *n != 1 {
+				t.Errorf("shard %d uses %v snapshots", i, n)
 			}
 			sum.Connections, sum.Accepted = sum.Connections+s.Connections, sum.Accepted+s.Accepted
 		}

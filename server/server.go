@@ -48,6 +48,7 @@ type Server struct {
 	metrics *metrics.Set
 	sockets *sockets
 	shards  []*running
+	room    int // for clients, whatever the limits allow
 	rings   *accesslog.Rings
 	sink    *sink.Writer
 	started time.Time

@@ -39,7 +39,8 @@ func (s *Server) startShards() error {
 		}
 	}
 	files := descriptors()
-	shared := proxy.NewShared(files - files/upstreamShare)
+	s.room = files - files/upstreamShare
+	shared := proxy.NewShared(s.room)
 	for i := range n {
 		cpu := -1
 		if len(cpus) > 0 {

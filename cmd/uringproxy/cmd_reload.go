@@ -27,13 +27,13 @@ func runReload(env *environment, args []string) int {
 	if !done.Reload.OK {
 		writeFaults(env.stderr, &done.Reload)
 		fmt.Fprintf(env.stderr, "not reloaded: %s; generation %d of %s goes on serving\n",
-			done.Reload.Error, done.Config.Generation, done.Config.Source)
+			printable(done.Reload.Error), done.Config.Generation, printable(done.Config.Source))
 		return exitFailed
 	}
 	fmt.Fprintf(env.stdout, "reloaded in %s: generation %d of %s, %s\n", rounded(done.Reload.Seconds),
-		done.Config.Generation, done.Config.Source, contents(&done.Config))
+		done.Config.Generation, printable(done.Config.Source), contents(&done.Config))
 	if waiting := done.Config.Waiting; len(waiting) > 0 {
-		fmt.Fprintf(env.stdout, "waits for the next start: %s\n", strings.Join(waiting, ", "))
+		fmt.Fprintf(env.stdout, "waits for the next start: %s\n", printable(strings.Join(waiting, ", ")))
 	}
 	return exitOK
 }
@@ -41,7 +41,7 @@ func runReload(env *environment, args []string) int {
 // writeFaults shows the faults because of which a reload failed.
 func writeFaults(w io.Writer, r *admin.Reload) {
 	for _, f := range r.Faults {
-		fmt.Fprintf(w, "%s\n%s\n", f.Text, f.Excerpt)
+		fmt.Fprintf(w, "%s\n%s\n", printable(f.Text), printableLines(f.Excerpt))
 	}
 	if more := r.FaultsFound - len(r.Faults); more > 0 {
 		fmt.Fprintf(w, "and %d more\n", more)

@@ -43,8 +43,8 @@ duration   p50 812µs, p90 1.10ms, p99 2.10ms, p99.9 12.3ms, max 1.50s
 own time   p50 7.10µs, p90 9.00µs, p99 20.0µs, p99.9 100µs, max 1.00ms
 upstreams  7 connections, 6 idle
 shards     0: 5 connected, 600 requests; 2.50 events a turn, 4.00 system calls a request, buffers 80.0KiB of 64.0MiB
-           1: 4 connected, 400 requests; its loop does not answer
-snapshots  1 2 in use by shard
+           1: 4 connected, 400 requests; 1.50 events a turn, 4.00 system calls a request, buffers 0B of 64.0MiB
+snapshots  1 ? in use by shard
 `
 
 func TestStatus(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/admin"
@@ -26,7 +27,7 @@ func runStatus(env *environment, args []string) int {
 		return to.unanswered(err)
 	}
 	if format == "json" {
-		err = writeJSON(env.stdout, s)
+		err = writeJSON(escaped{env.stdout}, s)
 	} else {
 		err = writeStatus(env.stdout, s)
 	}
@@ -44,10 +45,11 @@ func runStatus(env *environment, args []string) int {
 func writeStatus(w io.Writer, s *admin.Status) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&b, "%-10s %s\n", name, printable(fmt.Sprintf(format, args...)))
 	}
 	c, t := &s.Config, &s.Traffic
-	fmt.Fprintf(&b, "uringproxy %s, process %d, %s for %s\n\n", s.Version, s.PID, s.State, rounded(s.Uptime))
+	fmt.Fprintf(&b, "uringproxy %s, process %d, %s for %s\n\n", printable(s.Version), s.PID, printable(s.State),
+		rounded(s.Uptime))
 	line("engine", "%s %s, %s", s.Engine.Name, s.Engine.Tier, count(s.Engine.Shards, "shard"))
 	line("config", "%s, generation %d, in force for %s", c.Source, c.Generation, rounded(c.Age))
 	line("", "%s", contents(c))
@@ -66,7 +68,7 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 	for i := range t.Shards {
 		line([]string{"shards", ""}[min(i, 1)], "%s", shard(&t.Shards[i]))
 	}
-	line("snapshots", "%s in use by shard", strings.Trim(fmt.Sprint(t.Snapshots), "[]"))
+	line("snapshots", "%s in use by shard", snapshots(t.Snapshots))
 	if r := s.Refused; r != nil {
 		writeRefused(&b, s, r)
 	}
@@ -86,12 +88,20 @@ func percentiles(p *admin.Percentiles) string {
 // shard is what one shard does, and how much work that is for its loop.
 func shard(s *admin.Shard) string {
 	text := fmt.Sprintf("%d: %d connected, %s", s.ID, s.Connections, count(int(s.Requests), "request"))
-	e := s.Engine
-	if e == nil {
-		return text + "; its loop does not answer"
-	}
+	e := &s.Engine
 	return fmt.Sprintf("%s; %s events a turn, %s system calls a request, buffers %s of %s", text,
 		ratio(e.Events, e.Turns), ratio(e.Syscalls, s.Requests), size(e.BuffersHeld), size(e.Buffers))
+}
+
+// snapshots are the numbers of all shards; a question mark for one that is not known.
+func snapshots(all []*int64) string {
+	words := make([]string, len(all))
+	for i, n := range all {
+		if words[i] = "?"; n != nil {
+			words[i] = strconv.FormatInt(*n, 10)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 func reloads(s *admin.Status) string {
@@ -115,6 +125,6 @@ func writeRefused(b *strings.Builder, s *admin.Status, r *admin.Reload) {
 		rounded(s.Uptime-r.At.Sub(s.Started).Seconds()), s.Config.Generation)
 	writeFaults(b, r)
 	if r.FaultsFound == 0 {
-		fmt.Fprintf(b, "%s\n", r.Error)
+		fmt.Fprintf(b, "%s\n", printable(r.Error))
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -79,7 +80,7 @@ type answer struct {
 	err     error
 }
 
-// patience is how long an answer may take: a shard that is slow to answer has a second.
+// patience is how long an answer may take, behind those that others have asked for.
 const patience = 5 * time.Second
 
 func (t *top) ask() answer {
@@ -114,10 +115,11 @@ func (t *top) print(env *environment, once bool) error {
 		t.take(t.ask())
 		switch {
 		case t.trouble != nil && once:
-			return t.trouble
+			return errors.New(printable(t.trouble.Error()))
 		case t.trouble != nil:
 			if !lost {
-				fmt.Fprintf(env.stderr, "uringproxy: %v; trying again every %s\n", t.trouble, t.interval)
+				why := printable(t.trouble.Error())
+				fmt.Fprintf(env.stderr, "uringproxy: %s; trying again every %s\n", why, t.interval)
 			}
 			lost = true
 			continue

@@ -41,14 +41,16 @@ func (m *made) Status() admin.Status {
 		},
 		Traffic: admin.Traffic{
 			Connections: 9, Accepted: 100, Refused: 2, Running: 3, Requests: 1000, Errors: 1, Upstream: 7,
-			UpstreamsIdle: 6, Snapshots: []int{1, 2},
+			UpstreamsIdle: 6, Snapshots: []*int64{new(int64(1)), nil},
 			Duration: admin.Percentiles{Count: 1000, P50: 0.000812, P90: 0.0011, P99: 0.0021, P999: 0.0123, Max: 1.5},
 			Own:      admin.Percentiles{Count: 1000, P50: 7.1e-6, P90: 9e-6, P99: 2e-5, P999: 1e-4, Max: 0.001},
 			Shards: []admin.Shard{
-				{ID: 0, Connections: 5, Requests: 600, Engine: &admin.Loop{
+				{ID: 0, Connections: 5, Requests: 600, Engine: admin.Loop{
 					Turns: 1000, Events: 2500, Syscalls: 2400, BuffersHeld: 81920, Buffers: 64 << 20,
 				}},
-				{ID: 1, Connections: 4, Requests: 400},
+				{ID: 1, Connections: 4, Requests: 400, Engine: admin.Loop{
+					Turns: 1000, Events: 1500, Syscalls: 1600, Buffers: 64 << 20,
+				}},
 			},
 		},
 		LastReload: last, Refused: m.refused,
@@ -74,7 +76,7 @@ func (m *made) Metrics() *admin.Metrics {
 	st := m.Status()
 	f := admin.Figures{
 		Shard: admin.Shard{ID: 0, Connections: 9, Requests: 1000 * n, Errors: 2 * n, Running: 3, Upstream: 7,
-			Engine: &admin.Loop{
+			Engine: admin.Loop{
 				Turns: 500 * n, Events: 2500 * n, Syscalls: 4200 * n, BuffersHeld: 1 << 20, Buffers: 64 << 20,
 			}},
 		UpstreamIdle: 6, BytesReceived: 100_000 * n, BytesSent: 2_000_000 * n,

@@ -95,5 +95,5 @@ func (p *process) unanswered(err error) int {
 		err = fmt.Errorf("%w; is uringproxy running? its configuration may have another address in [admin], "+
 			"or \"off\": then name it with --admin ADDRESS or --config FILE", err)
 	}
-	return p.env.failed(err)
+	return p.env.failed(errors.New(printable(err.Error())))
 }

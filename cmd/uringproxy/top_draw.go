@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/uringproxy/uringproxy/admin"
@@ -142,7 +140,11 @@ func (p *picture) serviceRow(a *activity) string {
 		if a.duration.Count == 0 {
 			return "-"
 		}
-		return "≤" + brief(a.duration.Quantile(q).Seconds())
+		t := a.duration.Quantile(q)
+		if t > admin.LongestSpan {
+			return fmt.Sprintf(">%.0fs", admin.LongestSpan.Seconds())
+		}
+		return "≤" + brief(t.Seconds())
 	}
 	name := a.name
 	if len(name) > 24 {
@@ -174,14 +176,4 @@ func (p *picture) cut(s string) string {
 		return s
 	}
 	return string([]rune(s)[:p.columns])
-}
-
-// printable takes out what a terminal might obey: what was asked may be no uringproxy.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
 }

@@ -75,13 +75,10 @@ func shardActivity(before, now *admin.Figures) activity {
 		received: since(now.BytesReceived, before.BytesReceived), sent: since(now.BytesSent, before.BytesSent),
 		running: now.Running, connections: now.Connections, upstream: now.Upstream, upstreamIdle: now.UpstreamIdle,
 	}
-	if e, old := now.Engine, before.Engine; e != nil {
-		a.held, a.buffers = e.BuffersHeld, e.Buffers
-		if old != nil {
-			a.turns, a.events = since(e.Turns, old.Turns), since(e.Events, old.Events)
-			a.syscalls, a.empty = since(e.Syscalls, old.Syscalls), since(e.EmptyBuffer, old.EmptyBuffer)
-		}
-	}
+	e, old := &now.Engine, &before.Engine
+	a.held, a.buffers = e.BuffersHeld, e.Buffers
+	a.turns, a.events = since(e.Turns, old.Turns), since(e.Events, old.Events)
+	a.syscalls, a.empty = since(e.Syscalls, old.Syscalls), since(e.EmptyBuffer, old.EmptyBuffer)
 	return a
 }
 
@@ -98,7 +95,7 @@ func (a *activity) add(b *activity) {
 }
 
 // costs says where the time of a request goes, on average: choosing its route, the rest of the proxy's own work, and
-// waiting for the upstream.
+// all else, which is waiting for the upstream above all.
 func (a *activity) costs() (routing, rest, upstream time.Duration) {
 	own := a.own.Mean()
 	routing = min(a.routing.Mean(), own)
