@@ -8,21 +8,21 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
+	"syscall"
 )
 
 const help = `usage: go run ./perf/gate [OPTIONS]
 
 Compares this build with PERFORMANCE_CONTRACT.md. Run it in the repository, on a machine that has nothing else to do.
-It ends with code 0 when no row fell short, 1 when one did, 2 when it could not measure.
+It ends with code 0 when no row fell short, 1 when one did, 2 when it could not measure. go run and make have codes
+of their own, so the last line says it too: "gate: passed", "gate: fell short in rows ...", "gate: nothing measured".
 
   --base COMMIT|PATH   what row 13 compares with: a commit or tag, or a program; "none" for nothing
                        (default: the newest release before this commit, else the commit before)
@@ -32,7 +32,7 @@ It ends with code 0 when no row fell short, 1 when one did, 2 when it could not 
   --only NAMES         as uringproxy bench has it
   --peer NAME=PATH     another proxy's program; can be repeated
   --keep FILE.json     where to leave what was measured; show it with uringproxy bench --show
-  --strict             noise is a failure too
+  --strict             noise is a failure too, and so is what could have been measured and was not
   --results FILE.json  judge this and measure nothing; can be repeated, the last that has a scenario counts
   --match FILE         row 11 from the output of go test -bench Match ./routing, not measured anew; "none" for none
 `
@@ -46,21 +46,16 @@ type options struct {
 	peers, results                     []string
 }
 
-// errShort says that the contract is not met. What fell short has been said already.
-var errShort = errors.New("the performance contract is not met")
-
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
+	ctx, stop := untilSignal()
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errShort):
-		os.Exit(1)
-	default:
-		fmt.Fprintln(os.Stderr, "gate:", err)
-		os.Exit(2)
-	}
+	stop()
+	os.Exit(finish(err, os.Stdout, os.Stderr))
+}
+
+// untilSignal is a context that ends when somebody wants us to.
+func untilSignal() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -88,15 +83,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	all := judge(runs, matches)
-	open := show(out, all, o.strict)
-	switch {
-	case !slices.ContainsFunc(all, func(f finding) bool { return f.verdict == passed || f.verdict == fell }):
-		return errors.New("judge: no figure that may be quoted; measure on a machine that has nothing else to do")
-	case !open:
-		return errShort
-	}
-	return nil
+	return show(out, judge(runs, matches), o.strict)
 }
 
 // matches are what row 11 is judged by: measured, unless there is a file, or other results are judged.
@@ -107,7 +94,7 @@ func (o *options) matches(ctx context.Context, progress io.Writer) ([]match, err
 	case o.match != "":
 		return matchesOf(o.match)
 	}
-	return measureMatches(ctx, progress)
+	return measureMatches(ctx, matchCommand, progress)
 }
 
 // measureBuilds builds both programs in dir and measures them.

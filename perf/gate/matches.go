@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // match is what routing's benchmark says of matching in tables of one shape and size.
@@ -27,19 +28,22 @@ var matchCommand = []string{
 }
 
 // measureMatches runs the benchmark, and shows what it says.
-func measureMatches(ctx context.Context, progress io.Writer) ([]match, error) {
-	cmd := exec.CommandContext(ctx, matchCommand[0], matchCommand[1:]...)
+func measureMatches(ctx context.Context, command []string, progress io.Writer) ([]match, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
 	cmd.Stderr = progress
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it starts what it has built
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	cmd.WaitDelay = patience
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("run %s: %w", strings.Join(matchCommand, " "), err)
+		return nil, fmt.Errorf("run %s: %w", strings.Join(command, " "), err)
 	}
 	matches, err := readMatches(io.TeeReader(out, progress))
 	if e := cmd.Wait(); e != nil {
-		return nil, fmt.Errorf("run %s: %w", strings.Join(matchCommand, " "), e)
+		return nil, fmt.Errorf("run %s: %w", strings.Join(command, " "), e)
 	}
 	return matches, err
 }
@@ -81,6 +85,7 @@ func judgeMatches(matches []match) (all []finding) {
 	for _, size := range matchSizes {
 		f := finding{
 			row: "11", what: fmt.Sprintf("match among %d routes, p99", size), limit: fmt.Sprintf("< %d ns", matchLimit),
+			aside: true,
 		}
 		worst, shape := 0.0, ""
 		var missing []string

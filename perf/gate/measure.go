@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,6 +15,9 @@ import (
 	"github.com/uringproxy/uringproxy/perf/report"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
+
+// patience is how long a command may take to end after it was asked to.
+const patience = 20 * time.Second
 
 // measure runs the benchmark of the build that is judged, with the base and the other proxies beside it, so that all
 // take turns round by round. The result is left in a file.
@@ -36,9 +40,13 @@ func (o *options) measure(ctx context.Context, ours, base *build, file string, p
 	}
 	cmd := exec.CommandContext(ctx, ours.path, args...)
 	cmd.Stdout, cmd.Stderr = progress, progress
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ctrl-C is ours to pass on, once
+	// Ctrl-C is ours to pass on, once. If we are killed, the kernel tells it to end: when the thread is gone that has
+	// started it, which therefore has to stay.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 20 * time.Second
+	cmd.WaitDelay = patience
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("run %s bench: %w", filepath.Base(ours.path), err)
 	}

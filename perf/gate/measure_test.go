@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -54,6 +58,69 @@ func TestInterrupt(t *testing.T) {
 	err := (&options{}).measure(ctx, script(t, "trap 'echo interrupted; exit 130' INT\necho started\n"+
 		"while :; do sleep 0.01; done\n"), nil, "r", started)
 	if err == nil || started.text.String() != "started\ninterrupted\n" {
+		t.Errorf("%v, progress %q", err, &started.text)
+	}
+}
+
+// benchScript names in our environment the program that is to be run as the benchmark; then this is no test.
+const benchScript = "GATE_TEST_BENCH"
+
+func TestMain(m *testing.M) {
+	path := os.Getenv(benchScript)
+	if path == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := untilSignal()
+	defer stop()
+	err := (&options{}).measure(ctx, &build{path: path}, nil, "r", os.Stdout)
+	os.Exit(finish(err, os.Stdout, os.Stderr))
+}
+
+// Whoever ends the gate ends the benchmark, even in a way that the gate cannot notice.
+func TestBenchEndsWithTheGate(t *testing.T) {
+	bench := script(t, "trap 'echo interrupted; exit 130' INT\ntrap 'echo terminated; exit 143' TERM\necho started\n"+
+		"i=0; while [ $i -lt 1000 ]; do i=$((i+1)); sleep 0.01; done; echo left alone\n")
+	for _, tc := range []struct {
+		how  syscall.Signal
+		want string
+	}{
+		{syscall.SIGTERM, "started\ninterrupted\ngate: nothing measured\n"},
+		{syscall.SIGINT, "started\ninterrupted\ngate: nothing measured\n"},
+		{syscall.SIGKILL, "started\nterminated\n"},
+	} {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), benchScript+"="+bench.path)
+		pipe, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		out := bufio.NewReader(pipe)
+		first, err := out.ReadString('\n')
+		if err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Process.Signal(tc.how); err != nil {
+			t.Error(err)
+		}
+		rest, err := io.ReadAll(out) // until the benchmark has ended too
+		if got := first + string(rest); got != tc.want || err != nil {
+			t.Errorf("%s: %q, %v, expected %q", tc.how, got, err, tc.want)
+		}
+		_ = cmd.Wait() // its fate is what was done to it
+	}
+}
+
+// The benchmark of row 11 ends with all that it has started.
+func TestMatchesAreInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	started := &onWrite{then: cancel}
+	command := []string{"sh", "-c", "(echo started; sleep 5; echo left alone); echo gone on"}
+	_, err := measureMatches(ctx, command, started)
+	if err == nil || started.text.String() != "started\n" {
 		t.Errorf("%v, progress %q", err, &started.text)
 	}
 }
