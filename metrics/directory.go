@@ -35,8 +35,8 @@ type roster struct {
 
 // entry is one series.
 type entry struct {
-	name   string // empty: free
-	since  time.Time
+	name   string    // empty: free
+	since  time.Time // the first Settle that found the name; zero: there was none yet
 	goneAt time.Time // zero: it is there
 	goneIn uint64    // the generation of the first snapshot that had it no more
 	before SeriesValues
@@ -87,7 +87,7 @@ func (d *Directory) Assign(k SeriesKind, name string) Series {
 	switch last := len(r.free) - 1; {
 	case last >= 0:
 		id, r.free = r.free[last], r.free[:last]
-		r.entries[id].name = name
+		r.entries[id] = entry{name: name, before: r.entries[id].before} // the time of its first Settle is to come
 	case len(r.entries) < seriesMax[k]:
 		id = Series(len(r.entries))
 		r.entries = append(r.entries, entry{name: name})
@@ -109,11 +109,14 @@ func (d *Directory) Settle(k SeriesKind, generation uint64, now time.Time, has f
 	r := &d.rosters[k]
 	for i := range r.entries {
 		e := &r.entries[i]
+		if e.name == "" {
+			continue
+		}
 		if e.since.IsZero() {
 			e.since = now
 		}
 		switch {
-		case e.name == "" || i == int(Other):
+		case i == int(Other):
 		case has(e.name):
 			e.goneAt = time.Time{}
 		case e.goneAt.IsZero():

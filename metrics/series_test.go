@@ -177,14 +177,20 @@ func TestSeriesAreReused(t *testing.T) {
 	expect("a 1 ")
 	settle(1)
 	expect("")
+	settle(time.Hour) // of a configuration in which nobody has the series: it does not begin for anybody
 	if b := d.Assign(ServiceSeries, "b"); b != a {
 		t.Fatalf("b has series %d, not the free one", b)
 	}
-	settle(0, "b")
+	if v := set.Series(ServiceSeries)[0]; !v.Since.IsZero() {
+		t.Errorf("b has been there since %v before a configuration has it", v.Since)
+	}
+	settle(time.Hour, "b")
 	expect("b 0 ")
+	since := now
+	settle(time.Hour, "b")
 	set.Shard(0).Served(&Exchange{Status: 502, Service: a, Routed: true})
 	expect("b 1 ")
-	if v := set.Series(ServiceSeries)[0]; v.Requests[2] != 0 || v.Opened != 0 || !v.Since.Equal(now) {
+	if v := set.Series(ServiceSeries)[0]; v.Requests[2] != 0 || v.Opened != 0 || !v.Since.Equal(since) {
 		t.Errorf("%+v", v)
 	}
 }
