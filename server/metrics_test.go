@@ -74,6 +74,25 @@ func TestWriteMetrics(t *testing.T) {
 	}
 }
 
+// Where the kernel does not tell how many files are open, they are counted.
+func TestEntries(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 1500 {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := entries(dir); n != 1500 {
+		t.Errorf("%d files, want 1500", n)
+	}
+	if n := entries(filepath.Join(dir, "none")); n != 0 {
+		t.Errorf("%d files in a directory that is not there", n)
+	}
+	if n := entries("/proc/self/fd"); n < 4 || openDescriptors() < 3 {
+		t.Errorf("%d descriptors listed, %d open", n, openDescriptors())
+	}
+}
+
 // startFrom starts one shard as Run does, but leaves the process's limits and priorities alone.
 func startFrom(t *testing.T, file, engine string) *Server {
 	t.Helper()
@@ -128,7 +147,8 @@ func wrote(t *testing.T, p *process, requests uint64, lines ...string) {
 	}
 	for _, name := range []string{
 		"go_goroutines", "go_heap_bytes", "go_allocated_objects_total", "process_resident_memory_bytes",
-		"process_max_descriptors", "engine_syscalls_total{shard=\"0\"}", "engine_events_total{shard=\"0\"}",
+		"process_open_descriptors", "process_max_descriptors", "engine_syscalls_total{shard=\"0\"}",
+		"engine_events_total{shard=\"0\"}",
 		"buffers_reserved{shard=\"0\",class=\"small\"}",
 	} {
 		if at := "\nuringproxy_" + name + " "; !strings.Contains(text, at) || strings.Contains(text, at+"0\n") {
