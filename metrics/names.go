@@ -10,7 +10,7 @@ const (
 	ConnsClosedIdle                   // ended by the keep-alive timeout
 	ConnsClosedDrain                  // ended by a shutdown or by a listener that went away
 	ConnsClosedError                  // ended by a fault or limit that has a Reason
-	AcceptPauses                      // times that accepting was stopped because a limit was reached
+	AcceptPauses                      // times that accepting was stopped: a limit, ours or the system's, was reached
 	RequestsUnanswered                // exchanges without a response, such as those whose client left
 	Requests1xx                       // exchanges by the class of their final status: 101 is the only one here
 	Requests2xx
@@ -81,23 +81,31 @@ func (g Gauge) String() string { return gaugeNames[g] }
 // Timing names something whose distribution is kept: how long it takes, in nanoseconds, unless it says otherwise. What
 // needs readings of the clock of its own is sampled, at fixed intervals, because a reading costs as much as everything
 // else that is recorded of a request.
+//
+// OwnTime is what this program does with a request, by readings of the clock: from the beginning of the event that
+// completes the request's head until the request, or the wish for a connection, or a response of ours is handed to the
+// I/O backend; and from the beginning of each event with a part of the response's head until that part is handed there,
+// or more of it has to be awaited. Pieces of bodies that come with the heads are in it, later ones are not; nor are
+// waiting of any kind and what the backend does, which is all system calls. A request whose head was never understood
+// has none.
 type Timing uint8
 
 const (
 	RequestDuration Timing = iota // from a request's first byte to its response's last
 	FirstByteTime                 // from the request sent to the upstream's first byte
 	ConnectTime                   // opening a connection to an endpoint
-	OwnTime                       // the part of RequestDuration that was spent in this program
-	RoutingTime                   // choosing the route of a request: one request in RoutingSample
-	TurnTime                      // one turn of a shard's loop, without its wait: one turn in TurnSample
+	OwnTime                       // handling the heads of a request and of its response: one request in RequestSample
+	RoutingTime                   // choosing the route of a request, a part of OwnTime: of the same requests
+	TurnTime                      // handling the events and deadlines of a turn, after Poll: one turn in TurnSample
 	TurnEvents                    // events in such a turn: a number
 	SwapTime                      // from a snapshot's publication until the shard has adopted it
 	timings
 )
 
-// One in so many is timed, the first one included; powers of two.
+// One in so many is timed, the first one included; powers of two. The first turn is the first Poll's: what comes
+// before it is start-up.
 const (
-	RoutingSample = 64
+	RequestSample = 64
 	TurnSample    = 8
 )
 

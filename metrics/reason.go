@@ -40,7 +40,6 @@ const (
 	LimitConnsPerIP
 	LimitUpstreamConns
 	LimitBuffers
-	LimitDescriptors
 
 	ShuttingDown
 	InternalError
@@ -98,7 +97,6 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	LimitConnsPerIP:     {"limit_connections_per_ip", "limit of connections per address", accepting},
 	LimitUpstreamConns:  {"limit_upstream_connections", "limit of upstream connections", choosingUpstream},
 	LimitBuffers:        {"limit_buffers", "limit of buffer memory", takingBuffer},
-	LimitDescriptors:    {"limit_descriptors", "limit of file descriptors", accepting},
 	ShuttingDown:        {"shutting_down", "shutting down", draining},
 	InternalError:       {"internal_error", "internal error", handling},
 }

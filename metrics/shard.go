@@ -69,7 +69,7 @@ type Exchange struct {
 	Status    int // the final one; 0 when the client got no response
 	Reason    Reason
 	Duration  int64
-	Own       int64  // how much of Duration was ours
+	Own       int64  // see OwnTime; negative when it is not in the sample
 	FirstByte int64  // the upstream's time to the first byte; negative when there was none
 	Received  uint64 // bytes of the request, and of the response
 	Sent      uint64
@@ -84,7 +84,9 @@ func (s *Shard) Served(e *Exchange) {
 	s.Inc(class)
 	s.Error(e.Reason)
 	s.histograms[RequestDuration].Record(e.Duration)
-	s.histograms[OwnTime].Record(e.Own)
+	if e.Own >= 0 {
+		s.histograms[OwnTime].Record(e.Own)
+	}
 	if e.FirstByte >= 0 {
 		s.histograms[FirstByteTime].Record(e.FirstByte)
 	}

@@ -3,14 +3,10 @@ package metrics
 import (
 	"sort"
 	"strconv"
-	"sync/atomic"
 )
 
 // Set is the metrics of the whole process.
 type Set struct {
-	// Reloads and ReloadsFailed count configuration changes; any goroutine may add to them.
-	Reloads, ReloadsFailed atomic.Uint64
-
 	shards    []Shard
 	directory *Directory
 }
@@ -23,14 +19,14 @@ func (s *Set) Shard(i int) *Shard { return &s.shards[i] }
 
 // Snapshot adds up all shards. It may be called at any time and disturbs nobody.
 func (s *Set) Snapshot() *Snapshot {
-	sum := &Snapshot{Reloads: s.Reloads.Load(), ReloadsFailed: s.ReloadsFailed.Load()}
+	sum := new(Snapshot)
 	for i := range s.shards {
 		s.shards[i].addTo(sum)
 	}
 	return sum
 }
 
-// Shards are the values of each shard; what belongs to the whole process is zero in them.
+// Shards are the values of each shard.
 func (s *Set) Shards() []*Snapshot {
 	all := make([]*Snapshot, len(s.shards))
 	for i := range all {
@@ -63,8 +59,6 @@ func Sum(shards []*Snapshot) *Snapshot {
 
 // Snapshot is the values of a Set at one time; it belongs to its reader.
 type Snapshot struct {
-	Reloads, ReloadsFailed uint64
-
 	counters [counters]uint64
 	gauges   [gauges]int64
 	errors   [reasons]uint64

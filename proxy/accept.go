@@ -47,10 +47,9 @@ const (
 const pauseFor = 250e6
 
 // accepted takes a new client, or learns that there cannot be one now. The connections that wait in the kernel's queue
-// stay there while we pause.
+// stay there while we pause: no one is refused for want of a descriptor or of the kernel's memory.
 func (w *Worker) accepted(ev *engine.Event) {
 	if ev.Res < 0 {
-		w.m.Refuse(metrics.LimitDescriptors)
 		w.pauseAccept(pauseFull)
 		return
 	}

@@ -112,6 +112,9 @@ type exchange struct {
 	firstByte  int64 // first byte of the response; 0: not yet
 	received   int64 // last byte of the response, or the end of our hopes for it; 0: not yet
 
+	own   int64 // metrics.OwnTime so far; negative: it is not in the sample
+	since int64 // since when an event is handled that counts for own; 0: none is
+
 	rxBefore, txBefore uint64 // what the client's link had consumed and sent when it began
 
 	code  h1.Code       // what was wrong with a message that we refused

@@ -50,6 +50,7 @@ func (w *Worker) abort(x *exchange, why metrics.Reason) {
 
 // end records an exchange and gives back what it holds.
 func (w *Worker) end(x *exchange, l *link) {
+	w.handedOn(x)
 	t := w.timesOf(x)
 	w.countExchange(x, l, &t)
 	w.m.Down(metrics.ExchangesActive)
@@ -67,24 +68,26 @@ func (w *Worker) end(x *exchange, l *link) {
 }
 
 // times are the parts of an exchange's duration, in nanoseconds; negative: there was no such part.
-type times struct{ total, upstream, firstByte, own int64 }
+type times struct{ total, upstream, firstByte, overhead int64 }
 
-// timesOf reckons when an exchange ends. Our own part is what lies between understanding the request and handing it on,
-// and between the upstream's last byte and the end, in which the client's reading is included.
+// timesOf reckons when an exchange ends, by the clock that is read once a turn. The overhead is what is left of the
+// time since the request was understood when the upstream's part is taken away: attempts that failed, waiting for a
+// connection, and from the upstream's last byte to the end, in which the client's reading is included. Handling the
+// request is too short for that clock; see metrics.OwnTime.
 func (w *Worker) timesOf(x *exchange) times {
 	now := w.sh.Now()
 	t := times{total: now - x.started, upstream: -1, firstByte: -1}
 	if x.understood == 0 {
 		return t
 	}
-	t.own = now - x.understood
+	t.overhead = now - x.understood
 	if x.forwarded != 0 {
 		last := x.received
 		if last == 0 {
 			last = now
 		}
 		t.upstream = last - x.forwarded
-		t.own = max(0, t.own-t.upstream)
+		t.overhead = max(0, t.overhead-t.upstream)
 	}
 	if x.firstByte != 0 && x.sent != 0 {
 		t.firstByte = max(0, x.firstByte-x.sent)
@@ -97,7 +100,7 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 	r := &w.record
 	snap := w.snapshot(x)
 	r.Time = w.sh.Wall() - t.total
-	r.Duration, r.FirstByte, r.Overhead, r.Upstream = t.total, t.firstByte, t.own, t.upstream
+	r.Duration, r.FirstByte, r.Overhead, r.Upstream = t.total, t.firstByte, t.overhead, t.upstream
 	r.BytesIn, r.BytesOut = x.up.total, x.down.total
 	r.Client = clientAddr(l)
 	r.Scheme = "http"

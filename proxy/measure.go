@@ -20,11 +20,44 @@ func (w *Worker) measureTurn() {
 	w.m.Set(metrics.HeadBuffersUsed, int64(w.mem.InUse(mem.Head)))
 	w.m.Set(metrics.OldestGeneration, int64(w.sh.Oldest()))
 	w.m.Set(metrics.SnapshotsInUse, int64(w.sh.Snapshots()))
-	if w.turn%metrics.TurnSample == 0 {
+	if w.turn%metrics.TurnSample == 1 { // the first is 1: 0 is what comes before any Poll
 		w.m.Observe(metrics.TurnEvents, w.events)
 		w.m.Observe(metrics.TurnTime, w.sh.Elapsed(w.sh.Now()))
 	}
 	w.events = 0
+}
+
+// beginOwn notes that we begin with data that l has received, if it may complete a head of the sample: the next
+// request's, when that is due, or a response's to a request that is in it.
+func (w *Worker) beginOwn(l *link) {
+	due := false
+	if l.kind == kindClient {
+		due = (l.state == stateIdle || l.state == stateHead) && w.heads%metrics.RequestSample == 0
+	} else if l.ex != 0 {
+		x := w.exs.At(l.ex)
+		due = x.own >= 0 && !x.has(exAnswered)
+	}
+	w.began = 0
+	if due {
+		w.began = w.sh.Read()
+	}
+}
+
+// sample takes x, whose head has just been understood, into the sample if it is due.
+func (w *Worker) sample(x *exchange) {
+	w.heads++
+	if w.began != 0 {
+		x.own, x.since = 0, w.began
+	}
+}
+
+// handedOn adds to x's own time what has been done for it in this event: it is about to be handed to the backend, has
+// to wait, or is over. What the backend does comes behind that: one makes the system call at once, the other later.
+func (w *Worker) handedOn(x *exchange) {
+	if x.since != 0 {
+		x.own += w.sh.Elapsed(x.since)
+		x.since = 0
+	}
 }
 
 // measureSwap records that snap has been adopted.
@@ -39,7 +72,7 @@ func (w *Worker) measureSwap(snap *plan.Snapshot) {
 // countExchange records an exchange that has ended.
 func (w *Worker) countExchange(x *exchange, l *link, t *times) {
 	e := metrics.Exchange{
-		Status: int(x.status), Reason: x.reason, Duration: t.total, Own: t.own, FirstByte: t.firstByte,
+		Status: int(x.status), Reason: x.reason, Duration: t.total, Own: x.own, FirstByte: t.firstByte,
 		Received: l.consumed() - x.rxBefore, Sent: l.tx - x.txBefore,
 	}
 	snap := w.snapshot(x)

@@ -21,6 +21,7 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
 	l.set(flagSending)
+	w.handedOn(w.exs.At(l.ex))
 	w.be.Send(c, w.spans[:n], i != 0 || w.sendsLast(l))
 }
 

@@ -43,6 +43,7 @@ func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 	}
 	w.wheel.Set(slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.BodyRateWindow))
 	w.pump(l, c)
+	w.handedOn(x)
 }
 
 // writeReply writes a whole response into room.

@@ -21,6 +21,7 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 		w.upstreamFailed(x, 502, metrics.UpstreamHead)
 		return
 	}
+	x.since = w.began
 	if x.firstByte == 0 {
 		x.firstByte = w.sh.Now()
 		if x.sent == 0 && x.up.done && u.out.empty() {
@@ -44,6 +45,7 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 	}
 	l := x.client - 1
 	w.pump(&w.links[l], w.conns.At(l))
+	w.handedOn(x)
 	if x.down.done && x.has(exAnswered) {
 		w.responseReceived(x)
 	} else if x.has(exAnswered) {

@@ -39,7 +39,7 @@ func (w *Worker) consumeClient(l *link, c *engine.Conn) {
 func (w *Worker) beginExchange(l *link, c *engine.Conn) bool {
 	i := w.exs.Take()
 	if i == 0 {
-		w.m.Error(metrics.LimitBuffers)
+		w.m.Refuse(metrics.LimitBuffers)
 		w.m.Inc(metrics.ConnsClosedError)
 		w.closeClient(l, c, true)
 		return false
@@ -64,6 +64,7 @@ func (w *Worker) resetExchange(x *exchange) {
 	x.head, x.resHead, x.asked, x.frames, x.framed = noHead, noHead, noHead, noBuf, 0
 	x.pending, x.interims, x.requestIDLen = queue{}, 0, 0
 	x.understood, x.forwarded, x.sent, x.firstByte, x.received = 0, 0, 0, 0, 0
+	x.own, x.since = -1, 0
 	x.code, x.fault, x.errno = h1.OK, urlpath.OK, 0
 }
 
@@ -85,6 +86,7 @@ func (w *Worker) requestBytes(l *link, c *engine.Conn) {
 			return
 		}
 		l.state, x.understood = stateBusy, w.sh.Now()
+		w.sample(x)
 		w.wheel.Set(c.Slot, x.understood+int64(w.snapshot(x).Timeouts.BodyRateWindow))
 		w.startRequest(l, x)
 	default:
@@ -180,6 +182,7 @@ func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 func (w *Worker) nextRequest(l *link, c *engine.Conn) {
 	l.state, l.ex = stateIdle, 0
 	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Idle))
+	w.beginOwn(l)
 	w.proceed(l, c)
 }
 

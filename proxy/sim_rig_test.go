@@ -43,6 +43,30 @@ type simRig struct {
 	lines   uint64 // of the access log
 	drained bool
 	late    bool // the whole thing has taken longer than any timeout explains
+	worked  int64
+	cost    struct{ reading, call int64 } // of the clock, of Send and Connect: so much time passes at each
+}
+
+// simCalls is the backend, whose calls may take time.
+type simCalls struct {
+	engine.Backend
+	r *simRig
+}
+
+func (b simCalls) Send(c *engine.Conn, spans []mem.Span, more bool) {
+	b.r.worked += b.r.cost.call
+	b.Backend.Send(c, spans, more)
+}
+
+func (b simCalls) Connect(c *engine.Conn, to *engine.Addr) {
+	b.r.worked += b.r.cost.call
+	b.Backend.Connect(c, to)
+}
+
+// clock is the shard's: the world's time, and what work took.
+func (r *simRig) clock() int64 {
+	r.worked += r.cost.reading
+	return r.world.Now() + 1 + r.worked
 }
 
 var simListener = netip.MustParseAddrPort("127.0.0.1:80")
@@ -63,8 +87,8 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	}
 	var err error
 	r.sh, err = shard.New(shard.Config{
-		CPU: -1, Backend: sim.New(r.world), Slots: cfg.slots, Memory: cfg.memory,
-		Clock: func() int64 { return r.world.Now() + 1 },
+		CPU: -1, Backend: simCalls{sim.New(r.world), r}, Slots: cfg.slots, Memory: cfg.memory,
+		Clock: r.clock,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -106,6 +106,7 @@ func (w *Worker) assign(x *exchange, fresh bool) {
 		w.reuse(x, e.pooled.first-1)
 		return
 	}
+	w.handedOn(x) // what follows is waiting
 	if max := w.snapshot(x).Limits.UpstreamConns; max > 0 && e.open >= w.share(max) {
 		w.wait(x, e)
 		return

@@ -59,7 +59,8 @@ type Worker struct {
 	lastCall  int64  // when the next listener that was removed ends for good; 0: none is about to
 	turn      uint32 // counts turns
 	events    int64  // of this turn
-	matches   uint32 // counts searches in routing tables
+	heads     uint32 // counts requests whose head was understood
+	began     int64  // when the handling of the data at hand began, if it may belong to the sample; 0: it does not
 	paused    pause
 	resumeAt  int64
 	clients   int // links of kindClient
@@ -126,6 +127,7 @@ func (w *Worker) Event(ev *engine.Event) {
 // received takes what a receive brought into the link's queue and has it consumed.
 func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 	if ev.Res > 0 {
+		w.beginOwn(l)
 		n := uint64(ev.Res)
 		l.rx += n
 		if uint32(ev.Res) >= mem.SmallBytes {

@@ -47,14 +47,8 @@ func (s *Server) serve(ctx context.Context, sig signals) error {
 	}
 }
 
-// reloaded counts an attempt to change the configuration, and reads again what belongs to it outside of its files.
-func (s *Server) reloaded(a *control.Attempt) {
-	s.metrics.Reloads.Add(1)
-	if a.Err != nil {
-		s.metrics.ReloadsFailed.Add(1)
-	}
-	s.renewToken()
-}
+// reloaded reads again, after an attempt to change the configuration, what belongs to it outside of its files.
+func (s *Server) reloaded(*control.Attempt) { s.renewToken() }
 
 func (s *Server) reopenLog() {
 	if s.sink == nil {

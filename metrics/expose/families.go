@@ -126,12 +126,13 @@ var shardFamilies = []family{
 		"of a shard's loop.", "quantile", func(e *encoder, in *Input) {
 		e.quantiles(in.total.Timing(metrics.TurnEvents), 1)
 	}},
-	{"shard_turn_quantiles_seconds", summary, "Quantiles since the start of one turn of each shard's loop, without " +
-		"its wait, 1 being the maximum.", "shard, quantile", func(e *encoder, in *Input) {
-		for i := range in.Shards {
-			e.quantiles(in.Shards[i].Metrics.Timing(metrics.TurnTime), nano, "shard", strconv.Itoa(i))
-		}
-	}},
+	{"shard_turn_quantiles_seconds", summary, "Quantiles since the start, 1 being the maximum, of handling the " +
+		"events and deadlines of one turn of each shard's loop; see loop_turn.", "shard, quantile",
+		func(e *encoder, in *Input) {
+			for i := range in.Shards {
+				e.quantiles(in.Shards[i].Metrics.Timing(metrics.TurnTime), nano, "shard", strconv.Itoa(i))
+			}
+		}},
 	levels("shard_config_generation", metrics.Generation,
 		"Generation of the configuration that the shard has adopted."),
 	levels("shard_oldest_config_generation", metrics.OldestGeneration,

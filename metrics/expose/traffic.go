@@ -66,7 +66,7 @@ var codes = []labelled[metrics.Counter]{
 }
 
 // refusals are the reasons that are always there; others appear when they have happened.
-var refusals = []metrics.Reason{metrics.LimitConns, metrics.LimitConnsPerIP, metrics.LimitDescriptors}
+var refusals = []metrics.Reason{metrics.LimitConns, metrics.LimitConnsPerIP}
 
 // clientFamilies are about clients and their requests.
 var clientFamilies = []family{
@@ -97,7 +97,8 @@ var clientFamilies = []family{
 				}
 			}
 		}},
-	counts("accept_pauses", metrics.AcceptPauses, "Times that accepting stopped because a limit was reached."),
+	counts("accept_pauses", metrics.AcceptPauses, "Times that accepting stopped because a limit was reached, or the "+
+		"system had no descriptor or memory for one more. Who comes meanwhile waits in the kernel's queue."),
 	counts("client_received_bytes", metrics.BytesFromClients,
 		"Bytes received from clients, heads and framing included."),
 	counts("client_sent_bytes", metrics.BytesToClients, "Bytes sent to clients, heads and framing included."),
@@ -127,15 +128,18 @@ var upstreamFamilies = []family{
 var timingFamilies = slices.Concat(
 	timed("request_duration", metrics.RequestDuration,
 		"From the first byte of a request to the last of its response."),
-	timed("request_own", metrics.OwnTime, "The part of the duration that was spent in this program: from the request "+
-		"understood to handed on, and from the upstream's last byte to the end. Turns of the loop are its grain."),
+	timed("request_own", metrics.OwnTime, "What this program does with a request: from taking up the bytes that "+
+		"complete its head until it is handed to the I/O backend, and from taking up the response's head until that "+
+		"is handed there. System calls, waiting and later pieces of bodies are not in it; one request in "+
+		strconv.Itoa(metrics.RequestSample)+" is timed."),
 	timed("upstream_first_byte", metrics.FirstByteTime,
 		"From the last byte of the request sent to the first of the upstream's response."),
 	timed("upstream_connect", metrics.ConnectTime, "Opening a connection to an endpoint."),
-	timed("routing", metrics.RoutingTime, "Choosing the route of a request; one request in "+
-		strconv.Itoa(metrics.RoutingSample)+" is timed."),
-	timed("loop_turn", metrics.TurnTime, "One turn of a shard's loop, without its wait; one turn in "+
-		strconv.Itoa(metrics.TurnSample)+" is timed."),
+	timed("routing", metrics.RoutingTime, "Choosing the route of a request, a part of its own time; one request in "+
+		strconv.Itoa(metrics.RequestSample)+" is timed."),
+	timed("loop_turn", metrics.TurnTime, "Handling the events and deadlines of one turn of a shard's loop, when the "+
+		"I/O backend has reported them. The wait and receiving are not in it; sending is with epoll, and is not with "+
+		"io_uring. One turn in "+strconv.Itoa(metrics.TurnSample)+" is timed."),
 	timed("config_swap", metrics.SwapTime,
 		"From the publication of a configuration until a shard has adopted it."),
 )
