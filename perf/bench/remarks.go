@@ -30,10 +30,10 @@ func (b *bench) remarks(a *profile, t *target) (notes []string) {
 	if t.maximum > 0 {
 		add("%s a second at most", plural(t.maximum, "request"))
 		if full(t.found) {
-			add("while that was looked for, the load generator's core was full, which may have been the limit")
+			add("while the maximum was looked for, the load generator's core was full, which may have been the limit")
 		}
 		if why := noise(&b.o, "requests/s", t.found); why != "" {
-			add("that is not certain: %s", why)
+			add("the maximum is not certain: %s", why)
 		}
 	} else if a.unit != result.PerConnection && full(t.rounds) {
 		add("the load generator's core was full: the requests per second may be its limit, and not the proxy's")
