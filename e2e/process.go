@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // process is a program that runs beside a test.
@@ -69,6 +71,21 @@ func (p *process) Signal(sig os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		p.t.Fatalf("send %v to %s: %v", sig, p.name, err)
+	}
+}
+
+// Freeze stops the process, and returns when it does nothing any more: a signal takes effect some time after it was sent.
+func (p *process) Freeze() {
+	p.t.Helper()
+	p.Signal(syscall.SIGSTOP)
+	for {
+		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, nil, unix.WSTOPPED|unix.WNOWAIT, nil)
+		if err == nil {
+			return
+		}
+		if err != unix.EINTR {
+			p.t.Fatalf("wait until %s has stopped: %v", p.name, err)
+		}
 	}
 }
 
