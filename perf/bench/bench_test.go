@@ -155,6 +155,9 @@ func TestScenarios(t *testing.T) {
 				if c.Problem != "" {
 					continue // a slow machine may be too much for it, and then it is told
 				}
+				if made := c.Changes; (made != nil) != a.changing || made != nil && made.Written == 0 {
+					t.Errorf("%s: changes %+v", name, made)
+				}
 				r := c.Rounds[0]
 				if len(c.Rounds) != 1 || r.Requests == 0 || c.Config == "" || c.Memory.Median <= 0 {
 					t.Errorf("%s: round %+v, config %q", name, c.Rounds, c.Config)

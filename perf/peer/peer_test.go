@@ -3,6 +3,7 @@ package peer
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -99,9 +100,7 @@ func TestEndTakesTheGroupWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.Ended
-	if n, err := out.Read(make([]byte, 1)); n != 0 || err == nil { // the pipe's end is that of the child
-		t.Errorf("read %d, %v", n, err)
-	}
+	awaitEOF(t, out) // the pipe's other end is that of the child
 	if p.killGroup(false) || p.killGroup(true) {
 		t.Error("the group of a process that was reaped was killed")
 	}
@@ -135,7 +134,16 @@ func TestGroupIsKilledBeforeItsLeaderHasEnded(t *testing.T) {
 		t.Error("the group of a process that runs is not known")
 	}
 	<-p.Ended
-	if n, err := out.Read(make([]byte, 1)); n != 0 || err == nil {
+	awaitEOF(t, out)
+}
+
+// awaitEOF waits until nobody has the other end of a pipe.
+func awaitEOF(t *testing.T, pipe *os.File) {
+	t.Helper()
+	if err := pipe.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil { // for ever, but for what is broken
+		t.Fatal(err)
+	}
+	if n, err := pipe.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		t.Errorf("read %d, %v", n, err)
 	}
 }
