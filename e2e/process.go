@@ -74,7 +74,8 @@ func (p *process) Signal(sig os.Signal) {
 	}
 }
 
-// Freeze stops the process, and returns when it does nothing any more: a signal takes effect some time after it was sent.
+// Freeze stops the process, and returns when it does nothing any more: a signal takes effect some time after it was
+// sent.
 func (p *process) Freeze() {
 	p.t.Helper()
 	p.Signal(syscall.SIGSTOP)
