@@ -3,7 +3,10 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,9 +55,14 @@ body_bytes = "100KB"
 		{"chunks too large", Request("POST", "/", "x.test", "", "Transfer-Encoding: chunked") + chunk + chunk + chunk +
 			chunk + "0\r\n\r\n", 413, false},
 	}
-	up := hello(t)
+	// An upstream that answers before it has read the request would be heard before the limit is reached.
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // it may be cut off
+		_, _ = io.WriteString(w, "hello\n")
+	}))
+	t.Cleanup(up.Close)
 	Engines(t, func(t *testing.T, engine string) {
-		p, addr := limited(t, engine, up.URL(), tables)
+		p, addr := limited(t, engine, up.URL, tables)
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				w := Raw(t, addr)
