@@ -47,7 +47,9 @@ func kinds() []kind {
 		{
 			name: "nginx", program: "nginx", version: "-v",
 			files: []file{{"nginx.conf", unrelatedNginx}}, signal: syscall.SIGHUP, changes: true,
-			args: func(s *site) []string { return []string{"-e", "stderr", "-c", s.path("nginx.conf")} },
+			args: func(s *site) []string { // a build that was never installed has no folder of its own
+				return []string{"-p", s.path("."), "-e", "stderr", "-c", s.path("nginx.conf")}
+			},
 		},
 		{
 			name: "haproxy", program: "haproxy", version: "-v",
