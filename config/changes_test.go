@@ -4,7 +4,7 @@ import "strings"
 
 // Changes says how a configuration differs from another one.
 type Changes struct {
-	Listeners, Routes, Services Names
+	Listeners, Routes, Streams, Services Names
 	// Settings tells that something beside those differs.
 	Settings bool
 }
@@ -17,7 +17,7 @@ func (n *Names) Any() bool { return len(n.Added)+len(n.Removed)+len(n.Changed) >
 
 // Any tells whether there is a difference.
 func (c *Changes) Any() bool {
-	return c.Settings || c.Listeners.Any() || c.Routes.Any() || c.Services.Any()
+	return c.Settings || c.Listeners.Any() || c.Routes.Any() || c.Streams.Any() || c.Services.Any()
 }
 
 // Changes tells how c differs from last. Between two results of one Loader it compares little more than pointers; what
@@ -26,10 +26,12 @@ func (c *Config) Changes(last *Config) Changes {
 	return Changes{
 		Listeners: compare(last.Listeners, c.Listeners, func(l *Listener) string { return l.Name }),
 		Routes:    compare(last.Routes, c.Routes, func(r *Route) string { return r.Name }),
+		Streams:   compare(last.Streams, c.Streams, func(r *StreamRoute) string { return r.Name }),
 		Services:  compare(last.Services, c.Services, func(s *Service) string { return s.Name }),
 		Settings: c.Engine != last.Engine || c.LogLevel != last.LogLevel || c.AccessLog != last.AccessLog ||
 			c.Limits != last.Limits || c.Timeouts != last.Timeouts || c.Forward != last.Forward ||
-			c.Paths != last.Paths || c.Admin != last.Admin || c.Reload != last.Reload,
+			c.Paths != last.Paths || c.Admin != last.Admin || c.Reload != last.Reload ||
+			c.Handshakes != last.Handshakes,
 	}
 }
 

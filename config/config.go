@@ -38,9 +38,12 @@ type Config struct {
 	Paths     plan.Paths
 	Admin     Admin
 	Reload    Reload
+	// Handshakes bounds the TLS handshakes of the process.
+	Handshakes Handshakes
 
 	Listeners []*Listener
 	Routes    []*Route
+	Streams   []*StreamRoute
 	Services  []*Service
 
 	files []*document
@@ -77,6 +80,18 @@ type Listener struct {
 	Addr    netip.AddrPort
 	Unix    string
 	Trusted []netip.Prefix
+	// TLS says what is agreed on there; nil: connections are plain.
+	TLS *ListenerTLS
+	// Redirect has every request of a plain listener answered by the way to https; nil: routes decide.
+	Redirect *Redirect
+	// HSTS is the value of Strict-Transport-Security in the responses of a TLS listener; empty: none is added.
+	HSTS string
+}
+
+// Redirect sends clients to https.
+type Redirect struct {
+	Port uint16 // where https is
+	Code int    // of the response: 301, 302, 307 or 308
 }
 
 // Route sends requests to a service.
@@ -90,10 +105,27 @@ type Route struct {
 	Service  string
 }
 
+// StreamRoute sends TLS connections to a service as they are, by what their ClientHello says. Its listeners speak TLS,
+// and its service is one for streams.
+type StreamRoute struct {
+	Name string
+	// Listeners are names; none means all that speak TLS.
+	Listeners []string
+	// Rule says which connections the route is for; nil: all of them. It asks for nothing but what a ClientHello and
+	// the client's address tell.
+	Rule     *rule.Expr
+	Priority int
+	Service  string
+}
+
 // Service is a set of equivalent endpoints, at least one.
 type Service struct {
 	Name      string
 	Endpoints []Endpoint
+	// Stream tells that the endpoints take connections as they are: those of tcp://.
+	Stream bool
+	// TLS says how https endpoints are spoken to; nil when there is none.
+	TLS *ServiceTLS
 }
 
 // Endpoint is where a service can be reached: Host and Port, or Unix.
@@ -106,7 +138,8 @@ type Endpoint struct {
 	Host   string
 	Port   uint16
 	Unix   string
-	Weight int // at least 1
+	TLS    bool // https://
+	Weight int  // at least 1
 }
 
 //go:embed default.toml
