@@ -27,6 +27,16 @@ const (
 	BytesToUpstreams
 	LogLines   // access log lines handed to the writer
 	LogDropped // access log lines lost because the ring was full
+
+	// Of TLS connections with clients and with endpoints, after their handshakes. Bytes are those inside the records.
+	RecordsOpened
+	RecordsSealed
+	BytesOpened
+	BytesSealed
+	KeyUpdatesReceived
+	KeyUpdatesSent
+	RecordFaults // connections ended because of a record that is none, or was not sealed with their key
+	Truncations  // connections whose peer ended them without close_notify while something was still to come
 	counters
 )
 
@@ -37,6 +47,8 @@ var counterNames = [counters]string{
 	"upstream connects", "upstream reuses", "upstream idle closed",
 	"bytes from clients", "bytes to clients", "bytes from upstreams", "bytes to upstreams",
 	"log lines", "log lines dropped",
+	"records opened", "records sealed", "bytes opened", "bytes sealed", "key updates received", "key updates sent",
+	"record faults", "truncations",
 }
 
 func (c Counter) String() string { return counterNames[c] }
@@ -67,6 +79,11 @@ const (
 	OldestGeneration // of the oldest snapshot that something on the shard still uses
 	SnapshotsInUse   // the current one, and those that something on the shard still uses
 	LastSwap         // how long after its publication the shard adopted that snapshot, in nanoseconds
+	TLSConnsOpen     // client connections over TLS that have their handshake behind them
+	TLSHellosAwaited // client connections whose ClientHello is not complete
+	TLSHandshakes    // handshakes that run or wait for their turn, on both sides
+	RecordBuffersUsed
+	RecordBuffers
 	gauges
 )
 
@@ -74,6 +91,7 @@ var gaugeNames = [gauges]string{
 	"connections active", "exchanges active", "upstream connections open", "upstream connections idle",
 	"small buffers used", "bulk buffers used", "head buffers used", "small buffers", "bulk buffers", "head buffers",
 	"generation", "oldest generation", "snapshots in use", "last swap",
+	"TLS connections open", "TLS hellos awaited", "TLS handshakes", "record buffers used", "record buffers",
 }
 
 func (g Gauge) String() string { return gaugeNames[g] }
@@ -91,14 +109,18 @@ func (g Gauge) String() string { return gaugeNames[g] }
 type Timing uint8
 
 const (
-	RequestDuration Timing = iota // from a request's first byte to its response's last
-	FirstByteTime                 // from the request sent to the upstream's first byte
-	ConnectTime                   // opening a connection to an endpoint
-	OwnTime                       // handling the heads of a request and of its response: one request in RequestSample
-	RoutingTime                   // choosing the route of a request, a part of OwnTime: of the same requests
-	TurnTime                      // handling the events and deadlines of a turn, after Poll: one turn in TurnSample
-	TurnEvents                    // events in such a turn: a number
-	SwapTime                      // from a snapshot's publication until the shard has adopted it
+	RequestDuration       Timing = iota // from a request's first byte to its response's last
+	FirstByteTime                       // from the request sent to the upstream's first byte
+	ConnectTime                         // opening a connection to an endpoint
+	OwnTime                             // handling the heads of a request and of its response: one request in RequestSample
+	RoutingTime                         // choosing the route of a request, a part of OwnTime: of the same requests
+	TurnTime                            // handling the events and deadlines of a turn, after Poll: one turn in TurnSample
+	TurnEvents                          // events in such a turn: a number
+	SwapTime                            // from a snapshot's publication until the shard has adopted it
+	HandshakeTime                       // a client's TLS handshake, from the connection's first byte to its end
+	UpstreamHandshakeTime               // a TLS handshake with an endpoint
+	CertificateTime                     // finding the certificate for a ClientHello's name
+	RecordTime                          // opening and sealing TLS records, a part of OwnTime: of the same requests
 	timings
 )
 
@@ -111,7 +133,7 @@ const (
 
 var timingNames = [timings]string{
 	"request duration", "upstream first byte", "upstream connect", "own time", "routing", "loop turn",
-	"events per turn", "snapshot swap",
+	"events per turn", "snapshot swap", "TLS handshake", "upstream TLS handshake", "certificate lookup", "TLS records",
 }
 
 func (t Timing) String() string { return timingNames[t] }

@@ -30,6 +30,7 @@ type Shard struct {
 	gauges     [gauges]uint64
 	errors     [reasons]uint64
 	refused    [reasons]uint64
+	handshakes handshakeCounts
 	histograms [timings]Histogram
 
 	_ [cacheLine]byte
@@ -110,6 +111,7 @@ func (s *Shard) addTo(sum *Snapshot) {
 		sum.errors[i] += atomic.LoadUint64(&s.errors[i])
 		sum.refused[i] += atomic.LoadUint64(&s.refused[i])
 	}
+	sum.handshakes.add(&s.handshakes)
 	for i := range s.histograms {
 		s.histograms[i].AddTo(&sum.timings[i])
 	}

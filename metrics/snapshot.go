@@ -50,6 +50,7 @@ func Sum(shards []*Snapshot) *Snapshot {
 			sum.errors[i] += s.errors[i]
 			sum.refused[i] += s.refused[i]
 		}
+		sum.handshakes.add(&s.handshakes)
 		for i := range s.timings {
 			sum.timings[i].Merge(&s.timings[i])
 		}
@@ -64,6 +65,8 @@ type Snapshot struct {
 	errors   [reasons]uint64
 	refused  [reasons]uint64
 	timings  [timings]Distribution
+
+	handshakes handshakeCounts
 }
 
 // Counter is the value of c.

@@ -14,6 +14,7 @@ import (
 const edges = `
 	internal/invariant:
 	internal/suggest:
+	internal/words:
 	internal/unixpath:
 	internal/hugepage:
 	internal/breath:
@@ -28,7 +29,7 @@ const edges = `
 	engine/probe:      engine engine/mem engine/epoll engine/uring
 
 	metrics:
-	metrics/expose:    metrics
+	metrics/expose:    metrics tls/hello
 	accesslog:         metrics internal/invariant
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
@@ -41,10 +42,10 @@ const edges = `
 	routing/rule:      routing/regset routing/urlpath internal/suggest
 	routing:           routing/rule routing/regset
 	plan:              routing routing/urlpath
-	config:            plan routing routing/rule internal/suggest internal/breath
+	config:            plan routing routing/rule internal/suggest internal/breath internal/words
 	control/watch:     config
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
-	inspect:           config routing routing/rule routing/regset routing/urlpath
+	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words
 
 	tls/record:        internal/invariant
 
@@ -52,16 +53,16 @@ const edges = `
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	admin:             internal/unixpath
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
-	server:            inspect metrics/expose
-	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest
+	server:            inspect metrics/expose internal/words
+	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest internal/words
 	perf/peer:
 	perf/result:
-	perf/report:       perf/result perf/histogram
+	perf/report:       perf/result perf/histogram internal/words
 	perf/histogram:
 	perf/chunked:
 	perf/load:         perf/histogram perf/chunked
 	perf/origin:       perf/load perf/chunked
-	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest
+	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest internal/words
 	cmd/uringproxy:    perf/bench perf/report perf/result
 	perf/gate:         perf/report perf/result
 	e2e:

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
 // hostile is a name that no configuration can have, and that must not break the syntax all the same.
@@ -44,12 +45,17 @@ func example() Input {
 	set.Shard(1).Observe(metrics.TurnEvents, 7)
 	set.Shard(0).Of(metrics.ServiceSeries, e.Service).Opened()
 	set.Shard(0).Set(metrics.LastSwap, 2_500_000)
+	set.Shard(0).Handshake(&metrics.Handshake{TLS13: true, Duration: 1_500_000})
+	set.Shard(1).Handshake(&metrics.Handshake{Side: metrics.Upstreams, End: metrics.HandshakeCertificate})
+	set.Shard(1).HelloRefused(uint8(hello.PlainHTTP))
+	set.Shard(1).AlertReceived(42)
 	in := Input{
 		Now: epoch.Add(time.Minute), Started: epoch.Add(-time.Hour),
 		Build:   Build{"v1", "go1.26", "uring", "T3"},
 		Config:  Config{Generation: 3, Created: epoch, Listeners: 1, Routes: 2, Services: 1, Attempts: 5, Failed: 2},
 		Process: Process{UserTime: 1500 * time.Millisecond, ResidentBytes: 1 << 20},
 		Runtime: Runtime{AllocatedObjects: 12345678},
+		TLS:     TLS{Certificates: []Certificate{{Name: "a.test", Source: "a.pem", NotAfter: epoch}}},
 	}
 	for i, m := range set.Shards() {
 		in.Shards = append(in.Shards, Shard{Metrics: m, Syscalls: uint64(100 + i)})
@@ -138,6 +144,13 @@ func TestValues(t *testing.T) {
 		`uringproxy_listener_sent_bytes_total{listener="web"} 100000`,
 		`uringproxy_request_duration_quantiles_seconds{quantile="1.0"} 0.003`,
 		`uringproxy_config_reloads_total{result="ok"} 3`,
+		`uringproxy_tls_handshakes_total{side="client",result="done"} 1`,
+		`uringproxy_tls_handshakes_total{side="upstream",result="certificate"} 1`,
+		`uringproxy_tls_handshakes_done_total{side="client",version="1.3",resumed="false"} 1`,
+		`uringproxy_tls_hellos_refused_total{reason="plain HTTP on a port for TLS"} 1`,
+		`uringproxy_tls_alerts_received_total{code="42"} 1`,
+		`uringproxy_tls_handshake_quantiles_seconds{quantile="1.0"} 0.0015`,
+		`uringproxy_tls_certificate_expiry_timestamp_seconds{name="a.test",source="a.pem"} 1.7e+09`,
 		`uringproxy_config_age_seconds 60`,
 		`uringproxy_config_last_swap_seconds 0.0025`,
 		`uringproxy_config_last_reload_timestamp_seconds 0`,

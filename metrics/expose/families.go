@@ -10,7 +10,7 @@ import (
 
 // families are all there are, in the order in which they are written.
 var families = slices.Concat(
-	processFamilies, configFamilies, clientFamilies, upstreamFamilies, timingFamilies, shardFamilies,
+	processFamilies, configFamilies, clientFamilies, upstreamFamilies, timingFamilies, tlsFamilies, shardFamilies,
 	seriesFamilies("listener", metrics.ListenerSeries), listenerFamilies,
 	seriesFamilies("service", metrics.ServiceSeries), serviceFamilies,
 	seriesFamilies("route", metrics.RouteSeries),
@@ -140,10 +140,12 @@ var shardFamilies = []family{
 	measured("buffers_in_use", "Buffers that hold something, or lie ready for the kernel to receive into.", "class",
 		labelled[metrics.Gauge]{"small", metrics.SmallBuffersUsed},
 		labelled[metrics.Gauge]{"bulk", metrics.BulkBuffersUsed},
+		labelled[metrics.Gauge]{"record", metrics.RecordBuffersUsed},
 		labelled[metrics.Gauge]{"head", metrics.HeadBuffersUsed}),
 	measured("buffers_reserved", "Buffers that there are.", "class",
 		labelled[metrics.Gauge]{"small", metrics.SmallBuffers},
 		labelled[metrics.Gauge]{"bulk", metrics.BulkBuffers},
+		labelled[metrics.Gauge]{"record", metrics.RecordBuffers},
 		labelled[metrics.Gauge]{"head", metrics.HeadBuffers}),
 }
 
