@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // Fault is one thing that is wrong with a configuration, and what to do about it.
@@ -83,14 +84,7 @@ func (f Fault) Excerpt() string {
 }
 
 // printable replaces what a terminal might obey, tabs apart.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\t' && !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return words.Printable(s, "\t", '?') }
 
 // maxFaults bounds how many faults are listed.
 const maxFaults = 1000

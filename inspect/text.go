@@ -3,6 +3,8 @@ package inspect
 import (
 	"fmt"
 	"strings"
+
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // Text is the report as people read it on a terminal.
@@ -133,7 +135,7 @@ const byLater = "later"
 
 // omitted is what there is to say of routes that are not told: of those that fit, or of the others.
 func omitted(list []Omitted, fit bool) string {
-	words := map[string][2]string{
+	reasons := map[string][2]string{
 		byLater:         {"comes later still", "come later still"},
 		missedHost:      {"has another host", "have another host"},
 		missedPath:      {"has another path", "have another path"},
@@ -144,7 +146,7 @@ func omitted(list []Omitted, fit bool) string {
 	var parts []string
 	for _, o := range list {
 		if (o.By == byLater) == fit {
-			parts = append(parts, grouped(o.Count)+" "+words[o.By][min(o.Count, 2)-1])
+			parts = append(parts, words.Group(o.Count)+" "+reasons[o.By][min(o.Count, 2)-1])
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
@@ -44,7 +45,7 @@ func hostWords(p *rule.Predicate) string {
 	if stars != "*" && stars != "**" {
 		return "exact"
 	}
-	return fmt.Sprintf("%s. before %s", stars, count(1+strings.Count(rest, "."), "label"))
+	return fmt.Sprintf("%s. before %s", stars, words.GroupedCount(1+strings.Count(rest, "."), "label"))
 }
 
 // pathWords says how specific a path condition is.
@@ -55,26 +56,9 @@ func pathWords(p *rule.Predicate) string {
 	case rule.PathRegexp:
 		return "an expression"
 	case rule.PathPrefix:
-		return fmt.Sprintf("a prefix of %s", count(len(p.Values[0]), "byte"))
+		return fmt.Sprintf("a prefix of %s", words.GroupedCount(len(p.Values[0]), "byte"))
 	case rule.PathPrefixRaw:
-		return fmt.Sprintf("a raw prefix of %s", count(len(p.Values[0]), "byte"))
+		return fmt.Sprintf("a raw prefix of %s", words.GroupedCount(len(p.Values[0]), "byte"))
 	}
 	return "exact"
-}
-
-// count is a number with a noun.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return grouped(n) + " " + noun + "s"
-}
-
-// grouped writes a number with a comma before every three digits.
-func grouped(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/uringproxy/uringproxy/admin"
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/control"
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // openAdmin opens the admin listener. Where nobody asked for it, an address that is taken is no reason not to start: a
@@ -153,7 +154,7 @@ func attemptOf(a *control.Attempt) *admin.Reload {
 	}
 	switch {
 	case a.Found > 0:
-		r.Error = count(a.Found, "fault") + " in the configuration"
+		r.Error = words.Count(a.Found, "fault") + " in the configuration"
 	case a.Err != nil:
 		r.Error = a.Err.Error()
 	}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -23,9 +24,9 @@ func (s *Server) banner() {
 	for i := range s.snap.Listeners {
 		fmt.Fprintf(w, "  %-10s %s\n", s.snap.Listeners[i].Name, url(&s.snap.Listeners[i]))
 	}
-	fmt.Fprintf(w, "  %-10s %s, %s: %s\n", "engine", s.choice.Engine, count(len(s.shards), "shard"), s.choice.Why)
+	fmt.Fprintf(w, "  %-10s %s, %s: %s\n", "engine", s.choice.Engine, words.Count(len(s.shards), "shard"), s.choice.Why)
 	fmt.Fprintf(w, "  %-10s %s (%s, %s)\n\n", "config", s.snap.Source,
-		count(len(s.snap.Routes), "route"), count(len(s.snap.Services), "service"))
+		words.Count(len(s.snap.Routes), "route"), words.Count(len(s.snap.Services), "service"))
 	if len(s.opts.ConfigPaths) == 0 {
 		s.hints(w, url(&s.snap.Listeners[0]))
 	}
@@ -48,13 +49,6 @@ and then your own configuration:
 Ctrl-C ends it.
 
 `, base)
-}
-
-func count(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
-	}
-	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // url is what to type to reach l from this machine.

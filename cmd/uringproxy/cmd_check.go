@@ -8,6 +8,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/inspect"
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 func runCheck(env *environment, args []string) int {
@@ -67,19 +68,19 @@ func (env *environment) checked(r *inspect.Result) {
 		}
 	}
 	if more := r.Counts.Warnings - len(r.Warnings); more > 0 {
-		fmt.Fprintf(env.stderr, "and %s\n\n", count(more, "more warning"))
+		fmt.Fprintf(env.stderr, "and %s\n\n", words.Count(more, "more warning"))
 	}
 	there := strings.Join([]string{
-		count(r.Counts.Listeners, "listener"), count(r.Counts.Routes, "route"), count(r.Counts.Services, "service"),
-		count(r.Counts.Endpoints, "endpoint"),
+		words.Count(r.Counts.Listeners, "listener"), words.Count(r.Counts.Routes, "route"),
+		words.Count(r.Counts.Services, "service"), words.Count(r.Counts.Endpoints, "endpoint"),
 	}, ", ")
 	warnings := ""
 	if n := r.Counts.Warnings; n > 0 {
-		warnings = "; " + count(n, "warning")
+		warnings = "; " + words.Count(n, "warning")
 	}
 	switch {
 	case r.Counts.Faults > 0:
-		fmt.Fprintf(env.stderr, "%s%s\n", count(r.Counts.Faults, "fault"), warnings)
+		fmt.Fprintf(env.stderr, "%s%s\n", words.Count(r.Counts.Faults, "fault"), warnings)
 	case !r.OK:
 		fmt.Fprintf(env.stderr, "not ok: %s%s\n", there, warnings)
 	default:
@@ -92,13 +93,6 @@ func (env *environment) faulty(faults config.Faults) int {
 	for _, f := range faults {
 		fmt.Fprintf(env.stderr, "%s\n%s\n", f.Error(), f.Excerpt())
 	}
-	fmt.Fprintf(env.stderr, "%s in %s\n", count(faults.Count(), "fault"), strings.Join(faults.Files(), ", "))
+	fmt.Fprintf(env.stderr, "%s in %s\n", words.Count(faults.Count(), "fault"), strings.Join(faults.Files(), ", "))
 	return exitFailed
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

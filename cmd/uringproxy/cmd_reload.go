@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/admin"
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 func runReload(env *environment, args []string) int {
@@ -51,7 +52,7 @@ func writeFaults(w io.Writer, r *admin.Reload) {
 // contents says in a few words what a configuration has.
 func contents(c *admin.Config) string {
 	return strings.Join([]string{
-		count(len(c.Listeners), "listener"), count(c.Routes, "route"), count(c.Services, "service"),
+		words.Count(len(c.Listeners), "listener"), words.Count(c.Routes, "route"), words.Count(c.Services, "service"),
 	}, ", ")
 }
 

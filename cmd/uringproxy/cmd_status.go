@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/uringproxy/uringproxy/admin"
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 func runStatus(env *environment, args []string) int {
@@ -50,7 +51,7 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 	c, t := &s.Config, &s.Traffic
 	fmt.Fprintf(&b, "uringproxy %s, process %d, %s for %s\n\n", printable(s.Version), s.PID, printable(s.State),
 		rounded(s.Uptime))
-	line("engine", "%s %s, %s", s.Engine.Name, s.Engine.Tier, count(s.Engine.Shards, "shard"))
+	line("engine", "%s %s, %s", s.Engine.Name, s.Engine.Tier, words.Count(s.Engine.Shards, "shard"))
 	line("config", "%s, generation %d, in force for %s", c.Source, c.Generation, rounded(c.Age))
 	line("", "%s", contents(c))
 	for i, l := range c.Listeners {
@@ -61,10 +62,10 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 		line("waiting", "%s: changed, and in force from the next start on", strings.Join(c.Waiting, ", "))
 	}
 	line("clients", "%d connected, %d in all, %d refused", t.Connections, t.Accepted, t.Refused)
-	line("requests", "%d running, %d finished, %s", t.Running, t.Requests, count(int(t.Errors), "error"))
+	line("requests", "%d running, %d finished, %s", t.Running, t.Requests, words.Count(int(t.Errors), "error"))
 	line("duration", "%s", percentiles(&t.Duration))
 	line("own time", "%s", percentiles(&t.Own))
-	line("upstreams", "%s, %d idle", count(int(t.Upstream), "connection"), t.UpstreamsIdle)
+	line("upstreams", "%s, %d idle", words.Count(int(t.Upstream), "connection"), t.UpstreamsIdle)
 	for i := range t.Shards {
 		line([]string{"shards", ""}[min(i, 1)], "%s", shard(&t.Shards[i]))
 	}
@@ -87,7 +88,7 @@ func percentiles(p *admin.Percentiles) string {
 
 // shard is what one shard does, and how much work that is for its loop.
 func shard(s *admin.Shard) string {
-	text := fmt.Sprintf("%d: %d connected, %s", s.ID, s.Connections, count(int(s.Requests), "request"))
+	text := fmt.Sprintf("%d: %d connected, %s", s.ID, s.Connections, words.Count(int(s.Requests), "request"))
 	e := &s.Engine
 	return fmt.Sprintf("%s; %s events a turn, %s system calls a request, buffers %s of %s", text,
 		ratio(e.Events, e.Turns), ratio(e.Syscalls, s.Requests), size(e.BuffersHeld), size(e.Buffers))

@@ -20,8 +20,8 @@ func block(doc, language string) (before, text, rest string, ok bool) {
 	return before, text, rest, ok
 }
 
-// words splits a command as a shell does, as far as the documentation needs it.
-func words(line string) (all []string) {
+// split cuts a command into words as a shell does, as far as the documentation needs it.
+func split(line string) (all []string) {
 	for i, part := range strings.Split(line, "'") {
 		if i%2 == 1 {
 			all = append(all, part)
@@ -39,7 +39,7 @@ func TestDocsShowWhatIsPrinted(t *testing.T) {
 	t.Chdir(t.TempDir())
 	write(t, "my.toml", config)
 	examples(t, file, 7, func(command string) string {
-		_, stdout, stderr := call(words(strings.TrimPrefix(command, "uringproxy "))...)
+		_, stdout, stderr := call(split(strings.TrimPrefix(command, "uringproxy "))...)
 		return stderr + stdout
 	})
 }
@@ -99,7 +99,7 @@ func TestDocsShowWhatIsAnswered(t *testing.T) {
 		if url, ok := strings.CutPrefix(command, "curl -s "); ok {
 			return fetch(t, strings.Replace(url, "127.0.0.1:9901", at, 1))
 		}
-		_, stdout, stderr := call(append(words(strings.TrimPrefix(command, "uringproxy ")), "--admin", at)...)
+		_, stdout, stderr := call(append(split(strings.TrimPrefix(command, "uringproxy ")), "--admin", at)...)
 		return stderr + clock.ReplaceAllString(stdout, "12:00:00 ")
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // brief is a time span in three digits at most, as "812µs": a column of them is read at a glance.
@@ -36,11 +38,7 @@ func digits(v float64) string {
 
 // thousands is a whole number in groups of three digits.
 func thousands(v float64) string {
-	s := strconv.FormatFloat(math.Round(v), 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return words.GroupDigits(strconv.FormatFloat(math.Round(v), 'f', 0, 64))
 }
 
 // rate is a number in a second: whole, but for small ones.

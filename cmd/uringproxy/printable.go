@@ -6,28 +6,16 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // printable takes out what a terminal might obey, and ends of lines: what was asked may be no uringproxy, and what a
 // process says of its configuration is what somebody wrote there.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func printable(s string) string { return words.Printable(s, "", '?') }
 
 // printableLines is printable for texts of several lines, which may be indented with tabs.
-func printableLines(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
+func printableLines(s string) string { return words.Printable(s, "\n\t", '?') }
 
 // escaped makes of JSON, written to it in one piece, what says the same and what a terminal does not obey.
 type escaped struct{ io.Writer }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/uringproxy/uringproxy/admin"
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // picture is what there is to be seen: an interval, what else has to be said, and how much room there is.
@@ -76,7 +77,7 @@ func (p *picture) summary() []string {
 		span(upstream))
 	line("clients", "%d connected, %s/s from them, %s/s to them", a.connections,
 		size(int64(float64(a.received)/i.seconds)), size(int64(float64(a.sent)/i.seconds)))
-	line("upstreams", "%s, %d idle; first byte %s", count(int(a.upstream), "connection"), a.upstreamIdle,
+	line("upstreams", "%s, %d idle; first byte %s", words.Count(int(a.upstream), "connection"), a.upstreamIdle,
 		quantiles(a.firstByte))
 	line("loop", "%s turns/s of %s events, p99 %s; %s system calls a request", each(a.turns),
 		ratio(a.events, a.turns), span(a.turn.Quantile(0.99)), ratio(a.syscalls, a.requests))
@@ -90,7 +91,7 @@ func without(times uint64) string {
 	if times == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %s found no buffer", count(int(times), "receive"))
+	return fmt.Sprintf("; %s found no buffer", words.Count(int(times), "receive"))
 }
 
 // tables has a row for each shard and each service, as many as there is room for; a negative room is endless.
@@ -116,7 +117,7 @@ func (p *picture) tables(room int) []string {
 		lines = append(lines, p.cut(p.serviceRow(&services[n])))
 	}
 	if hidden+more > 0 {
-		p.foot += fmt.Sprintf("   not shown: %s, %s", count(hidden, "shard"), count(more, "service"))
+		p.foot += fmt.Sprintf("   not shown: %s, %s", words.Count(hidden, "shard"), words.Count(more, "service"))
 	}
 	return lines
 }

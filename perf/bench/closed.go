@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
@@ -52,7 +53,7 @@ func closedLoops() []scenario {
 }
 
 func (s *closedLoop) words(o *Options) string {
-	return fmt.Sprintf("%s, as fast as they are answered, %s", plural(s.connsOf(o), "connection"),
+	return fmt.Sprintf("%s, as fast as they are answered, %s", words.GroupedCount(s.connsOf(o), "connection"),
 		rounds(o, s.lengthOf(o)))
 }
 
@@ -93,20 +94,5 @@ func (s *closedLoop) cost(r *result.Round) float64 {
 
 // rounds say how often how long is measured.
 func rounds(o *Options, length time.Duration) string {
-	return fmt.Sprintf("%s of %g s", plural(o.Rounds, "round"), length.Seconds())
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return grouped(n) + " " + what + "s"
-}
-
-// grouped is a number as people read it: 18,000.
-func grouped(n int) string {
-	if n < 1000 {
-		return fmt.Sprint(n)
-	}
-	return fmt.Sprintf("%s,%03d", grouped(n/1000), n%1000)
+	return fmt.Sprintf("%s of %g s", words.GroupedCount(o.Rounds, "round"), length.Seconds())
 }

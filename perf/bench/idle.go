@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/peer"
 	"github.com/uringproxy/uringproxy/perf/result"
@@ -26,7 +27,7 @@ const idleRounds = 3
 
 func (s *idling) words(o *Options) string {
 	return fmt.Sprintf("%s, each after one request, %s, the proxy started anew for each; growth of RssAnon",
-		plural(s.idleOf(o), "connection"), plural(min(o.Rounds, idleRounds), "round"))
+		words.GroupedCount(s.idleOf(o), "connection"), words.GroupedCount(min(o.Rounds, idleRounds), "round"))
 }
 
 // prepare starts the target, to see that it does.
@@ -61,8 +62,8 @@ func (s *idling) round(ctx context.Context, b *bench, t *target) error {
 		return err
 	}
 	if m.load.Idle < n {
-		return fmt.Errorf("only %s of %s stayed open: %s", grouped(m.load.Idle), plural(n, "connection"),
-			first(m.load.Samples))
+		return fmt.Errorf("only %s of %s stayed open: %s", words.Group(m.load.Idle),
+			words.GroupedCount(n, "connection"), first(m.load.Samples))
 	}
 	m.round.Requests, m.round.Seconds, m.round.P50, m.round.P99, m.round.P999, m.round.Max = n, 0, 0, 0, 0, 0
 	return t.add(m, float64(m.anonymous-before)/float64(n))

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -131,7 +132,7 @@ func descriptorsFor(s *site, conns int) error {
 	need, limit := s.Connections+conns+100, descriptorLimit()
 	if need > limit {
 		return fmt.Errorf("needs %s descriptors, and this process may have %s: raise it with \"ulimit -Hn %d\" as "+
-			"root, or take fewer connections with --conns", grouped(need), grouped(limit), need)
+			"root, or take fewer connections with --conns", words.Group(need), words.Group(limit), need)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/peer"
 	"github.com/uringproxy/uringproxy/perf/result"
@@ -103,7 +104,7 @@ func (t *target) tooMany(r *load.Result) error {
 		bound = muchLost
 	}
 	if failed := r.Errors.Sum(); float64(failed) > bound*float64(r.Requests) {
-		return fmt.Errorf("%d of %s failed: %s", failed, plural(r.Requests, "request"), first(r.Samples))
+		return fmt.Errorf("%d of %s failed: %s", failed, words.GroupedCount(r.Requests, "request"), first(r.Samples))
 	}
 	if r.Answered == 0 {
 		return fmt.Errorf("no request was answered: %s", first(r.Samples))

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -46,13 +47,13 @@ func noise(o *Options, unit result.Unit, rounds []result.Round) string {
 	switch {
 	case many(proxy) && !memory:
 		return fmt.Sprintf("others used more than %.0f %% of the proxy's core in %s", 100*maxForeign,
-			plural(proxy, "round"))
+			words.GroupedCount(proxy, "round"))
 	case many(loads) && !memory:
 		return fmt.Sprintf("others used more than %.0f %% of the load generator's core in %s", 100*maxForeign,
-			plural(loads, "round"))
+			words.GroupedCount(loads, "round"))
 	case tail && many(lags):
 		return fmt.Sprintf("more than %.0f %% of p99 was the load generator's own delay in %s", 100*maxLag,
-			plural(lags, "round"))
+			words.GroupedCount(lags, "round"))
 	}
 	if spread := result.Middle(costs); disagree(unit, spread) {
 		return fmt.Sprintf("the rounds disagree: %.3g to %.3g %s", spread.Low, spread.High, unit)

@@ -244,14 +244,6 @@ func TestHelperArguments(t *testing.T) {
 	}
 }
 
-func TestGrouped(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 18_000: "18,000", 1_002_003: "1,002,003"} {
-		if got := grouped(n); got != want {
-			t.Errorf("%d as %s", n, got)
-		}
-	}
-}
-
 // A ratio is judged by its two sets of rounds and by itself, and a cell by its own rounds.
 func TestUnclear(t *testing.T) {
 	o := Options{ProxyCore: 0, LoadCore: 1}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
@@ -27,7 +28,7 @@ func fixedRate() scenario {
 
 func (s *rated) words(o *Options) string {
 	return fmt.Sprintf("%s, %.0f %% of the proxy's maximum; ratios at the rate of the other proxy; %s",
-		plural(s.connsOf(o), "connection"), 100*rateShare, rounds(o, s.lengthOf(o)))
+		words.GroupedCount(s.connsOf(o), "connection"), 100*rateShare, rounds(o, s.lengthOf(o)))
 }
 
 func (s *rated) prepare(ctx context.Context, b *bench, t *target) (err error) {

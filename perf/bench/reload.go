@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/peer"
 	"github.com/uringproxy/uringproxy/perf/result"
@@ -53,8 +54,8 @@ type reloads struct {
 
 func (s *reloading) words(o *Options) string {
 	return fmt.Sprintf("%s and %d streams, %.0f %% of the proxy's maximum, %d changes a second among %s, %s with and "+
-		"as long without", plural(s.connsOf(o), "connection"), streams, 100*changingShare, changesPerSecond,
-		plural(s.routes, "route"), rounds(o, s.lengthOf(o)))
+		"as long without", words.GroupedCount(s.connsOf(o), "connection"), streams, 100*changingShare, changesPerSecond,
+		words.GroupedCount(s.routes, "route"), rounds(o, s.lengthOf(o)))
 }
 
 func (s *reloading) prepare(ctx context.Context, b *bench, t *target) (err error) {
@@ -198,16 +199,16 @@ func (r *reloads) words() []string {
 	if r.live > 0 {
 		late = fmt.Sprintf("%d live before the next, after %.1f ms", r.live, peer.Median(r.after))
 	}
-	words := []string{
+	parts := []string{
 		fmt.Sprintf("p99 without changes %.2f ms", peer.Median(r.without)),
-		fmt.Sprintf("%s: %s; %.2f ms of CPU time each", plural(r.written, "change"), late,
+		fmt.Sprintf("%s: %s; %.2f ms of CPU time each", words.GroupedCount(r.written, "change"), late,
 			ms(r.extra)/float64(max(r.written, 1))),
-		fmt.Sprintf("%s dropped, %s lost, %s closed, %.0f MiB at the most", plural(r.dropped, "stream"),
-			plural(r.lost, "request"), plural(r.reconnect, "connection"), r.memory),
+		fmt.Sprintf("%s dropped, %s lost, %s closed, %.0f MiB at the most", words.GroupedCount(r.dropped, "stream"),
+			words.GroupedCount(r.lost, "request"), words.GroupedCount(r.reconnect, "connection"), r.memory),
 	}
 	if r.repeated > 0 {
-		words = append(words, fmt.Sprintf("the last change of a phase had to be asked for again %s",
-			plural(r.repeated, "time")))
+		parts = append(parts, fmt.Sprintf("the last change of a phase had to be asked for again %s",
+			words.GroupedCount(r.repeated, "time")))
 	}
-	return words
+	return parts
 }

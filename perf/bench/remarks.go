@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -28,7 +29,7 @@ func (b *bench) remarks(a *profile, t *target) (notes []string) {
 		return b.o.ProxyCore != b.o.LoadCore && busy.Median > fullCore
 	}
 	if t.maximum > 0 {
-		add("%s a second at most", plural(t.maximum, "request"))
+		add("%s a second at most", words.GroupedCount(t.maximum, "request"))
 		if full(t.found) {
 			add("while the maximum was looked for, the load generator's core was full, which may have been the limit")
 		}
@@ -40,11 +41,11 @@ func (b *bench) remarks(a *profile, t *target) (notes []string) {
 	}
 	for _, other := range slices.Sorted(maps.Keys(t.at)) {
 		if failed, why := failures(t.at[other]); failed > 0 {
-			add("%s at the rate of %s: %s", plural(failed, "error"), other, why)
+			add("%s at the rate of %s: %s", words.GroupedCount(failed, "error"), other, why)
 		}
 	}
 	if failed, why := failures(t.found); failed > 0 {
-		add("%s while its maximum was looked for: %s", plural(failed, "error"), why)
+		add("%s while its maximum was looked for: %s", words.GroupedCount(failed, "error"), why)
 	}
 	if note := opened(t.rounds); note != "" && !a.renewing && a.unit != result.PerConnection {
 		notes = append(notes, note)
@@ -72,6 +73,6 @@ func opened(rounds []result.Round) string {
 	if float64(connections) <= manyConnections*float64(requests) {
 		return ""
 	}
-	return fmt.Sprintf("%s to the upstream were opened for %s", plural(connections, "connection"),
-		plural(requests, "request"))
+	return fmt.Sprintf("%s to the upstream were opened for %s", words.GroupedCount(connections, "connection"),
+		words.GroupedCount(requests, "request"))
 }

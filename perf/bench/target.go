@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/histogram"
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/peer"
@@ -160,7 +161,8 @@ func (b *bench) calibrate(ctx context.Context, t *target, length time.Duration, 
 	}
 	t.maximum = int(peer.Median(rates))
 	if t.rate = int(float64(t.maximum) * share); t.rate == 0 {
-		return fmt.Errorf("%s a second at most: too few to ask for a part of them", plural(t.maximum, "request"))
+		return fmt.Errorf("%s a second at most: too few to ask for a part of them",
+			words.GroupedCount(t.maximum, "request"))
 	}
 	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -57,24 +57,10 @@ func ratio(x float64) string {
 }
 
 // count writes a number of things, thousands apart.
-func count(n int) string { return minus(thousands(strconv.Itoa(n))) }
+func count(n int) string { return minus(words.Group(n)) }
 
-func decimals(x float64, n int) string { return minus(thousands(strconv.FormatFloat(x, 'f', n, 64))) }
-
-// thousands puts commas into the digits before the point.
-func thousands(digits string) string {
-	whole, rest, _ := strings.Cut(digits, ".")
-	sign := ""
-	if strings.HasPrefix(whole, "-") {
-		sign, whole = "-", whole[1:]
-	}
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	if rest != "" {
-		rest = "." + rest
-	}
-	return sign + whole + rest
+func decimals(x float64, n int) string {
+	return minus(words.GroupDigits(strconv.FormatFloat(x, 'f', n, 64)))
 }
 
 // minus writes the sign as typographers do, so that it is not taken for the dash of a range.
@@ -131,23 +117,11 @@ func binary(bytes int64) string {
 // plain is text without what would move a terminal's cursor, change its colours or turn the direction of writing, and
 // with single spaces: one line, whoever wrote it.
 func plain(text string) string {
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)), " ")
+	return strings.Join(strings.Fields(words.Printable(text, "", ' ')), " ")
 }
 
 // printable is text without control characters, but with its lines and tabs.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return -1
-		}
-		return r
-	}, text)
-}
+func printable(text string) string { return words.Printable(text, "\n\t", words.Dropped) }
 
 // list writes names as a sentence has them: "a, b and c".
 func list(names []string) string {

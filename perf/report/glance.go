@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -147,5 +148,5 @@ func (a logAxis) lane(st *standing, x result.Spread, known bool, l look, index i
 // figureShort writes a round number without zeros at its end, and without what binary fractions add to it.
 func figureShort(x float64) string {
 	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'e', 5, 64), 64)
-	return thousands(strconv.FormatFloat(rounded, 'f', -1, 64))
+	return words.GroupDigits(strconv.FormatFloat(rounded, 'f', -1, 64))
 }

@@ -30,7 +30,7 @@ func standings(r *result.Run, s *result.Scenario) []standing {
 		for _, c := range s.Cells {
 			if c.Peer == p.Name {
 				found = true
-				add(standing{peer: p, cell: c, words: words(&c)})
+				add(standing{peer: p, cell: c, words: objection(&c)})
 			}
 		}
 		if !found {
@@ -69,8 +69,8 @@ func called(p result.Peer) string {
 	return "without a name"
 }
 
-// words say why a cell's figures may not be quoted.
-func words(c *result.Cell) string {
+// objection says why a cell's figures may not be quoted.
+func objection(c *result.Cell) string {
 	switch problem, noisy := plain(c.Problem), plain(c.Noisy); {
 	case problem != "":
 		return problem
