@@ -25,6 +25,8 @@ type Snapshot struct {
 
 	Listeners []Listener
 	Routes    []Route
+	// Streams are what a listener's Streams table leads to.
+	Streams   []Stream
 	Services  []Service
 	Limits    Limits
 	Timeouts  Timeouts
@@ -54,6 +56,21 @@ type Listener struct {
 	Trusted []netip.Prefix
 	// Table maps host and path to an index in Snapshot.Routes; nil: see above.
 	Table *routing.Table
+	// TLS is what is agreed on there; nil: connections are plain.
+	TLS *TLS
+	// Streams maps a ClientHello to an index in Snapshot.Streams; it is asked before TLS is terminated. Nil: there is
+	// none that leads anywhere.
+	Streams *routing.Table
+	// Redirect has every request of a plain listener answered by the way to https; nil: Table decides.
+	Redirect *Redirect
+	// HSTS is the value of Strict-Transport-Security for the responses of a TLS listener; empty: none is added.
+	HSTS string
+}
+
+// Redirect sends clients to https.
+type Redirect struct {
+	Port uint16 // where https is
+	Code int    // of the response: 301, 302, 307 or 308
 }
 
 // Vacant reports whether the listener was removed.
@@ -67,13 +84,23 @@ type Route struct {
 	Series  Series
 }
 
+// Stream is where a TLS connection goes as it is, by what its ClientHello says. One without a name is a gap, as with
+// Route.
+type Stream struct {
+	Name    string
+	Service int32 // index in Snapshot.Services, of one for streams
+	Series  Series
+}
+
 // Service is a set of equivalent endpoints.
 type Service struct {
 	Name string
 	// ID is the same in every snapshot in which a service of this name exists, so that a shard's position in
 	// Cycle outlives a reload.
-	ID        uint32
-	Series    Series
+	ID     uint32
+	Series Series
+	// Stream tells that the endpoints take connections as they are: they belong to streams, and no route leads here.
+	Stream    bool
 	Endpoints []Endpoint
 	// Cycle is the order in which endpoints are used: indexes into Endpoints, weights smoothed out
 	// (smooth weighted round robin), at least one entry.
@@ -82,7 +109,8 @@ type Service struct {
 
 // Endpoint is one address of a service.
 type Endpoint struct {
-	// ID is the same in every snapshot for the same address, so that pooled connections outlive a reload.
+	// ID is the same in every snapshot for the same address, so that pooled connections outlive a reload. The same
+	// address with other TLS is another one.
 	ID uint32
 	// Name is how the user wrote it, for logs.
 	Name string
