@@ -12,7 +12,7 @@ import (
 // dataPlane are the packages whose code runs on a shard's thread.
 var dataPlane = []string{
 	"engine", "engine/mem", "engine/uring", "engine/epoll", "shard", "proxy", "proxy/h1", "accesslog", "metrics",
-	"tls/hello", "tls/record",
+	"tls/alert", "tls/hello", "tls/record",
 }
 
 // ban is something that the data plane may not use, and what it uses instead.
@@ -128,7 +128,8 @@ func localName(f *file, imported string) string {
 
 // pure are the packages that compute and do nothing else: the same input gives the same output, at any time, anywhere.
 var pure = []string{
-	"proxy/h1", "tls/hello", "tls/record", "routing", "routing/rule", "routing/regset", "routing/urlpath", "plan",
+	"proxy/h1", "tls/alert", "tls/hello", "tls/record",
+	"routing", "routing/rule", "routing/regset", "routing/urlpath", "plan",
 }
 
 // effects are the imports by which a package would touch the world.

@@ -34,7 +34,8 @@ const edges = `
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
 	proxy/h1:          internal/invariant
-	tls/hello:         internal/invariant
+	tls/alert:
+	tls/hello:         internal/invariant tls/alert
 	proxy:             engine engine/mem shard proxy/h1 plan routing/urlpath metrics accesslog routing
 
 	routing/regset:
@@ -47,7 +48,7 @@ const edges = `
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words
 
-	tls/record:        internal/invariant
+	tls/record:        internal/invariant tls/alert
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe

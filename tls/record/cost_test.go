@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"testing"
 	"unsafe"
+
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 // TestAllocations opens and seals without the allocator, data and alerts.
@@ -28,7 +30,7 @@ func TestAllocations(t *testing.T) {
 		if got != 0 {
 			t.Errorf("%v allocations for data", got)
 		}
-		if got := testing.AllocsPerRun(1, func() { client.Open(server.Alert(b, AlertCloseNotify)) }); got != 0 {
+		if got := testing.AllocsPerRun(1, func() { client.Open(server.Alert(b, alert.CloseNotify)) }); got != 0 {
 			t.Errorf("%v allocations for an alert", got)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/uringproxy/uringproxy/internal/invariant"
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 // Half is one direction of a connection: its key and how far it has been used.
@@ -126,12 +127,12 @@ func (h *Half) seal(b []byte, at, n int, typ contentType) (start, end int) {
 }
 
 // admit judges a header as soon as it is there: no record that is refused here need be waited for.
-func (h *Half) admit(header []byte) Alert {
+func (h *Half) admit(header []byte) alert.Alert {
 	if h.form == form13 && contentType(header[0]) != typeData {
-		return AlertUnexpectedMessage // change_cipher_spec too: both Finished messages have been seen
+		return alert.UnexpectedMessage // change_cipher_spec too: both Finished messages have been seen
 	}
 	if bodyLen(header) > h.form.before()-headerLen+MaxPlaintext+h.form.after() {
-		return AlertRecordOverflow
+		return alert.RecordOverflow
 	}
 	return none
 }
@@ -140,13 +141,13 @@ func bodyLen(header []byte) int { return int(binary.BigEndian.Uint16(header[3:])
 
 // open opens a whole record in place: the plaintext is rec[at:at+n]. After a fault the record's bytes are worthless,
 // and the sequence number is what it was.
-func (h *Half) open(rec []byte) (at, n int, typ contentType, fault Alert) {
+func (h *Half) open(rec []byte) (at, n int, typ contentType, fault alert.Alert) {
 	at = h.form.before()
 	if len(rec) < at+tagLen {
-		return 0, 0, 0, AlertBadRecordMAC
+		return 0, 0, 0, alert.BadRecordMAC
 	}
 	if h.spent(1) {
-		return 0, 0, 0, AlertInternalError
+		return 0, 0, 0, alert.InternalError
 	}
 	header := rec[:headerLen:headerLen]
 	typ, n = contentType(header[0]), len(rec)-at-tagLen
@@ -160,13 +161,13 @@ func (h *Half) open(rec []byte) (at, n int, typ contentType, fault Alert) {
 	}
 	h.setNonce(part)
 	if _, err := h.aead.Open(rec[at:at], h.nonce[:], rec[at:], aad); err != nil {
-		return 0, 0, 0, AlertBadRecordMAC
+		return 0, 0, 0, alert.BadRecordMAC
 	}
 	h.seq++
 	if h.form == form13 {
 		n = lastNonZero(rec[at : at+n])
 		if n < 0 {
-			return 0, 0, 0, AlertUnexpectedMessage
+			return 0, 0, 0, alert.UnexpectedMessage
 		}
 		typ = contentType(rec[at+n])
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	mrand "math/rand/v2"
 	"testing"
+
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 // suites are all that have a record layer here, one for each way a record can look and each cipher.
@@ -169,7 +171,7 @@ func opens(t *testing.T, l *Layer, b, data []byte) {
 }
 
 // faults checks that Open answers b with a fault, the same each time it is asked.
-func faults(t *testing.T, l *Layer, b []byte, want Alert) {
+func faults(t *testing.T, l *Layer, b []byte, want alert.Alert) {
 	t.Helper()
 	r := reader{layer: l}
 	res := r.feed(bytes.Clone(b))

@@ -1,5 +1,7 @@
 package record
 
+import "github.com/uringproxy/uringproxy/tls/alert"
+
 // Types of handshake messages (RFC 8446, appendix B.3).
 const (
 	helloRequest     = 0 // TLS 1.2
@@ -22,9 +24,9 @@ type message struct {
 func (m *message) begun() bool { return m.have > 0 }
 
 // handshake judges what comes in handshake records after the handshake.
-func (l *Layer) handshake(p []byte) Alert {
+func (l *Layer) handshake(p []byte) alert.Alert {
 	if len(p) == 0 {
-		return AlertUnexpectedMessage // RFC 8446, section 5.1
+		return alert.UnexpectedMessage // RFC 8446, section 5.1
 	}
 	if l.read.form != form13 {
 		return l.renegotiation(p[0])
@@ -58,7 +60,7 @@ func (l *Layer) handshake(p []byte) Alert {
 }
 
 // begin judges a message by its header, which is complete.
-func (m *message) begin(client bool) Alert {
+func (m *message) begin(client bool) alert.Alert {
 	m.left = uint32(m.header[1])<<16 | uint32(m.header[2])<<8 | uint32(m.header[3])
 	switch typ := m.header[0]; {
 	case typ == keyUpdate && m.left == 1:
@@ -66,32 +68,32 @@ func (m *message) begin(client bool) Alert {
 	case typ == newSessionTicket && client && m.left > 0 && m.left <= maxTicket:
 		return none
 	case typ == keyUpdate, typ == newSessionTicket && client:
-		return AlertDecodeError
+		return alert.DecodeError
 	}
-	return AlertUnexpectedMessage
+	return alert.UnexpectedMessage
 }
 
 // updateRead obeys a KeyUpdate, behind which behind bytes came in the same record (RFC 8446, section 4.6.3). A
 // request is answered before our next data and not at once, so that a peer that asks again and again gets one
 // answer.
-func (l *Layer) updateRead(request byte, behind int) Alert {
+func (l *Layer) updateRead(request byte, behind int) alert.Alert {
 	if request > 1 {
-		return AlertIllegalParameter
+		return alert.IllegalParameter
 	}
 	if behind > 0 {
-		return AlertUnexpectedMessage // section 5.1: a message before a change of keys ends its record
+		return alert.UnexpectedMessage // section 5.1: a message before a change of keys ends its record
 	}
 	if err := l.read.update(); err != nil {
-		return AlertInternalError
+		return alert.InternalError
 	}
 	l.owed = l.owed || request == 1
 	return none
 }
 
 // renegotiation refuses the one handshake that TLS 1.2 could begin now (RFC 5246, section 7.2.2).
-func (l *Layer) renegotiation(typ byte) Alert {
+func (l *Layer) renegotiation(typ byte) alert.Alert {
 	if l.client && typ == helloRequest || !l.client && typ == clientHello {
-		return AlertNoRenegotiation
+		return alert.NoRenegotiation
 	}
-	return AlertUnexpectedMessage
+	return alert.UnexpectedMessage
 }

@@ -3,6 +3,8 @@ package record
 import (
 	"bytes"
 	"testing"
+
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 func update(request byte) []byte { return []byte{keyUpdate, 0, 0, 1, request} }
@@ -54,7 +56,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 	for range idleRecords {
 		opens(t, server, updated(client, 1), nil)
 	}
-	faults(t, server, updated(client, 1), AlertUnexpectedMessage)
+	faults(t, server, updated(client, 1), alert.UnexpectedMessage)
 	if _, out := server.KeyUpdates(); out != 0 {
 		t.Errorf("%d updates sent without data", out)
 	}
@@ -65,16 +67,16 @@ func TestBadKeyUpdate(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		content []byte
-		want    Alert
+		want    alert.Alert
 	}{
-		{"value", update(2), AlertIllegalParameter},
-		{"long", []byte{keyUpdate, 0, 0, 2, 0, 0}, AlertDecodeError},
-		{"empty", []byte{keyUpdate, 0, 0, 0}, AlertDecodeError},
-		{"long by its third byte", []byte{keyUpdate, 1, 0, 1}, AlertDecodeError},
-		{"followed by another", append(update(0), update(0)...), AlertUnexpectedMessage},
-		{"ticket to a server", ticket(20), AlertUnexpectedMessage},
-		{"hello", []byte{clientHello, 0, 0, 1, 0}, AlertUnexpectedMessage},
-		{"certificate request", []byte{13, 0, 0, 1, 0}, AlertUnexpectedMessage},
+		{"value", update(2), alert.IllegalParameter},
+		{"long", []byte{keyUpdate, 0, 0, 2, 0, 0}, alert.DecodeError},
+		{"empty", []byte{keyUpdate, 0, 0, 0}, alert.DecodeError},
+		{"long by its third byte", []byte{keyUpdate, 1, 0, 1}, alert.DecodeError},
+		{"followed by another", append(update(0), update(0)...), alert.UnexpectedMessage},
+		{"ticket to a server", ticket(20), alert.UnexpectedMessage},
+		{"hello", []byte{clientHello, 0, 0, 1, 0}, alert.UnexpectedMessage},
+		{"certificate request", []byte{13, 0, 0, 1, 0}, alert.UnexpectedMessage},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := pair(t, suites[0].id)
@@ -109,7 +111,7 @@ func TestTickets(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			client, server := pair(t, suites[0].id)
-			faults(t, client, raw(server, typeHandshake, content), AlertDecodeError)
+			faults(t, client, raw(server, typeHandshake, content), alert.DecodeError)
 		})
 	}
 }
@@ -119,7 +121,7 @@ func TestInterleaving(t *testing.T) {
 	for _, typ := range []contentType{typeData, typeAlert} {
 		client, server := pair(t, suites[0].id)
 		opens(t, client, raw(server, typeHandshake, ticket(9)[:6]), nil)
-		faults(t, client, raw(server, typ, []byte{1, 0}), AlertUnexpectedMessage)
+		faults(t, client, raw(server, typ, []byte{1, 0}), alert.UnexpectedMessage)
 	}
 }
 
@@ -127,22 +129,22 @@ func TestRenegotiation(t *testing.T) {
 	for _, c := range []struct {
 		fromServer bool
 		typ        byte
-		want       Alert
+		want       alert.Alert
 	}{
-		{false, clientHello, AlertNoRenegotiation},
-		{true, helloRequest, AlertNoRenegotiation},
-		{true, clientHello, AlertUnexpectedMessage},
-		{false, helloRequest, AlertUnexpectedMessage},
-		{false, keyUpdate, AlertUnexpectedMessage},
+		{false, clientHello, alert.NoRenegotiation},
+		{true, helloRequest, alert.NoRenegotiation},
+		{true, clientHello, alert.UnexpectedMessage},
+		{false, helloRequest, alert.UnexpectedMessage},
+		{false, keyUpdate, alert.UnexpectedMessage},
 	} {
 		from, to := pair(t, suites[3].id)
 		if c.fromServer {
 			from, to = to, from
 		}
 		faults(t, to, raw(from, typeHandshake, []byte{c.typ, 0, 0, 0}), c.want)
-		alert := to.Alert(make([]byte, 0, ControlRoom), c.want)
-		if res := from.Open(alert); c.want == AlertNoRenegotiation && res.Kind != Quiet ||
-			c.want != AlertNoRenegotiation && res.Kind != PeerAlert {
+		said := to.Alert(make([]byte, 0, ControlRoom), c.want)
+		if res := from.Open(said); c.want == alert.NoRenegotiation && res.Kind != Quiet ||
+			c.want != alert.NoRenegotiation && res.Kind != PeerAlert {
 			t.Errorf("the refusal %v reads %v", c.want, res.Kind)
 		}
 	}
@@ -162,8 +164,8 @@ func TestWipe(t *testing.T) {
 		if server.read.form == form13 && bytes.Equal(secret[:], server.read.secret[:]) {
 			t.Error("there was no secret")
 		}
-		faults(t, server, rec, AlertInternalError)
-		if out := server.Alert(make([]byte, 0, ControlRoom), AlertInternalError); len(out) != 0 {
+		faults(t, server, rec, alert.InternalError)
+		if out := server.Alert(make([]byte, 0, ControlRoom), alert.InternalError); len(out) != 0 {
 			t.Error("an alert without a key")
 		}
 	})

@@ -1,5 +1,7 @@
 package record
 
+import "github.com/uringproxy/uringproxy/tls/alert"
+
 // Kind says what Open made of the bytes it was given.
 type Kind uint8
 
@@ -19,11 +21,11 @@ func (k Kind) String() string {
 // Result is Open's answer.
 type Result struct {
 	Kind  Kind
-	Alert Alert // PeerAlert: what it said. Fault: what to tell it
-	N     int   // bytes that are done with, at the front of what was given
-	Need  int   // NeedMore: how many bytes must be given, from the same one on. More may be needed then
-	Off   int   // Data: where the plaintext begins in what was given
-	Len   int   // Data: its length, at least 1
+	Alert alert.Alert // PeerAlert: what it said. Fault: what to tell it
+	N     int         // bytes that are done with, at the front of what was given
+	Need  int         // NeedMore: how many bytes must be given, from the same one on. More may be needed then
+	Off   int         // Data: where the plaintext begins in what was given
+	Len   int         // Data: its length, at least 1
 }
 
 // idleRecords is how many records without data may come in a row: they cost us work and the peer nothing. It leaves
@@ -61,7 +63,7 @@ func (l *Layer) Open(b []byte) Result {
 		r.Off, r.Len = at, n
 	case Quiet:
 		if l.idle++; l.idle > idleRecords {
-			return l.fail(AlertUnexpectedMessage)
+			return l.fail(alert.UnexpectedMessage)
 		}
 	default:
 		l.final, l.why = r.Kind, r.Alert
@@ -73,7 +75,7 @@ func (l *Layer) Open(b []byte) Result {
 // judge decides what a record's plaintext means.
 func (l *Layer) judge(typ contentType, p []byte) Result {
 	if l.message.begun() && typ != typeHandshake {
-		return Result{Kind: Fault, Alert: AlertUnexpectedMessage} // RFC 8446, section 5.1: no interleaving
+		return Result{Kind: Fault, Alert: alert.UnexpectedMessage} // RFC 8446, section 5.1: no interleaving
 	}
 	switch typ {
 	case typeData:
@@ -89,29 +91,29 @@ func (l *Layer) judge(typ contentType, p []byte) Result {
 		}
 		return Result{Kind: Quiet}
 	}
-	return Result{Kind: Fault, Alert: AlertUnexpectedMessage}
+	return Result{Kind: Fault, Alert: alert.UnexpectedMessage}
 }
 
 // alerted judges an alert. TLS 1.3 knows two that are no error (RFC 8446, section 6.1) and ignores the level; TLS 1.2
 // may warn, which we note by doing nothing (RFC 5246, section 7.2.2).
 func (l *Layer) alerted(p []byte) Result {
 	if len(p) != 2 {
-		return Result{Kind: Fault, Alert: AlertDecodeError}
+		return Result{Kind: Fault, Alert: alert.DecodeError}
 	}
-	level, a := p[0], Alert(p[1])
+	level, a := p[0], alert.Alert(p[1])
 	switch {
-	case a == AlertCloseNotify:
+	case a == alert.CloseNotify:
 		return Result{Kind: Closed}
-	case l.read.form == form13 && a == AlertUserCanceled, l.read.form != form13 && level == levelWarning:
+	case l.read.form == form13 && a == alert.UserCanceled, l.read.form != form13 && level == alert.Warning:
 		return Result{Kind: Quiet}
-	case l.read.form != form13 && level != levelFatal:
-		return Result{Kind: Fault, Alert: AlertIllegalParameter}
+	case l.read.form != form13 && level != alert.Fatal:
+		return Result{Kind: Fault, Alert: alert.IllegalParameter}
 	}
 	return Result{Kind: PeerAlert, Alert: a}
 }
 
 // fail makes a fault of ours final.
-func (l *Layer) fail(a Alert) Result {
+func (l *Layer) fail(a alert.Alert) Result {
 	l.final, l.why = Fault, a
 	return Result{Kind: Fault, Alert: a}
 }

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 // TestSplits feeds a stream cut in two at every byte, and byte by byte.
@@ -21,7 +23,7 @@ func TestSplits(t *testing.T) {
 			}
 			stream = append(stream, sealed(t, client, data)...)
 		}
-		stream = client.Alert(slices.Grow(stream, ControlRoom), AlertCloseNotify)
+		stream = client.Alert(slices.Grow(stream, ControlRoom), alert.CloseNotify)
 		start := *server
 		check := func(what string, r *reader, res Result) {
 			t.Helper()
@@ -81,12 +83,12 @@ func TestTampering(t *testing.T) {
 			*server = start
 			bad := append(bytes.Clone(rec), make([]byte, MaxRecord)...) // so that no length makes it wait
 			bad[at] ^= change
-			want := AlertBadRecordMAC
+			want := alert.BadRecordMAC
 			switch n := bodyLen(bad); {
 			case v13 && at == 0:
-				want = AlertUnexpectedMessage
+				want = alert.UnexpectedMessage
 			case n > MaxPlaintext+bodyLen(rec)-40:
-				want = AlertRecordOverflow
+				want = alert.RecordOverflow
 			}
 			faults(t, server, bad[:max(len(rec), min(len(bad), headerLen+bodyLen(bad)))], want)
 		}
@@ -100,7 +102,7 @@ func TestTampering(t *testing.T) {
 			}
 		}
 		*server = start
-		faults(t, server, []byte{byte(typeData), 3, 3, 0, 3, 1, 2, 3}, AlertBadRecordMAC)
+		faults(t, server, []byte{byte(typeData), 3, 3, 0, 3, 1, 2, 3}, alert.BadRecordMAC)
 	})
 }
 
@@ -108,14 +110,14 @@ func TestReplayAndReorder(t *testing.T) {
 	forSuites(t, func(t *testing.T, client, server *Layer) {
 		start := *server
 		first, second := sealed(t, client, []byte("first")), sealed(t, client, []byte("second"))
-		faults(t, server, second, AlertBadRecordMAC)
+		faults(t, server, second, alert.BadRecordMAC)
 		*server = start
 		opens(t, server, first, []byte("first"))
-		faults(t, server, first, AlertBadRecordMAC)
+		faults(t, server, first, alert.BadRecordMAC)
 		*server = start
 		opens(t, server, first, []byte("first"))
 		opens(t, server, second, []byte("second"))
-		faults(t, client, second, AlertBadRecordMAC) // reflected
+		faults(t, client, second, alert.BadRecordMAC) // reflected
 	})
 }
 
@@ -127,7 +129,7 @@ func TestOversize(t *testing.T) {
 		opens(t, server, raw(client, typeData, largest), largest)
 		header := []byte{byte(typeData), 3, 3, 0, 0}
 		binary.BigEndian.PutUint16(header[3:], uint16(MaxPlaintext+around+1))
-		faults(t, server, header, AlertRecordOverflow)
+		faults(t, server, header, alert.RecordOverflow)
 		var g Gather
 		var memory [MaxRecord]byte
 		binary.BigEndian.PutUint16(header[3:], math.MaxUint16)
@@ -148,7 +150,7 @@ func TestPadding(t *testing.T) {
 		rec := raw(client, typ, inner)
 		opens(t, server, rec, []byte("data\x00"))
 	}
-	faults(t, server, raw(client, 0, make([]byte, 500)), AlertUnexpectedMessage)
+	faults(t, server, raw(client, 0, make([]byte, 500)), alert.UnexpectedMessage)
 }
 
 func TestEmptyRecords(t *testing.T) {
@@ -162,7 +164,7 @@ func TestEmptyRecords(t *testing.T) {
 		for range idleRecords {
 			opens(t, server, raw(client, typeData, nil), nil)
 		}
-		faults(t, server, raw(client, typeData, nil), AlertUnexpectedMessage)
+		faults(t, server, raw(client, typeData, nil), alert.UnexpectedMessage)
 	})
 }
 
@@ -176,15 +178,15 @@ func TestAlerts(t *testing.T) {
 		}{
 			{[]byte{1, 0}, Result{Kind: Closed}},
 			{[]byte{2, 0}, Result{Kind: Closed}},
-			{[]byte{2, 20}, Result{Kind: PeerAlert, Alert: AlertBadRecordMAC}},
+			{[]byte{2, 20}, Result{Kind: PeerAlert, Alert: alert.BadRecordMAC}},
 			{[]byte{2, 255}, Result{Kind: PeerAlert, Alert: 255}},
-			{nil, Result{Kind: Fault, Alert: AlertDecodeError}},
-			{[]byte{1}, Result{Kind: Fault, Alert: AlertDecodeError}},
-			{[]byte{1, 0, 1, 0}, Result{Kind: Fault, Alert: AlertDecodeError}},
+			{nil, Result{Kind: Fault, Alert: alert.DecodeError}},
+			{[]byte{1}, Result{Kind: Fault, Alert: alert.DecodeError}},
+			{[]byte{1, 0, 1, 0}, Result{Kind: Fault, Alert: alert.DecodeError}},
 			{[]byte{1, 90}, Result{Kind: Quiet}},
-			{[]byte{1, 100}, either(v13, Result{Kind: PeerAlert, Alert: AlertNoRenegotiation}, Result{Kind: Quiet})},
+			{[]byte{1, 100}, either(v13, Result{Kind: PeerAlert, Alert: alert.NoRenegotiation}, Result{Kind: Quiet})},
 			{[]byte{3, 40}, either(v13, Result{Kind: PeerAlert, Alert: 40},
-				Result{Kind: Fault, Alert: AlertIllegalParameter})},
+				Result{Kind: Fault, Alert: alert.IllegalParameter})},
 		} {
 			*server = start
 			server.read.seq = client.write.seq
@@ -198,7 +200,7 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("alert %v: %v, and then %v", c.content, res.Kind, final.Kind)
 			}
 		}
-		if a := AlertDecodeError.String() + Alert(42).String(); a != "decode_erroralert 42" {
+		if a := alert.DecodeError.String() + alert.Alert(7).String(); a != "decode_erroralert 7" {
 			t.Error(a)
 		}
 	})
@@ -225,13 +227,13 @@ func TestUnexpectedRecords(t *testing.T) {
 			if typ == typeHandshake {
 				content = nil
 			}
-			faults(t, server, raw(client, typ, content), AlertUnexpectedMessage)
+			faults(t, server, raw(client, typ, content), alert.UnexpectedMessage)
 		}
 		*server = start
 		if server.read.form == form13 {
-			faults(t, server, []byte{byte(typeChangeCipherSpec), 3, 3, 0, 1, 1}, AlertUnexpectedMessage)
+			faults(t, server, []byte{byte(typeChangeCipherSpec), 3, 3, 0, 1, 1}, alert.UnexpectedMessage)
 			*server = start
-			faults(t, server, []byte{byte(typeAlert), 3, 3, 0, 2, 1, 0}, AlertUnexpectedMessage)
+			faults(t, server, []byte{byte(typeAlert), 3, 3, 0, 2, 1, 0}, alert.UnexpectedMessage)
 		}
 	})
 }
@@ -241,6 +243,6 @@ func TestReadSequenceEnd(t *testing.T) {
 	forSuites(t, func(t *testing.T, client, server *Layer) {
 		client.write.seq, server.read.seq = math.MaxUint64-1, math.MaxUint64-1
 		opens(t, server, raw(client, typeData, []byte("x")), []byte("x"))
-		faults(t, server, raw(client, typeData, []byte("x")), AlertInternalError)
+		faults(t, server, raw(client, typeData, []byte("x")), alert.InternalError)
 	})
 }

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 // openssl is a running openssl command. What it prints is kept, and can be waited for.
@@ -254,7 +256,7 @@ func (c *taken) reversed(update bool) error {
 	if _, out := c.layer.KeyUpdates(); out != 1 && update {
 		return errors.New("no key update")
 	}
-	return c.say(AlertCloseNotify)
+	return c.say(alert.CloseNotify)
 }
 
 // certFiles writes the certificates for openssl's options.

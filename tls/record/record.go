@@ -40,9 +40,11 @@
 //     than idleRecords may come without data between them.
 //   - A Layer holds pointers, to its ciphers: it lives in Go's memory, never in an arena.
 //
-// It may import internal/invariant, the standard library's cryptography and golang.org/x/crypto, and is imported by
-// the handshake, which makes Keys, and by the proxy.
+// It may import internal/invariant, tls/alert, the standard library's cryptography and golang.org/x/crypto, and is
+// imported by the handshake, which makes Keys, and by the proxy.
 package record
+
+import "github.com/uringproxy/uringproxy/tls/alert"
 
 const (
 	headerLen   = 5  // type, version, length
@@ -79,16 +81,19 @@ const (
 	typeData             contentType = 23
 )
 
+// none stands for "no fault" where a function answers with the alert to send: close_notify is no fault.
+const none = alert.CloseNotify
+
 // Layer is the record layer of one connection, both directions. It must not be copied after Start, and is used by one
 // thread at a time.
 type Layer struct {
 	read, write Half
 
 	// Opening.
-	final   Kind    // what ended it; NeedMore until then
-	why     Alert   // of final
-	message message // the handshake message whose end has not come
-	idle    uint8   // records without data, in a row
+	final   Kind        // what ended it; NeedMore until then
+	why     alert.Alert // of final
+	message message     // the handshake message whose end has not come
+	idle    uint8       // records without data, in a row
 
 	// Sealing.
 	owed  bool  // the peer has asked for a key update
@@ -111,7 +116,7 @@ func (l *Layer) Wipe() {
 	l.read.wipe()
 	l.write.wipe()
 	l.ended = true
-	l.fail(AlertInternalError)
+	l.fail(alert.InternalError)
 }
 
 // PeerClosed reports whether the peer has sent its close_notify. Without it, an end of stream is a truncation (RFC

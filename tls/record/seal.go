@@ -1,5 +1,7 @@
 package record
 
+import "github.com/uringproxy/uringproxy/tls/alert"
+
 // Refusal says why nothing was sealed.
 type Refusal uint8
 
@@ -113,16 +115,16 @@ func (l *Layer) SealTo(dst []byte, spans [][]byte, now int64) (out []byte, took 
 }
 
 // Alert appends an alert to dst, which must have ControlRoom bytes of capacity left. It is the last record: what comes
-// afterwards is refused, and a second alert is not appended. With AlertCloseNotify the peer is told that all data has
+// afterwards is refused, and a second alert is not appended. With alert.CloseNotify the peer is told that all data has
 // been sent; reading may go on.
-func (l *Layer) Alert(dst []byte, a Alert) []byte {
+func (l *Layer) Alert(dst []byte, a alert.Alert) []byte {
 	if l.ended || l.write.spent(1) {
 		return dst
 	}
 	l.ended = true
 	at := len(dst) + l.write.form.before()
 	b := dst[:len(dst)+ControlRoom]
-	b[at], b[at+1] = a.level(), byte(a)
+	b[at], b[at+1] = a.Level(), byte(a)
 	_, end := l.write.seal(b, at, 2, typeAlert)
 	return b[:end]
 }

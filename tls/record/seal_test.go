@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/uringproxy/uringproxy/internal/invariant"
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 const second = 1_000_000_000
@@ -175,12 +176,12 @@ func TestWriteSequenceEnd(t *testing.T) {
 	if _, _, r := client.SealTo(make([]byte, 0, 100), [][]byte{{1, 2}}, 0); r != Spent {
 		t.Error(r)
 	}
-	if out := client.Alert(make([]byte, 0, ControlRoom), AlertCloseNotify); len(out) == 0 {
+	if out := client.Alert(make([]byte, 0, ControlRoom), alert.CloseNotify); len(out) == 0 {
 		t.Error("no number left for the last word")
 	}
 	client, _ = pair(t, suites[5].id)
 	client.write.seq = math.MaxUint64
-	if out := client.Alert(make([]byte, 0, ControlRoom), AlertCloseNotify); len(out) != 0 {
+	if out := client.Alert(make([]byte, 0, ControlRoom), alert.CloseNotify); len(out) != 0 {
 		t.Error("the last number of all was used")
 	}
 }
@@ -188,11 +189,11 @@ func TestWriteSequenceEnd(t *testing.T) {
 // TestLastWord seals nothing behind an alert.
 func TestLastWord(t *testing.T) {
 	forSuites(t, func(t *testing.T, client, server *Layer) {
-		out := client.Alert(make([]byte, 2, 2+ControlRoom), AlertIllegalParameter)
-		if res := server.Open(out[2:]); res.Kind != PeerAlert || res.Alert != AlertIllegalParameter {
+		out := client.Alert(make([]byte, 2, 2+ControlRoom), alert.IllegalParameter)
+		if res := server.Open(out[2:]); res.Kind != PeerAlert || res.Alert != alert.IllegalParameter {
 			t.Errorf("alert reads %+v", res)
 		}
-		if again := client.Alert(make([]byte, 0, ControlRoom), AlertCloseNotify); len(again) != 0 {
+		if again := client.Alert(make([]byte, 0, ControlRoom), alert.CloseNotify); len(again) != 0 {
 			t.Error("a second alert")
 		}
 		if _, _, r := client.Seal(make([]byte, 100), 20, 22, 0); r != Ended {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
 // echo sends back what it receives until the peer closes, and closes too. It receives in buffers of random length,
@@ -34,7 +36,7 @@ func (c *taken) echo(rng *mrand.Rand) error {
 		}
 		switch res.Kind {
 		case Closed:
-			return c.say(AlertCloseNotify)
+			return c.say(alert.CloseNotify)
 		case Fault:
 			return errors.Join(c.say(res.Alert), errors.New("fault "+res.Alert.String()))
 		case PeerAlert:
@@ -44,7 +46,7 @@ func (c *taken) echo(rng *mrand.Rand) error {
 }
 
 // say sends an alert. It goes through the gate, which keeps what was written.
-func (c *taken) say(a Alert) error {
+func (c *taken) say(a alert.Alert) error {
 	_, err := c.gate.Write(c.layer.Alert(make([]byte, 0, ControlRoom), a))
 	return err
 }
@@ -214,7 +216,7 @@ func TestTruncation(t *testing.T) {
 // TestAlertsReachPeer has crypto/tls read our alerts.
 func TestAlertsReachPeer(t *testing.T) {
 	ours, peer, _ := established(t)
-	if err := ours.say(AlertRecordOverflow); err != nil {
+	if err := ours.say(alert.RecordOverflow); err != nil {
 		t.Fatal(err)
 	}
 	_, err := peer.Read(make([]byte, 1))
