@@ -180,7 +180,9 @@ func TestPlaces(t *testing.T) {
 	tr.write("d/.a.toml.swp.toml", "")
 	tr.write("d/a.txt", "")
 	tr.link("loop", "loop")
-	p := find([]string{tr.path("d"), tr.path("loop"), tr.path("missing/deep/my.toml"), tr.path("d/../d/a.toml/")})
+	p := places{}
+	p.find([]string{tr.path("d"), tr.path("loop"), tr.path("missing/deep/my.toml"), tr.path("d/../d/a.toml/")},
+		configuration)
 	for name, want := range map[string]bool{
 		"d/a.toml": true, "d/new.toml": true, "d": true, "loop": true, "missing": true,
 		"d/.a.toml.swp.toml": false, "d/a.txt": false, "missing/deep": false, "other": false,

@@ -18,33 +18,75 @@ type places map[string]*entries
 
 // entries are names of one directory.
 type entries struct {
-	names map[string]bool
-	all   bool // every configuration file counts, also those that are still to come
+	names  map[string]bool
+	kind   kind // files of that kind count, also those that are still to come
+	itself bool // the directory's own state is a part of it
 }
+
+// kind is a set of kinds of files, told by their names.
+type kind uint8
+
+const (
+	configuration kind = 1 << iota
+	material
+)
+
+// has reports whether a file of that name in a directory counts.
+func (k kind) has(name string) bool {
+	return k&configuration != 0 && config.Belongs(name) || k&material != 0 && IsMaterial(name)
+}
+
+// IsMaterial reports whether a file of that name in a directory of certificates may be one of them, or a key.
+func IsMaterial(name string) bool {
+	switch filepath.Ext(name) {
+	case ".crt", ".pem", ".key", ".ocsp":
+		return !strings.HasPrefix(name, ".")
+	}
+	return false
+}
+
+// maxFollowed is how many files of a directory with material are followed and looked at one by one. Where there are more, only
+// notifications tell of those that are changed in place; that others came or went shows in the directory's own state.
+const maxFollowed = 1024
 
 // maxLinks is how many symbolic links a path may lead through, as in the kernel.
 const maxLinks = 40
 
-// find follows paths.
-func find(paths []string) places {
-	p := places{}
+// find follows paths, and in those that are directories the files of a kind.
+func (p places) find(paths []string, k kind) {
 	for _, path := range paths {
 		end := p.follow(path)
 		if st, err := os.Stat(end); err != nil || !st.IsDir() {
 			continue
 		}
-		p.in(end).all = true
-		files, err := os.ReadDir(end)
-		if err != nil {
-			continue // it went just now, which will be told
+		p.in(end).kind |= k
+		files, whole := list(end, k)
+		if !whole {
+			p.in(end).itself = true
+			continue
 		}
-		for _, f := range files {
-			if config.Belongs(f.Name()) {
-				p.follow(filepath.Join(end, f.Name()))
+		for _, name := range files {
+			if k.has(name) {
+				p.follow(filepath.Join(end, name))
 			}
 		}
 	}
-	return p
+}
+
+// list returns the names in a directory, if they are not too many for their kind. A directory that cannot be read went
+// just now, which will be told.
+func list(dir string, k kind) (names []string, whole bool) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, true
+	}
+	defer d.Close()
+	limit := -1
+	if k == material {
+		limit = maxFollowed + 1
+	}
+	names, _ = d.Readdirnames(limit)
+	return names, limit < 0 || len(names) < limit
 }
 
 func (p places) in(dir string) *entries {
@@ -115,7 +157,7 @@ func (p places) concern(path string) bool {
 		return true // a watched directory itself
 	}
 	e, name := p[filepath.Dir(path)], filepath.Base(path)
-	return e != nil && (e.names[name] || e.all && config.Belongs(name))
+	return e != nil && (e.names[name] || e.kind.has(name))
 }
 
 var seed = maphash.MakeSeed()
@@ -124,6 +166,9 @@ var seed = maphash.MakeSeed()
 func (p places) state() uint64 {
 	var sum uint64
 	for dir, e := range p {
+		if e.itself {
+			sum += maphash.String(seed, dir+entryState(dir))
+		}
 		for name := range e.names {
 			path := filepath.Join(dir, name)
 			sum += maphash.String(seed, path+entryState(path)) // whatever the order

@@ -1,4 +1,4 @@
-// Package watch tells when configuration files may have changed.
+// Package watch tells when configuration files, or files that they name, may have changed.
 //
 // It watches directories, not files: editors and deployments replace files by renaming others over them, and a symbolic
 // link on the way may be pointed elsewhere. Notifications by the kernel are what makes it fast, and nothing that it
@@ -21,7 +21,10 @@ import (
 type Options struct {
 	// Paths are files, and directories whose *.toml files count. They need not exist.
 	Paths []string
-	Log   *slog.Logger
+	// Material, when there is one, returns the files, and the directories of files, that the configuration names: with
+	// certificates, keys and what goes with them. It is asked again whenever something may have changed.
+	Material func() []string
+	Log      *slog.Logger
 	// Changed is called on Run's goroutine, one call at a time: once at the beginning, for what was missed before, and
 	// whenever something may have changed.
 	Changed func()
@@ -81,13 +84,19 @@ func (w *watcher) run(ctx context.Context) {
 			w.refresh()
 			w.state = w.places.state()
 			w.opts.Changed()
+			w.look() // what Changed has read may name other files
 		case <-look.C:
-			w.refresh()
-			if state := w.places.state(); state != w.state {
-				w.state = state
-				w.stir()
-			}
+			w.look()
 		}
+	}
+}
+
+// look finds out by itself whether something has changed.
+func (w *watcher) look() {
+	w.refresh()
+	if state := w.places.state(); state != w.state {
+		w.state = state
+		w.stir()
 	}
 }
 
@@ -100,7 +109,11 @@ func (w *watcher) stir() {
 
 // refresh finds out where the paths lead now, and has those directories watched and no others.
 func (w *watcher) refresh() {
-	w.places = find(w.opts.Paths)
+	w.places = places{}
+	w.places.find(w.opts.Paths, configuration)
+	if w.opts.Material != nil {
+		w.places.find(w.opts.Material(), material)
+	}
 	err := w.cover()
 	switch {
 	case err != nil && !w.blind:
