@@ -31,6 +31,9 @@ const (
 	Bulk
 	// Head buffers hold a message head that outgrew a Small buffer. They have Headroom too.
 	Head
+	// Record buffers hold one TLS record: one that came in several pieces, or some that are on their way out. There is
+	// no headroom.
+	Record
 	classes
 )
 
@@ -69,8 +72,9 @@ func (s Span) End() uint32 { return s.Off + s.Len }
 // Sizes is the budget of an arena, one line per consumer: how many buffers of each class, and how
 // many data bytes a Bulk buffer has. The other sizes are fixed.
 type Sizes struct {
-	Small, Bulk, Head int
-	BulkBytes         int
+	Small, Bulk, Head, Record int
+
+	BulkBytes int
 }
 
 const (
@@ -78,6 +82,8 @@ const (
 	SmallBytes = 4096
 	// HeadBytes is the data capacity of a Head buffer: the largest message head we accept.
 	HeadBytes = 64 << 10
+	// RecordBytes is the data capacity of a Record buffer: the longest record of TLS with its header, nonce and tag.
+	RecordBytes = 16<<10 + 32
 	// colour staggers the buffers by cache lines: with strides of a whole page the first lines of
 	// all buffers would compete for the same few sets of the cache.
 	colour = 192
@@ -88,7 +94,8 @@ const (
 func (s Sizes) Bytes() int64 {
 	return int64(s.Small)*int64(Headroom+SmallBytes+Tailroom+colour) +
 		int64(s.Bulk)*int64(s.BulkBytes+Tailroom+colour) +
-		int64(s.Head)*int64(Headroom+HeadBytes+Tailroom+colour)
+		int64(s.Head)*int64(Headroom+HeadBytes+Tailroom+colour) +
+		int64(s.Record)*int64(RecordBytes+Tailroom+colour)
 }
 
 type pool struct {
@@ -116,7 +123,8 @@ func NewArena(s Sizes) (*Arena, error) {
 	a := &Arena{mem: m}
 	at := a.cut(Small, 0, s.Small, Headroom, SmallBytes)
 	at = a.cut(Bulk, at, s.Bulk, 0, s.BulkBytes)
-	a.cut(Head, at, s.Head, Headroom, HeadBytes)
+	at = a.cut(Head, at, s.Head, Headroom, HeadBytes)
+	a.cut(Record, at, s.Record, 0, RecordBytes)
 	return a, nil
 }
 

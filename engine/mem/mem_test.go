@@ -7,7 +7,7 @@ import (
 	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
-var sizes = Sizes{Small: 3, Bulk: 2, Head: 1, BulkBytes: 8192}
+var sizes = Sizes{Small: 3, Bulk: 2, Head: 1, Record: 2, BulkBytes: 8192}
 
 func arena(t testing.TB) *Arena {
 	t.Helper()
@@ -23,7 +23,7 @@ func arena(t testing.TB) *Arena {
 func TestBuffersDoNotOverlap(t *testing.T) {
 	a := arena(t)
 	var all []Buf
-	for c, n := range map[Class]int{Small: sizes.Small, Bulk: sizes.Bulk, Head: sizes.Head} {
+	for c, n := range map[Class]int{Small: sizes.Small, Bulk: sizes.Bulk, Head: sizes.Head, Record: sizes.Record} {
 		if a.Count(c) != n || a.Free(c) != n {
 			t.Fatalf("class %d: %d buffers, %d free, want %d", c, a.Count(c), a.Free(c), n)
 		}
@@ -40,7 +40,7 @@ func TestBuffersDoNotOverlap(t *testing.T) {
 	}
 	whole := func(b Buf) []byte {
 		s := a.Data(b)
-		if b.Class() != Bulk {
+		if b.Class() == Small || b.Class() == Head {
 			s.Off, s.Len = s.Off-Headroom, s.Len+Headroom
 		}
 		s.Len += Tailroom
