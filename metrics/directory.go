@@ -143,6 +143,16 @@ func (d *Directory) retire(k SeriesKind, id Series) {
 	r.free = append(r.free, id)
 }
 
+// Oldest is the generation of the oldest snapshot that a shard uses; 0 while one has none yet, or nothing is counted.
+func (d *Directory) Oldest() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.set == nil {
+		return 0
+	}
+	return d.set.oldest()
+}
+
 // oldest is the generation of the oldest snapshot that a shard uses; 0 while one has none yet.
 func (s *Set) oldest() uint64 {
 	least := ^uint64(0)

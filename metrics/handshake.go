@@ -13,7 +13,8 @@ const (
 	HandshakePeerGone                 // the peer closed or reset the connection
 	HandshakeCutOff                   // we closed the connection, such as at a shutdown
 	HandshakeNoName                   // strict: no certificate for the name that was asked for
-	HandshakeNoCommon                 // no version, cipher suite, group or signature scheme in common
+	HandshakeNoVersion                // no version in common
+	HandshakeNoSuite                  // no cipher suite, group or signature scheme in common
 	HandshakeNoProtocol               // no protocol (ALPN) in common
 	HandshakeCertificate              // the peer's certificate is missing, or was not believed
 	HandshakeAlert                    // the peer refused, and said so by an alert
@@ -23,7 +24,8 @@ const (
 )
 
 var handshakeEndLabels = [handshakeEnds]string{
-	"done", "bad_hello", "shed", "timeout", "peer_gone", "cut_off", "no_name", "no_common", "no_protocol",
+	"done", "bad_hello", "shed", "timeout", "peer_gone", "cut_off", "no_name", "no_version",
+	"no_suite", "no_protocol",
 	"certificate", "alert", "garbage", "internal",
 }
 

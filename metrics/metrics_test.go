@@ -40,6 +40,46 @@ func TestNamesAreCompleteAndDistinct(t *testing.T) {
 	}
 }
 
+func TestHandshakes(t *testing.T) {
+	set := NewSet(2)
+	set.Shard(0).Handshake(&Handshake{TLS13: true, Resumed: true, Duration: 2000})
+	set.Shard(1).Handshake(&Handshake{TLS13: true, Duration: 4000})
+	set.Shard(1).Handshake(&Handshake{End: HandshakeTimeout})
+	set.Shard(1).Handshake(&Handshake{Side: Upstreams, End: HandshakeCertificate})
+	set.Shard(0).HelloRefused(7)
+	set.Shard(1).HelloRefused(250)
+	set.Shard(1).AlertReceived(42)
+	for name, s := range map[string]*Snapshot{"snapshot": set.Snapshot(), "sum": Sum(set.Shards())} {
+		if s.Handshakes(Clients, HandshakeDone) != 2 || s.HandshakesDone(Clients, true, true) != 1 ||
+			s.HandshakesDone(Clients, true, false) != 1 || s.HandshakesDone(Clients, false, false) != 0 {
+			t.Errorf("%s: those that are done are miscounted", name)
+		}
+		if s.HandshakesFailed(Clients) != 1 || s.HandshakesFailed(Upstreams) != 1 {
+			t.Errorf("%s: %d and %d failed", name, s.HandshakesFailed(Clients), s.HandshakesFailed(Upstreams))
+		}
+		if h := s.Timing(HandshakeTime); h.Count != 2 || h.Sum != 6000 || s.Timing(UpstreamHandshakeTime).Count != 0 {
+			t.Errorf("%s: %d times of %d ns", name, h.Count, h.Sum)
+		}
+		hellos, alerts := map[uint8]uint64{}, map[uint8]uint64{}
+		for code, n := range s.HellosRefused {
+			hellos[code] = n
+		}
+		for code, n := range s.AlertsReceived {
+			alerts[code] = n
+		}
+		if len(hellos) != 2 || hellos[7] != 1 || hellos[codes-1] != 1 || len(alerts) != 1 || alerts[42] != 1 {
+			t.Errorf("%s: hellos %v, alerts %v", name, hellos, alerts)
+		}
+	}
+	seen := map[string]bool{}
+	for e := range HandshakeEnds {
+		if e.Label() == "" || seen[e.Label()] {
+			t.Errorf("end %d has the label %q", e, e.Label())
+		}
+		seen[e.Label()] = true
+	}
+}
+
 func TestStatusClass(t *testing.T) {
 	for status, want := range map[int]Counter{
 		0: RequestsUnanswered, 101: Requests1xx, 200: Requests2xx, 299: Requests2xx, 304: Requests3xx,

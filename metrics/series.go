@@ -12,6 +12,7 @@ const (
 	ListenerSeries SeriesKind = iota
 	ServiceSeries
 	RouteSeries
+	StreamSeries
 	SeriesKinds
 )
 
@@ -21,14 +22,15 @@ type Series = uint16
 // Other is the series of all those for which there was no other one left.
 const Other Series = 0
 
-// OtherName is Other's name, which no listener, service or route can have.
+// OtherName is Other's name, which no listener, service, route or stream can have.
 const OtherName = "(other)"
 
 // seriesMax are how many series there can be of each kind, Other included. They bound the memory, 320 bytes for each
 // series and shard, and the size of an exposition.
-var seriesMax = [SeriesKinds]int{ListenerSeries: 256, ServiceSeries: 1024, RouteSeries: 2048}
+var seriesMax = [SeriesKinds]int{ListenerSeries: 256, ServiceSeries: 1024, RouteSeries: 2048,
+	StreamSeries: 256}
 
-// Capacity is how many listeners, services or routes have a series of their own at most.
+// Capacity is how many listeners, services, routes or streams have a series of their own at most.
 func (k SeriesKind) Capacity() int { return seriesMax[k] - 1 }
 
 // statusClasses are the classes of a final status, and "none" in front.
@@ -83,13 +85,20 @@ func (b *Block) served(class Counter, span int, e *Exchange) {
 	store(n, *n+1)
 }
 
-// Opened counts a connection that was accepted (listeners) or is being opened (services); Closed its end.
+// Opened counts a connection that was accepted (listeners), is being opened (services) or is passed through (streams);
+// Closed its end.
 func (b *Block) Opened() {
 	store(&b.opened, b.opened+1)
 	store(&b.open, b.open+1)
 }
 
 func (b *Block) Closed() { store(&b.open, b.open-1) }
+
+// Carried counts bytes that a stream has carried from its client, and to it.
+func (b *Block) Carried(received, sent uint64) {
+	store(&b.received, b.received+received)
+	store(&b.sent, b.sent+sent)
+}
 
 // Pooled counts a connection that waits for the next request, Taken one that does no longer.
 func (b *Block) Pooled() { store(&b.idle, b.idle+1) }
@@ -109,7 +118,7 @@ type SeriesValues struct {
 	Received, Sent uint64 // bytes of requests, and of responses to clients
 	Duration       Spans
 
-	// Connections: of clients for a listener, to endpoints for a service.
+	// Connections: of clients for a listener or a stream, to endpoints for a service.
 	Opened, Failed, Retried uint64
 	Open, Idle              int64
 }

@@ -4,8 +4,8 @@
 // instruction, no line of cache shared with another writer. Readers (the exposition, the log at shutdown) take a
 // Snapshot at any time, from any goroutine, and nobody stops for them.
 //
-// Beside what a shard counts in all there are series: the same for each listener, service and route, as many as
-// the capacities allow. A Directory, which belongs to the control plane, gives names their series.
+// Beside what a shard counts in all there are series: the same for each listener, service, route and stream, as many
+// as the capacities allow. A Directory, which belongs to the control plane, gives names their series.
 //
 // Invariants: a Shard has one writer; counters only grow; a shard's memory is fixed at start, but for that of series,
 // which the control plane provides before a snapshot has them. What is read is exact for each value and approximate

@@ -29,7 +29,7 @@ const edges = `
 	engine/probe:      engine engine/mem engine/epoll engine/uring
 
 	metrics:
-	metrics/expose:    metrics tls/hello
+	metrics/expose:    metrics tls/hello tls/alert
 	accesslog:         metrics internal/invariant
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
@@ -61,7 +61,7 @@ const edges = `
 	perf/report:       perf/result perf/histogram internal/words
 	perf/histogram:
 	perf/chunked:
-	perf/load:         perf/histogram perf/chunked
+	perf/load:         perf/histogram perf/chunked tls/record
 	perf/origin:       perf/load perf/chunked
 	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest internal/words
 	cmd/uringproxy:    perf/bench perf/report perf/result
@@ -95,6 +95,7 @@ var importers = map[string][]string{
 	"github.com/prometheus/client_golang":     {"metrics/expose"}, // in tests, and so is the next
 	"github.com/prometheus/common":            {"metrics/expose"},
 	"golang.org/x/crypto/chacha20poly1305":    {"tls/record"},
+	"golang.org/x/crypto/ocsp":                {"tls/certs"},
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.

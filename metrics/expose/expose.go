@@ -5,7 +5,7 @@
 // families, each with its help and the function that writes its samples; docs/metrics.md is made from the same table.
 // Names begin with "uringproxy_", units are base units (seconds, bytes), and the samples of a family stand together.
 //
-// It imports metrics, tls/hello for the names of faults, and the standard library, and is imported by server.
+// It imports metrics, tls/hello and tls/alert for names, and the standard library, and is imported by server.
 package expose
 
 import (

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
@@ -33,6 +34,7 @@ func example() Input {
 		Route: d.Assign(metrics.RouteSeries, "all"),
 	}
 	d.Assign(metrics.RouteSeries, "unused")
+	d.Assign(metrics.StreamSeries, "db")
 	for k := range metrics.SeriesKinds {
 		d.Settle(k, 1, epoch, func(string) bool { return true })
 	}
@@ -48,7 +50,7 @@ func example() Input {
 	set.Shard(0).Handshake(&metrics.Handshake{TLS13: true, Duration: 1_500_000})
 	set.Shard(1).Handshake(&metrics.Handshake{Side: metrics.Upstreams, End: metrics.HandshakeCertificate})
 	set.Shard(1).HelloRefused(uint8(hello.PlainHTTP))
-	set.Shard(1).AlertReceived(42)
+	set.Shard(1).AlertReceived(uint8(alert.BadCertificate))
 	in := Input{
 		Now: epoch.Add(time.Minute), Started: epoch.Add(-time.Hour),
 		Build:   Build{"v1", "go1.26", "uring", "T3"},
@@ -148,7 +150,7 @@ func TestValues(t *testing.T) {
 		`uringproxy_tls_handshakes_total{side="upstream",result="certificate"} 1`,
 		`uringproxy_tls_handshakes_done_total{side="client",version="1.3",resumed="false"} 1`,
 		`uringproxy_tls_hellos_refused_total{reason="plain HTTP on a port for TLS"} 1`,
-		`uringproxy_tls_alerts_received_total{code="42"} 1`,
+		`uringproxy_tls_alerts_received_total{alert="bad_certificate"} 1`,
 		`uringproxy_tls_handshake_quantiles_seconds{quantile="1.0"} 0.0015`,
 		`uringproxy_tls_certificate_expiry_timestamp_seconds{name="a.test",source="a.pem"} 1.7e+09`,
 		`uringproxy_config_age_seconds 60`,

@@ -13,7 +13,7 @@ var families = slices.Concat(
 	processFamilies, configFamilies, clientFamilies, upstreamFamilies, timingFamilies, tlsFamilies, shardFamilies,
 	seriesFamilies("listener", metrics.ListenerSeries), listenerFamilies,
 	seriesFamilies("service", metrics.ServiceSeries), serviceFamilies,
-	seriesFamilies("route", metrics.RouteSeries),
+	seriesFamilies("route", metrics.RouteSeries), streamFamilies,
 )
 
 // one is a gauge of one sample, total a counter of one.

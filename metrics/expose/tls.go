@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
@@ -53,10 +54,10 @@ var tlsFamilies = slices.Concat(
 					e.count(n, "reason", hello.Code(code).String())
 				}
 			}},
-		{"tls_alerts_received", counter, "Alerts that peers sent after their handshakes, by their number; the end of a " +
-			"connection is none of them.", "code", func(e *encoder, in *Input) {
+		{"tls_alerts_received", counter, "Alerts that peers sent after their handshakes; the announced end of a " +
+			"connection is none of them.", "alert", func(e *encoder, in *Input) {
 			for code, n := range in.total.AlertsReceived {
-				e.count(n, "code", strconv.Itoa(int(code)))
+				e.count(n, "alert", alert.Alert(code).String())
 			}
 		}},
 	},
