@@ -58,19 +58,28 @@ func subjectOf(k rule.Kind) rule.Kind {
 		return rule.Header
 	case rule.QueryRegexp:
 		return rule.Query
+	case rule.SNIRegexp:
+		return rule.SNI
+	case rule.ClientCertRegexp:
+		return rule.ClientCert
 	}
 	return k
 }
 
 // isRegexp reports whether a kind's values are expressions.
 func isRegexp(k rule.Kind) bool {
-	return k == rule.HostRegexp || k == rule.PathRegexp || k == rule.HeaderRegexp || k == rule.QueryRegexp
+	switch k {
+	case rule.HostRegexp, rule.PathRegexp, rule.HeaderRegexp, rule.QueryRegexp, rule.SNIRegexp, rule.ClientCertRegexp:
+		return true
+	}
+	return false
 }
 
-// isSingle reports whether a request has one value of a subject at most, so that having one excludes others.
+// isSingle reports whether a request has one value of a subject at most, so that having one excludes others. All of a
+// client's suites together are such a value to CipherSuiteOnly: what lies within one list lies in none apart from it.
 func isSingle(k rule.Kind) bool {
 	switch subjectOf(k) {
-	case rule.Header, rule.Query, rule.ALPN, rule.CipherSuite:
+	case rule.Header, rule.Query, rule.ALPN, rule.CipherSuite, rule.ClientCert:
 		return false
 	}
 	return true
@@ -187,7 +196,7 @@ func (j *judge) within(v value, q *rule.Predicate) bool {
 			}
 		}
 		return false
-	case rule.TLSVersion, rule.CipherSuite:
+	case rule.TLSVersion, rule.CipherSuite, rule.CipherSuiteOnly:
 		_, found := slices.BinarySearch(q.Numbers, v.number)
 		return found
 	}

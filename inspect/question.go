@@ -198,7 +198,7 @@ func (a *asked) fields(list []string) error {
 
 // hello reads what a client says by TLS, in the words that rules have for it.
 func (a *asked) hello(t *TLS) error {
-	var values [rule.JA4 + 1]rule.Predicate
+	var values [rule.Kinds]rule.Predicate
 	for _, m := range []struct {
 		kind rule.Kind
 		flag string

@@ -31,7 +31,8 @@ type Builder struct {
 
 	routes     map[string]Route
 	priorities map[int32]int // how many alternatives have it
-	looks      [4]int        // how many tests need what, by the bits of Needs
+	looks      [needBits]int // how many tests need what, by the bits of Needs
+	streams    bool          // rules are those of tcp routes
 	unsettled  []*spot
 	uncompiled map[compiler]struct{}
 	sets       map[string]*anyOf // of this edit's tests
@@ -48,9 +49,22 @@ func NewBuilder() *Builder {
 	}
 }
 
-// Compile makes the table of routes, for once.
-func Compile(routes []Route) (*Table, error) {
+// NewStreamBuilder makes a builder of tables for MatchHello. Rules are those that rule.ParseStream reads, or are built
+// of matchers of which Kind.Stream says yes; another is an error of Set. The server name takes the place of the host:
+// conditions on it are found and ordered as others are by Host.
+func NewStreamBuilder() *Builder {
 	b := NewBuilder()
+	b.streams = true
+	return b
+}
+
+// Compile makes the table of routes, for once.
+func Compile(routes []Route) (*Table, error) { return NewBuilder().compile(routes) }
+
+// CompileStreams is Compile for NewStreamBuilder.
+func CompileStreams(routes []Route) (*Table, error) { return NewStreamBuilder().compile(routes) }
+
+func (b *Builder) compile(routes []Route) (*Table, error) {
 	for _, r := range routes {
 		if err := b.Set(r); err != nil {
 			return nil, err
@@ -136,7 +150,11 @@ func noSet([]string) (*anyOf, error) { return nil, nil }
 
 // expand turns a route into alternatives, always in the same order.
 func (b *Builder) expand(r Route, set automata) ([]placed, error) {
-	x, err := r.Rule.Expand()
+	e, err := b.placeable(r.Rule)
+	if err != nil {
+		return nil, err
+	}
+	x, err := e.Expand()
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +177,30 @@ func (b *Builder) expand(r Route, set automata) ([]placed, error) {
 	return all, nil
 }
 
+// placeable is a rule as the table has it.
+func (b *Builder) placeable(e *rule.Expr) (*rule.Expr, error) {
+	if !b.streams {
+		return e, nil
+	}
+	if kind, ok := notOfStreams(e); ok {
+		return nil, fmt.Errorf("%s needs a request, and this is a tcp route", kind)
+	}
+	return e.OverHost(), nil
+}
+
+// notOfStreams finds a matcher that cannot be asked before there is a request.
+func notOfStreams(e *rule.Expr) (kind rule.Kind, found bool) {
+	if e == nil {
+		return rule.None, false
+	}
+	for _, arg := range e.Args {
+		if kind, found = notOfStreams(arg); found {
+			return kind, true
+		}
+	}
+	return e.Pred.Kind, e.Op == rule.OpMatch && e.Pred.Kind != rule.None && !e.Pred.Kind.Stream()
+}
+
 func endOf(path rule.Kind) end {
 	switch path {
 	case rule.Path:
@@ -172,7 +214,7 @@ func endOf(path rule.Kind) end {
 func newTest(p *rule.Predicate, set automata) (test, error) {
 	t := test{Predicate: p}
 	switch p.Kind {
-	case rule.HostRegexp, rule.PathRegexp, rule.HeaderRegexp, rule.QueryRegexp:
+	case rule.HostRegexp, rule.PathRegexp, rule.HeaderRegexp, rule.QueryRegexp, rule.SNIRegexp, rule.ClientCertRegexp:
 		var err error
 		t.set, err = set(p.Values)
 		return t, err

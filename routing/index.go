@@ -12,7 +12,7 @@ import (
 type index struct {
 	keys  hashMap[spot] // by the hash of kind, name and value
 	names hashMap[use]  // by the hash of kind and name, for fields and queries: which are worth a look
-	kinds [rule.JA4 + 1]int32
+	kinds [rule.Kinds]int32
 	bits  [2][129]int32 // of client prefixes, IPv4 and IPv6: how many have that length
 	count int
 	edit  uint32

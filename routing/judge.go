@@ -16,12 +16,25 @@ type Judgement struct {
 
 // Judge finds out whether req fits r, and why not. The error says that r cannot be compiled.
 func Judge(r Route, req *Request) (Judgement, error) {
+	return judge(r, r.Rule, &subject{Request: req, name: canonicalHost(req.Host, &req.host)})
+}
+
+// JudgeHello is Judge for a tcp route and what MatchHello looks at. The conditions on the server name are conditions on
+// the host in what it returns; rule.Alternative.OverSNI turns them round for showing.
+func JudgeHello(r Route, req *Request) (Judgement, error) {
+	s := subject{Request: req}
+	if req.TLS != nil {
+		s.name = req.TLS.SNI
+	}
+	return judge(r, r.Rule.OverHost(), &s)
+}
+
+func judge(r Route, e *rule.Expr, s *subject) (Judgement, error) {
 	j := Judgement{Route: r}
-	x, err := r.Rule.Expand()
+	x, err := e.Expand()
 	if err != nil {
 		return j, err
 	}
-	s := subject{Request: req, name: canonicalHost(req.Host, &req.host)}
 	closest := -1
 	for _, a := range x.Alternatives {
 		met, missed, err := s.conditions(&a)

@@ -26,6 +26,11 @@ func (m *match) look(x *index, here end) {
 	if m.TLS != nil && x.kinds[rule.JA4] != 0 {
 		m.visitKey(x, hashBytes(kindHash(rule.JA4), m.TLS.JA4), here)
 	}
+	if x.kinds[rule.ClientCert] != 0 {
+		for _, name := range m.ClientCert {
+			m.visitKey(x, hashBytes(kindHash(rule.ClientCert), name), here)
+		}
+	}
 }
 
 // visitKey tries what is filed under the hash h, which has not been ended yet.

@@ -161,6 +161,18 @@ func holds(p *rule.Predicate, r *Request) bool {
 		return false
 	}
 	switch p.Kind {
+	case rule.SNIRegexp:
+		return matches(string(r.TLS.SNI))
+	case rule.ClientCert, rule.ClientCertRegexp:
+		return slices.ContainsFunc(r.ClientCert, func(b []byte) bool {
+			return p.Kind == rule.ClientCert && is(string(b)) || p.Kind == rule.ClientCertRegexp && matches(string(b))
+		})
+	case rule.CipherSuiteOnly:
+		real := slices.DeleteFunc(slices.Clone(r.TLS.Suites), func(n uint16) bool {
+			return n == 0xff || n == 0x5600 || n&0xff == n>>8 && n&15 == 10
+		})
+		among := func(n uint16) bool { return slices.Contains(p.Numbers, n) }
+		return len(real) > 0 && len(slices.DeleteFunc(real, among)) == 0
 	case rule.SNI:
 		return nameIs(string(r.TLS.SNI), p.Values)
 	case rule.ALPN:

@@ -50,6 +50,8 @@ func (s *subject) holds(t *test) bool {
 		return s.queryFits(t)
 	case rule.ClientIP:
 		return s.Client.IsValid() && within(t.Prefixes, s.Client)
+	case rule.ClientCert, rule.ClientCertRegexp:
+		return s.certFits(t)
 	}
 	return s.TLS != nil && s.helloFits(t)
 }
@@ -103,6 +105,15 @@ func (s *subject) fieldFits(t *test) bool {
 				return true
 			}
 		} else if len(t.Values) == 0 || has(t.Values, f.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *subject) certFits(t *test) bool {
+	for _, name := range s.ClientCert {
+		if t.set != nil && t.set.match(name) || t.set == nil && has(t.Values, name) {
 			return true
 		}
 	}
@@ -169,6 +180,8 @@ func (s *subject) helloFits(t *test) bool {
 	switch t.Kind {
 	case rule.SNI:
 		return s.nameFits(h.SNI, t.Values)
+	case rule.SNIRegexp:
+		return t.set.match(h.SNI)
 	case rule.ALPN:
 		for _, p := range h.ALPN {
 			if has(t.Values, p) {
@@ -183,10 +196,28 @@ func (s *subject) helloFits(t *test) bool {
 				return true
 			}
 		}
+	case rule.CipherSuiteOnly:
+		return offersOnly(h.Suites, t.Numbers)
 	case rule.JA4:
 		return has(t.Values, h.JA4)
 	}
 	return false
+}
+
+// offersOnly reports whether there are suites in a client's offer, and all of them among some. What only signals
+// something is no suite.
+func offersOnly(suites, among []uint16) bool {
+	found := false
+	for _, n := range suites {
+		if rule.IsSignal(n) {
+			continue
+		}
+		if _, ok := slices.BinarySearch(among, n); !ok {
+			return false
+		}
+		found = true
+	}
+	return found
 }
 
 // needs says what a test looks at.
@@ -198,8 +229,12 @@ func (t *test) needs() Needs {
 		return NeedQuery
 	case rule.ClientIP:
 		return NeedClient
-	case rule.SNI, rule.ALPN, rule.TLSVersion, rule.CipherSuite, rule.JA4:
+	case rule.SNI, rule.SNIRegexp, rule.ALPN, rule.TLSVersion, rule.CipherSuite, rule.CipherSuiteOnly:
 		return NeedTLS
+	case rule.JA4:
+		return NeedTLS | NeedJA4
+	case rule.ClientCert, rule.ClientCertRegexp:
+		return NeedCert
 	}
 	return 0
 }

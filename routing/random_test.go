@@ -48,7 +48,7 @@ func (m maker) quoted(words ...string) string {
 // matcher is the text of one matcher.
 func (m maker) matcher() string {
 	name := m.pick("X-A", "x-b", "X-C")
-	switch m.IntN(19) {
+	switch m.IntN(20) {
 	case 0, 1, 2:
 		return "Host(" + m.quoted(m.host(), m.pick("*.", "**.")+m.host()) + ")"
 	case 3:
@@ -74,9 +74,18 @@ func (m maker) matcher() string {
 	case 16:
 		return "ClientIP(" + m.quoted("10.0.0.0/8", "10.0.0.1", "10.0.0.0/31", "::1", "fe80::/10") + ")"
 	case 17:
-		return m.pick("SNI(`a.x`)", "SNI(`*.x`)", "ALPN(`h2`)", "TLSVersion(`1.3`)", "CipherSuite(`0x1301`)")
+		return m.pick("SNI(`a.x`)", "SNI(`*.x`)", "SNIRegexp(`^a`, `^$`)", "SNIRegexp(`x$`)")
+	case 18:
+		return m.pick("ClientCert("+m.quoted("a", "b", "c@d")+")", "ClientCertRegexp("+m.quoted("^a", "@")+")")
 	}
-	return "JA4(`t13d1516h2_8daaf6152771_02713d6af862`)"
+	return m.tlsMatcher()
+}
+
+// tlsMatcher looks at what a client offers.
+func (m maker) tlsMatcher() string {
+	return m.pick("ALPN(`h2`)", "TLSVersion(`1.3`)", "TLSVersion(`1.2`, `1.1`)", "CipherSuite(`0x1301`)",
+		"CipherSuiteOnly(`0x1301`)", "CipherSuiteOnly(`0x1300`, `0x1302`)",
+		"JA4(`t13d1516h2_8daaf6152771_02713d6af862`)")
 }
 
 func (m maker) rule(depth int) string {
@@ -125,6 +134,12 @@ func (m maker) request() *Request {
 		}
 		for range m.IntN(2) {
 			r.TLS.ALPN = append(r.TLS.ALPN, []byte(m.pick("h2", "http/1.1")))
+		}
+		for range m.IntN(3) {
+			r.TLS.Suites = append(r.TLS.Suites, []uint16{0x1300, 0x1302, 0x00ff, 0x5600, 0xdada}[m.IntN(5)])
+		}
+		for range m.IntN(2) * m.IntN(3) {
+			r.ClientCert = append(r.ClientCert, []byte(m.pick("a", "b", "c@d", "e")))
 		}
 	}
 	return r
@@ -187,7 +202,7 @@ func compare(t *testing.T, seed uint64) (n int) {
 		b.Delete(name)
 	}
 	if b.hosts.count+b.stars.count+b.deeps.count != 0 || b.hostPatterns != nil || b.any != nil ||
-		len(b.priorities) != 0 || b.looks != [4]int{} {
+		len(b.priorities) != 0 || b.looks != [needBits]int{} {
 		t.Fatalf("seed %d: something is left of deleted routes", seed)
 	}
 	return n

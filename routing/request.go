@@ -17,6 +17,9 @@ type Request struct {
 	Client netip.Addr // the peer's address; invalid for a unix socket's client. No IPv4-mapped IPv6 address.
 	Fields []Field    // the header section
 	TLS    *Hello     // nil on a plain connection
+	// ClientCert are the names in the client's certificate: URI, DNS and email names of its SAN extension, then the
+	// common name of its subject. It is empty unless the certificate was verified.
+	ClientCert [][]byte
 
 	host  [maxHost]byte
 	value [queryBytes]byte
@@ -31,10 +34,11 @@ type Hello struct {
 	ALPN    [][]byte // protocols offered, in the client's order
 	Version uint16   // highest version offered
 	Suites  []uint16 // cipher suites offered
-	JA4     []byte   // in lower case
+	JA4     []byte   // in lower case; needed only as far as Table.Needs says NeedJA4
 }
 
-// Needs says which parts of a Request a table's rules look at, beyond host, path and method.
+// Needs says which parts of a Request a table's rules look at, beyond host, path and method, or for MatchHello beyond
+// the server name.
 type Needs uint8
 
 const (
@@ -42,4 +46,8 @@ const (
 	NeedClient
 	NeedFields
 	NeedTLS
+	NeedJA4  // beside NeedTLS; it costs hashing some hundred bytes
+	NeedCert // ClientCert
+
+	needBits = 6
 )

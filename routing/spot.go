@@ -199,7 +199,7 @@ func keyed(t *test) bool {
 		return false
 	}
 	switch t.Kind {
-	case rule.Header, rule.Query, rule.Method, rule.ClientIP, rule.JA4:
+	case rule.Header, rule.Query, rule.Method, rule.ClientIP, rule.JA4, rule.ClientCert:
 		return true
 	case rule.HeaderRegexp:
 		return len(t.Values) == 1

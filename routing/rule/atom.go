@@ -43,7 +43,7 @@ func predicateOf(name string, negated bool, atoms []atom) Predicate {
 		case a.any:
 		case a.prefix.IsValid():
 			p.Prefixes = append(p.Prefixes, a.prefix)
-		case a.kind == TLSVersion || a.kind == CipherSuite:
+		case a.kind == TLSVersion || a.kind == CipherSuite || a.kind == CipherSuiteOnly:
 			p.Numbers = append(p.Numbers, a.number)
 		default:
 			p.Values = append(p.Values, a.text)

@@ -62,10 +62,12 @@ func (p *Predicate) add(v string) (fault *Error) {
 		text, fault = canonicalMethod(v)
 	case Header:
 		fault = checkFieldValue(v)
-	case HostRegexp, PathRegexp, HeaderRegexp, QueryRegexp:
+	case HostRegexp, PathRegexp, HeaderRegexp, QueryRegexp, SNIRegexp, ClientCertRegexp:
 		fault = checkRegexp(p.Kind, v)
 	case ALPN:
 		fault = checkProtocol(v)
+	case ClientCert:
+		fault = checkIdentity(v)
 	case JA4:
 		text, fault = canonicalJA4(v)
 	case ClientIP:
@@ -76,8 +78,12 @@ func (p *Predicate) add(v string) (fault *Error) {
 		version, fault := parseVersion(v)
 		p.Numbers = append(p.Numbers, version)
 		return fault
-	case CipherSuite:
+	case CipherSuite, CipherSuiteOnly:
 		suites, fault := parseSuites(v)
+		if fault == nil && p.Kind == CipherSuiteOnly && IsSignal(suites[0]) {
+			fault = refuse(0, len(v), "this number is no suite: clients send it to signal something",
+				"leave it out; such numbers do not count")
+		}
 		p.Numbers = append(p.Numbers, suites...)
 		return fault
 	}

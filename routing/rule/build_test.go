@@ -27,7 +27,7 @@ func TestMatch(t *testing.T) {
 		{Query, "a=b", nil, -1, 0, "write Query(`a`, `b`)"},
 		{Path, "", []string{"/", "/", "/a?b"}, 2, 2, "Query"},
 		{None, "", []string{"/"}, -1, 0, "no such matcher"},
-		{JA4 + 1, "", []string{"/"}, -1, 0, "no such matcher"},
+		{kinds, "", []string{"/"}, -1, 0, "no such matcher"},
 	} {
 		e, index, err := Match(c.kind, c.name, c.values...)
 		var fault *Error
@@ -85,7 +85,7 @@ func TestSuites(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	names := Names()
-	if len(names) != int(JA4) || names[0] != "Host" || names[len(names)-1] != "JA4" {
+	if len(names) != Kinds-1 || names[0] != "Host" || names[len(names)-1] != "ClientCertRegexp" {
 		t.Error(names)
 	}
 	for i, name := range names {

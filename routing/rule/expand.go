@@ -161,8 +161,10 @@ func (x *expander) judge(s *subject) (*verdict, bool) {
 	switch s.kind {
 	case Host, Path:
 		decide = x.split
-	case Header, Query, ALPN, CipherSuite:
+	case Header, Query, ALPN, CipherSuite, SNIRegexp, ClientCert:
 		decide = x.weigh
+	case CipherSuiteOnly:
+		decide = x.enclose
 	}
 	v, ok := decide(s)
 	x.verdicts[key] = &v

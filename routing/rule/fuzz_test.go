@@ -92,10 +92,16 @@ var pools = map[Kind][]string{
 	QueryRegexp:   {"^1", "2", "^x$", "", "^$", "3"},
 	ClientIP:      {"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "0.0.0.0/0", "::/0", "::1", "fe80::/10", "10.128.0.0/9"},
 	SNI:           {"a.b", "*.b", "**.b", "x.a.b", "*.a.b", "c"},
+	SNIRegexp:     {"^a", "b$", "^a\\.b$", "^$", "."},
 	ALPN:          {"h2", "http/1.1", "x"},
-	TLSVersion:    {"1.2", "1.3", "1.0"},
-	CipherSuite:   {"0x1301", "tls13", "0x0005", "legacy", "rsa"},
-	JA4:           {"t13d1516h2_8daaf6152771_e5627efa2ab1", "t13i1516h2_8daaf6152771_e5627efa2ab1"},
+
+	CipherSuiteOnly:  {"0x1301", "tls13", "0x0005", "legacy", "rsa", "cbc", "0x009c"},
+	ClientCertRegexp: {"^a", "b$", "^spiffe:", "^b$"},
+
+	TLSVersion:  {"1.2", "1.3", "1.0"},
+	CipherSuite: {"0x1301", "tls13", "0x0005", "legacy", "rsa"},
+	ClientCert:  {"a", "ab", "b", "spiffe://a/b"},
+	JA4:         {"t13d1516h2_8daaf6152771_e5627efa2ab1", "t13i1516h2_8daaf6152771_e5627efa2ab1"},
 }
 
 var names = []string{"n", "m"}
@@ -154,22 +160,25 @@ func (s *source) request() *request {
 			version: []uint16{0x0301, 0x0303, 0x0304}[s.below(3)],
 		}
 		for range s.below(3) {
-			r.tls.suites = append(r.tls.suites, []uint16{0x1301, 0x1302, 0x0005, 0xc013, 0x009c}[s.below(5)])
+			r.tls.suites = append(r.tls.suites,
+				[]uint16{0x1301, 0x1302, 0x0005, 0xc013, 0x009c, 0x1a1a, 0x00ff, 0x5600}[s.below(8)])
 		}
+		r.tls.certs = s.some(pools[ClientCert], 0, 2)
 	}
 	return r
 }
 
 var allKinds = []Kind{
 	Host, HostRegexp, Path, PathPrefix, PathPrefixRaw, PathRegexp, Method, Header, HeaderRegexp, Query, QueryRegexp,
-	ClientIP, SNI, ALPN, TLSVersion, CipherSuite, JA4,
+	ClientIP, SNI, SNIRegexp, ALPN, TLSVersion, CipherSuite, CipherSuiteOnly, JA4, ClientCert, ClientCertRegexp,
 }
 
 // kindSets are what a rule is made of, so that conditions meet those that they interact with.
 var kindSets = [][]Kind{
 	allKinds, {Host, HostRegexp}, {Path, PathPrefix, PathPrefixRaw, PathRegexp}, {Header, HeaderRegexp},
 	{Query, QueryRegexp}, {Method, ClientIP, SNI, TLSVersion, JA4}, {ALPN, CipherSuite, Method},
-	{Host, Path, PathPrefix, Method}, {ClientIP}, {SNI},
+	{Host, Path, PathPrefix, Method}, {ClientIP}, {SNI}, {SNI, SNIRegexp}, {CipherSuiteOnly},
+	{CipherSuiteOnly, CipherSuite}, {ClientCert, ClientCertRegexp},
 }
 
 // compareExpansion checks a random rule against the naive evaluation.

@@ -30,10 +30,15 @@ var matchers = [...]matcher{
 	QueryRegexp:   {"QueryRegexp", true, 1, "(`id`, `^[0-9]+$`)"},
 	ClientIP:      {"ClientIP", false, 1, "(`10.0.0.0/8`)"},
 	SNI:           {"SNI", false, 1, "(`example.com`)"},
+	SNIRegexp:     {"SNIRegexp", false, 1, "(`^api-[0-9]+\\.example\\.com$`)"},
 	ALPN:          {"ALPN", false, 1, "(`h2`)"},
 	TLSVersion:    {"TLSVersion", false, 1, "(`1.3`)"},
 	CipherSuite:   {"CipherSuite", false, 1, "(`legacy`)"},
 	JA4:           {"JA4", false, 1, "(`t13d1516h2_8daaf6152771_e5627efa2ab1`)"},
+	ClientCert:    {"ClientCert", false, 1, "(`billing.example.com`)"},
+
+	CipherSuiteOnly:  {"CipherSuiteOnly", false, 1, "(`cbc`, `rsa`)"},
+	ClientCertRegexp: {"ClientCertRegexp", false, 1, "(`^spiffe://example\\.com/`)"},
 }
 
 // String is the matcher's name as rules write it.
@@ -52,11 +57,19 @@ func (k Kind) Named() bool { return int(k) < len(matchers) && matchers[k].named 
 
 // regexp reports whether the matcher's values are regular expressions.
 func (k Kind) regexp() bool {
-	return k == HostRegexp || k == PathRegexp || k == HeaderRegexp || k == QueryRegexp
+	switch k {
+	case HostRegexp, PathRegexp, HeaderRegexp, QueryRegexp, SNIRegexp, ClientCertRegexp:
+		return true
+	}
+	return false
 }
 
-// TLS reports whether the matcher looks at a ClientHello, so that it never fits on a plain connection.
-func (k Kind) TLS() bool { return k >= SNI && k <= JA4 }
+// TLS reports whether the matcher looks at a TLS handshake, so that it never fits on a plain connection.
+func (k Kind) TLS() bool { return k >= SNI && k < kinds }
+
+// Stream reports whether the matcher can be asked of a connection when no more of it is known than its ClientHello: in
+// the rule of a tcp route.
+func (k Kind) Stream() bool { return k == ClientIP || k >= SNI && k <= JA4 }
 
 // Names returns the names of all matchers, in the order of their Kinds.
 func Names() []string {
@@ -82,7 +95,7 @@ var old = map[string]string{
 	"Methods":          "write Method; it takes several methods",
 	"Queries":          "write Query(`key`, `value`)",
 	"HostSNI":          "write SNI; for HostSNI(`*`) leave the condition out",
-	"HostSNIRegexp":    "write SNI with a wildcard, such as SNI(`*.example.com`)",
+	"HostSNIRegexp":    "write SNIRegexp",
 	"IPWhitelist":      "write ClientIP",
 	"IPWhiteList":      "write ClientIP",
 	"IPAllowList":      "write ClientIP",

@@ -21,6 +21,7 @@ type hello struct {
 	alpn     []string
 	version  uint16
 	suites   []uint16
+	certs    []string // the names in the client's certificate
 }
 
 // fits evaluates an expression as it stands.
@@ -99,6 +100,25 @@ func (h *hello) holds(p *Predicate) bool {
 	switch p.Kind {
 	case SNI:
 		return slices.ContainsFunc(p.Values, func(v string) bool { return hostFits(v, h.sni) })
+	case SNIRegexp:
+		return slices.ContainsFunc(p.Values, func(v string) bool { return matches(v, h.sni) })
+	case ClientCert:
+		return slices.ContainsFunc(p.Values, func(v string) bool { return slices.Contains(h.certs, v) })
+	case ClientCertRegexp:
+		return slices.ContainsFunc(p.Values, func(v string) bool {
+			return slices.ContainsFunc(h.certs, func(name string) bool { return matches(v, name) })
+		})
+	case CipherSuiteOnly:
+		within, outside := 0, 0
+		for _, n := range h.suites {
+			switch {
+			case slices.Contains(p.Numbers, n):
+				within++
+			case n != 0x1a1a && n != 0x00ff && n != 0x5600:
+				outside++
+			}
+		}
+		return within > 0 && outside == 0
 	case ALPN:
 		return slices.ContainsFunc(p.Values, func(v string) bool { return slices.Contains(h.alpn, v) })
 	case TLSVersion:

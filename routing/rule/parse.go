@@ -33,14 +33,16 @@ func (e *Error) Error() string {
 //	operand = "!" operand | "(" rule ")" | matcher .
 //	matcher = name "(" string { "," string } ")" .
 func Parse(text string) (*Expr, error) {
-	e, fault := parse(text)
+	p := parser{scanner: scanner{text: text}}
+	e, fault := p.parse()
 	if fault != nil {
 		return nil, fault
 	}
 	return e, nil
 }
 
-func parse(text string) (*Expr, *Error) {
+func (p *parser) parse() (*Expr, *Error) {
+	text := p.text
 	if len(text) > MaxLength {
 		return nil, refusef(MaxLength, 1, "split it into several routes",
 			"a rule has at most %d bytes, this has %d", MaxLength, len(text))
@@ -48,7 +50,6 @@ func parse(text string) (*Expr, *Error) {
 	if at := invalidUTF8(text); at >= 0 {
 		return nil, refuse(at, 1, "the rule is not valid UTF-8", `write other bytes as "\x80"`)
 	}
-	p := parser{scanner: scanner{text: text}}
 	if fault := p.advance(); fault != nil {
 		return nil, fault
 	}
@@ -82,6 +83,8 @@ type parser struct {
 	tok   token
 	depth int // parentheses and ! that we are in
 	open  int // parentheses that we are in
+
+	stream bool // only what can be asked before there is a request
 }
 
 func (p *parser) advance() (fault *Error) {
@@ -188,6 +191,9 @@ func (p *parser) matcher() (*Expr, *Error) {
 	kind := kindOf(name.value)
 	if kind == None {
 		return nil, refusef(name.at, len(name.value), unknownHint(name.value), "there is no matcher %q", name.value)
+	}
+	if p.stream && !kind.Stream() {
+		return nil, notForStreams(kind, name)
 	}
 	if fault := p.advance(); fault != nil {
 		return nil, fault

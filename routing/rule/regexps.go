@@ -35,7 +35,7 @@ func (r *regexps) decide(expression string, a atom) (matches, known bool) {
 		return false, false
 	}
 	switch a.kind {
-	case Host, Path, Header, Query:
+	case Host, Path, Header, Query, ClientCert:
 		return r.match(expression, a.text)
 	case PathPrefix, PathPrefixRaw:
 		return false, r.apart(expression, a)

@@ -17,25 +17,34 @@ import "net/netip"
 type Kind uint8
 
 const (
-	None          Kind = iota // no condition
-	Host                      // Values: host patterns in canonical form: "a.com", "*.a.com", "**.a.com", "[::1]"
-	HostRegexp                // Values: expressions, against the host in lower case without port and trailing dot
-	Path                      // Values: normalized paths
-	PathPrefix                // Values: normalized paths without trailing slash, by segments; "": any path, "*" too
-	PathPrefixRaw             // Values: normalized paths, matched byte by byte
-	PathRegexp                // Values: expressions, against the normalized path
-	Method                    // Values: in capitals
-	Header                    // Name in lower case; Values, one of which a field of that name must have; none: any
-	HeaderRegexp              // Name in lower case; Values: expressions, one of which must match one of the fields
-	Query                     // Name: decoded key; Values, decoded, one of which it must have; none: any
-	QueryRegexp               // Name: decoded key; Values: expressions, against the decoded value
-	ClientIP                  // Prefixes: the client's address must be in one of them
-	SNI                       // Values: host patterns, as Host
-	ALPN                      // Values: protocols, one of which the client must offer
-	TLSVersion                // Numbers: protocol versions, one of which is the highest that the client offers
-	CipherSuite               // Numbers: suites, one of which the client must offer
-	JA4                       // Values: fingerprints in lower case
+	None             Kind = iota // no condition
+	Host                         // Values: host patterns in canonical form: "a.com", "*.a.com", "**.a.com", "[::1]"
+	HostRegexp                   // Values: expressions, against the host in lower case without port and trailing dot
+	Path                         // Values: normalized paths
+	PathPrefix                   // Values: normalized paths without trailing slash, by segments; "": any path, "*" too
+	PathPrefixRaw                // Values: normalized paths, matched byte by byte
+	PathRegexp                   // Values: expressions, against the normalized path
+	Method                       // Values: in capitals
+	Header                       // Name in lower case; Values, one of which a field of that name must have; none: any
+	HeaderRegexp                 // Name in lower case; Values: expressions, one of which must match one of the fields
+	Query                        // Name: decoded key; Values, decoded, one of which it must have; none: any
+	QueryRegexp                  // Name: decoded key; Values: expressions, against the decoded value
+	ClientIP                     // Prefixes: the client's address must be in one of them
+	SNI                          // Values: host patterns, as Host
+	SNIRegexp                    // Values: expressions, against the server name in lower case; "" when there is none
+	ALPN                         // Values: protocols, one of which the client must offer
+	TLSVersion                   // Numbers: protocol versions, one of which is the highest that the client offers
+	CipherSuite                  // Numbers: suites, one of which the client must offer
+	CipherSuiteOnly              // Numbers: suites, all that the client offers, Signals aside, must be among them
+	JA4                          // Values: fingerprints in lower case
+	ClientCert                   // Values: identities, one of which the client's verified certificate must have
+	ClientCertRegexp             // Values: expressions, one of which must match one of these identities
+
+	kinds // how many there are
 )
+
+// Kinds is how many kinds there are, None among them: the length of an array that is indexed by Kind.
+const Kinds = int(kinds)
 
 // Predicate is one matcher with its arguments in canonical form: sorted, each once.
 type Predicate struct {

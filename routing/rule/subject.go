@@ -27,6 +27,8 @@ func subjectKind(k Kind) Kind {
 		return Header
 	case QueryRegexp:
 		return Query
+	case ClientCertRegexp:
+		return ClientCert
 	}
 	return k
 }
@@ -125,8 +127,8 @@ func single(name string, a atom) *literal {
 // rank is the place of a kind among tests: what costs least comes first.
 var rank = [...]int{
 	Method: 1, ClientIP: 2, Host: 3, Path: 4, PathPrefix: 5, PathPrefixRaw: 6, Header: 7, Query: 8,
-	SNI: 9, ALPN: 10, TLSVersion: 11, CipherSuite: 12, JA4: 13,
-	HostRegexp: 14, PathRegexp: 15, HeaderRegexp: 16, QueryRegexp: 17,
+	SNI: 9, ALPN: 10, TLSVersion: 11, CipherSuite: 12, CipherSuiteOnly: 13, JA4: 14, ClientCert: 15,
+	HostRegexp: 16, SNIRegexp: 17, PathRegexp: 18, HeaderRegexp: 19, QueryRegexp: 20, ClientCertRegexp: 21,
 }
 
 // comparePredicates is the canonical order of tests.

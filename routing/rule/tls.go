@@ -27,7 +27,8 @@ func parseVersion(v string) (uint16, *Error) {
 	return 0, refusef(0, len(v), "write 1.0, 1.1, 1.2 or 1.3", "%q is no version of TLS that is spoken here", v)
 }
 
-func versionName(number uint16) string {
+// VersionName is a version as rules write it, or its number on the wire.
+func VersionName(number uint16) string {
 	for _, known := range versions {
 		if known.number == number {
 			return known.name
@@ -112,6 +113,16 @@ func parseSuites(v string) ([]uint16, *Error) {
 	return nil, refusef(0, len(v), hint, "there is no cipher suite %q", v)
 }
 
+// signals are numbers among the cipher suites that are no suites: a client says something else by them (RFC 5746,
+// section 3.3; RFC 7507, section 2).
+var signals = []uint16{0x00ff, 0x5600}
+
+// IsSignal reports whether a number that stands among cipher suites is none: a signalling value, or one of those that
+// stand for nothing (GREASE, RFC 8701).
+func IsSignal(n uint16) bool {
+	return n&0x0f0f == 0x0a0a && n>>8 == n&0xff || n == signals[0] || n == signals[1]
+}
+
 // suiteNames writes numbers, which are in order, as parseSuites reads them: groups that are there as a whole first.
 func suiteNames(numbers []uint16) []string {
 	var names []string
@@ -132,13 +143,14 @@ func suiteNames(numbers []uint16) []string {
 	}
 	for _, n := range numbers {
 		if !named[n] {
-			names = append(names, suiteName(n))
+			names = append(names, SuiteName(n))
 		}
 	}
 	return names
 }
 
-func suiteName(number uint16) string {
+// SuiteName is a suite's name in the registry, or its number, as rules have it.
+func SuiteName(number uint16) string {
 	i, ok := slices.BinarySearchFunc(suites[:], number, func(s suite, n uint16) int { return int(s.number) - int(n) })
 	if ok {
 		return suites[i].name

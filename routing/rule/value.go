@@ -78,6 +78,20 @@ func checkFieldValue(v string) *Error {
 	return nil
 }
 
+// checkIdentity refuses what no name in a certificate can be: those of RFC 5280, section 4.2.1.6, and common names are
+// text.
+func checkIdentity(v string) *Error {
+	if v == "" {
+		return refuse(0, 1, "the identity is empty", "write for example "+ClientCert.example())
+	}
+	for i, c := range v {
+		if c < ' ' || c == 0x7f {
+			return refusef(i, 1, "take it out", "%q cannot be part of a name in a certificate", c)
+		}
+	}
+	return nil
+}
+
 // checkRegexp checks an expression.
 func checkRegexp(kind Kind, v string) *Error {
 	if at, size := braces(v); size > 0 {

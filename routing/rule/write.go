@@ -128,9 +128,9 @@ func (p *Predicate) arguments() []string {
 		}
 	case TLSVersion:
 		for _, n := range p.Numbers {
-			args = append(args, versionName(n))
+			args = append(args, VersionName(n))
 		}
-	case CipherSuite:
+	case CipherSuite, CipherSuiteOnly:
 		args = append(args, suiteNames(p.Numbers)...)
 	case ClientIP:
 		for _, prefix := range p.Prefixes {
