@@ -48,6 +48,7 @@ const edges = `
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words
 
+	tls/certs:         internal/breath
 	tls/record:        internal/invariant tls/alert
 
 	demo:
