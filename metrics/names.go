@@ -75,13 +75,14 @@ const (
 	SmallBuffers // buffers of each class that there are
 	BulkBuffers
 	HeadBuffers
-	Generation       // of the snapshot that the shard has adopted
-	OldestGeneration // of the oldest snapshot that something on the shard still uses
-	SnapshotsInUse   // the current one, and those that something on the shard still uses
-	LastSwap         // how long after its publication the shard adopted that snapshot, in nanoseconds
-	TLSConnsOpen     // client connections over TLS that have their handshake behind them
-	TLSHellosAwaited // client connections whose ClientHello is not complete
-	TLSHandshakes    // handshakes that run or wait for their turn, on both sides
+	Generation        // of the snapshot that the shard has adopted
+	OldestGeneration  // of the oldest snapshot that something on the shard still uses
+	SnapshotsInUse    // the current one, and those that something on the shard still uses
+	LastSwap          // how long after its publication the shard adopted that snapshot, in nanoseconds
+	TLSConnsOpen      // client connections over TLS that have their handshake behind them
+	TLSHellosAwaited  // client connections whose ClientHello is not complete
+	HandshakesRunning // TLS handshakes that have a goroutine, on both sides
+	HandshakesWaiting // TLS handshakes in line for one
 	RecordBuffersUsed
 	RecordBuffers
 	gauges
@@ -91,7 +92,8 @@ var gaugeNames = [gauges]string{
 	"connections active", "exchanges active", "upstream connections open", "upstream connections idle",
 	"small buffers used", "bulk buffers used", "head buffers used", "small buffers", "bulk buffers", "head buffers",
 	"generation", "oldest generation", "snapshots in use", "last swap",
-	"TLS connections open", "TLS hellos awaited", "TLS handshakes", "record buffers used", "record buffers",
+	"TLS connections open", "TLS hellos awaited", "TLS handshakes running", "TLS handshakes waiting",
+	"record buffers used", "record buffers",
 }
 
 func (g Gauge) String() string { return gaugeNames[g] }

@@ -12,8 +12,6 @@ import (
 
 // TLS is what there is to say of TLS beyond the shards' figures.
 type TLS struct {
-	// Running are the handshakes that have a goroutine, Waiting those in line for one.
-	Running, Waiting int
 	// Relayed tells that crypto/tls has the records too, and not only the handshakes.
 	Relayed bool
 	// Certificates are those in force, as many as are shown one by one.
@@ -79,11 +77,8 @@ var tlsFamilies = slices.Concat(
 			"Connections of clients over TLS that have their handshake behind them."),
 		levels("tls_hellos_awaited", metrics.TLSHellosAwaited,
 			"Connections of clients whose ClientHello is not complete yet."),
-		levels("tls_handshakes_open", metrics.TLSHandshakes, "TLS handshakes that run, or wait for their turn."),
-		one("tls_handshakes_running", "TLS handshakes that have a goroutine, of the whole process.",
-			func(in *Input) float64 { return float64(in.TLS.Running) }),
-		one("tls_handshakes_waiting", "TLS handshakes that wait in line for a goroutine.",
-			func(in *Input) float64 { return float64(in.TLS.Waiting) }),
+		levels("tls_handshakes_running", metrics.HandshakesRunning, "TLS handshakes that have a goroutine."),
+		levels("tls_handshakes_waiting", metrics.HandshakesWaiting, "TLS handshakes that wait in line for one."),
 		one("tls_relayed", "1 when crypto/tls has the records too, because its handshakes could not be taken over.",
 			func(in *Input) float64 { return truth(in.TLS.Relayed) }),
 		{"tls_certificate_expiry_timestamp_seconds", gauge, "When a certificate in force expires, in seconds since " +
