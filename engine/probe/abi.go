@@ -42,8 +42,6 @@ const (
 	pollAddMulti    = 1 << 0
 	recvMultishot   = 1 << 1
 	cqeMore         = 1 << 1
-
-	pbufRingInc = 2
 )
 
 // params is struct io_uring_params.

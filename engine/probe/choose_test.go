@@ -38,9 +38,9 @@ func TestUringTier(t *testing.T) {
 		want    Tier // Optional: none
 		words   string
 	}{
-		"everything":     {nil, Optional, passes, T3, ""},
-		"no EPOLL_WAIT":  {map[string]error{"IORING_OP_EPOLL_WAIT": gone}, Optional, passes, T2, ""},
-		"no incremental": {map[string]error{"incremental buffer rings": gone}, Optional, passes, T1, ""},
+		"everything":      {nil, Optional, passes, T3, ""},
+		"no EPOLL_WAIT":   {map[string]error{"IORING_OP_EPOLL_WAIT": gone}, Optional, passes, T2, ""},
+		"no minimum wait": {map[string]error{"IORING_FEAT_MIN_TIMEOUT": gone}, Optional, passes, T1, ""},
 		"no buffer rings": {map[string]error{"buffer rings": gone}, Optional, passes, Optional,
 			"tier T1 needs buffer rings"},
 		"optional ones missing": {map[string]error{"IORING_SETUP_NO_SQARRAY": gone}, Optional, passes, T3, ""},

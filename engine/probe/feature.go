@@ -26,7 +26,7 @@ const (
 	Optional Tier = iota - 1 // needed by no tier: used where it is there
 	T0                       // epoll
 	T1                       // io_uring with buffer rings
-	T2                       // and batched completions, and buffers that are filled piece by piece
+	T2                       // and batched completions
 	T3                       // and the epoll set waited on by the ring itself
 )
 

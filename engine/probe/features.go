@@ -49,8 +49,6 @@ var features = []Feature{
 		accepts(setupSingleIssuer | setupDeferTaskrun)},
 	{"IORING_FEAT_MIN_TIMEOUT", "waiting a little longer for a fuller batch", Version{6, 12}, T2,
 		reports(featMinTimeout)},
-	{"incremental buffer rings", "large bodies fill large buffers from several receives", Version{6, 12}, T2,
-		probeBufRingInc},
 	{"IORING_OP_EPOLL_WAIT", "accepts arrive with the other completions, without a call of their own",
 		Version{6, 15}, T3, knows(opEpollWait)},
 }

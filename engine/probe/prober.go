@@ -94,10 +94,7 @@ func probeRingFD(p *prober) error {
 	return register(fd, unregisterRingFDs, unsafe.Pointer(&up), 1)
 }
 
-func probeBufRing(p *prober) error    { return tryBufRing(p, 0) }
-func probeBufRingInc(p *prober) error { return tryBufRing(p, pbufRingInc) }
-
-func tryBufRing(p *prober, flags uint16) error {
+func probeBufRing(p *prober) error {
 	if p.ringErr != nil {
 		return p.ringErr
 	}
@@ -106,7 +103,7 @@ func tryBufRing(p *prober, flags uint16) error {
 		return err
 	}
 	defer r.close()
-	return absentIf(r.addBufRing(1, flags), unix.EINVAL)
+	return absentIf(r.addBufRing(1), unix.EINVAL)
 }
 
 // probePollMulti arms a multishot poll on a readable descriptor: the completion says that more may follow.
@@ -131,7 +128,7 @@ func probeRecvMulti(p *prober) error {
 		return fmt.Errorf("write to socket pair: %w", err)
 	}
 	const group = 1
-	prepare := func(r *ring) error { return r.addBufRing(group, 0) }
+	prepare := func(r *ring) error { return r.addBufRing(group) }
 	return tryMultishot(p, prepare,
 		sqe{opcode: opRecv, flags: sqeBufferSelect, ioprio: recvMultishot, fd: int32(pair[0]), bufGroup: group})
 }

@@ -90,7 +90,7 @@ func tierText(t Tier) (engine, adds string) {
 	case T1:
 		return "io_uring", "buffer rings: an idle connection holds no buffer"
 	case T2:
-		return "io_uring", "completions in batches; large buffers that several receives fill one after the other"
+		return "io_uring", "completions in batches, with a wait for more of them"
 	}
 	return "io_uring", "the ring waits on the epoll set of the listeners itself"
 }

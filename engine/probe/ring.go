@@ -153,8 +153,8 @@ func (r *ring) reap() (cqe, bool) {
 }
 
 // addBufRing registers a ring of eight buffers under group; the scratch page is its first buffer.
-func (r *ring) addBufRing(group, flags uint16) error {
-	reg := bufReg{ringAddr: address(r.bufRing), ringEntries: 8, bgid: group, flags: flags}
+func (r *ring) addBufRing(group uint16) error {
+	reg := bufReg{ringAddr: address(r.bufRing), ringEntries: 8, bgid: group}
 	if err := register(r.fd, registerPbufRing, unsafe.Pointer(&reg), 1); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type Faults struct {
 	Reset      float64 // a connection that does something breaks instead
 	Refuse     float64 // a connect is refused, or nobody answers
 	NoFiles    float64 // an accept finds no descriptor (-EMFILE)
-	ShareBulk  float64 // a bulk receive continues in the buffer of the last one, as an incremental buffer ring does
+	ShareBulk  float64 // a bulk receive continues in the buffer of the last one, as a backend may have it
 
 	DelayMax int64
 

@@ -76,10 +76,7 @@ const (
 	cqeBuffer       = 1 << 0 // cqe.flags
 	cqeMore         = 1 << 1
 	cqeSockNonEmpty = 1 << 2
-	cqeBufMore      = 1 << 4
 	cqeBufferShift  = 16
-
-	pbufRingInc = 2 // bufReg.flags
 
 	opSupported = 1 << 0 // probeOp.flags
 )

@@ -1,9 +1,8 @@
 // Package uring is the io_uring backend: engine.Backend on a ring of the kernel's completions.
 //
-// It owns the ring, the buffer rings, an epoll set with the listening sockets and the wake-up descriptor, and
-// the sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits everything that was
-// asked for, runs what the kernel has finished and waits. The epoll set is waited on through the ring, so
-// there is one wait.
+// It owns the ring, the ring of receive buffers, an epoll set with the listening sockets and the wake-up descriptor,
+// and the sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits everything that was asked
+// for, runs what the kernel has finished and waits. The epoll set is waited on through the ring, so there is one wait.
 //
 // Invariants: every address that the kernel is given lies in mapped memory, never in the Go heap or on a
 // stack; user data is an engine.Token, never a pointer; a slot's Ops counts the operations from their request
@@ -35,9 +34,9 @@ type Options struct {
 	Entries int
 	// CQFactor is how many times larger the completion queue is; 0 means 8.
 	CQFactor int
-	// PostedSmall and PostedBulk are how many buffers of each class the kernel holds for receives; 0 means 128
-	// and 4. They grow by themselves when a burst needs more.
-	PostedSmall, PostedBulk int
+	// PostedSmall is how many Small buffers the kernel holds for receives; 0 means 128. They become more by
+	// themselves when a burst needs it.
+	PostedSmall int
 	// MinWait is how long Poll may wait for more than one completion when many connections are busy, see
 	// Expect. 0 means 30 µs, negative is off, and so is every value in tier T1. The resolution is a microsecond.
 	MinWait time.Duration
@@ -63,7 +62,6 @@ type Backend struct {
 	ring  ring
 	conns *engine.Table
 	arena *mem.Arena
-	bulk  bufRing
 	small bufRing
 	cells cells
 
@@ -72,7 +70,7 @@ type Backend struct {
 	minWait  uint32   // microseconds; 0: off
 	gather   uint32   // completions worth that wait, see Expect; 0: none
 	sends    uint32   // sends queued since the last enter
-	filled   bool     // Bulk buffers were filled since the last enter
+	bulked   uint32   // bytes received into Bulk buffers in this turn
 	stream   uint16   // sqe.ioprio of a stream's receive
 	tier     string
 	support  Support
@@ -99,9 +97,6 @@ func New(opt Options) *Backend {
 	if opt.PostedSmall == 0 {
 		opt.PostedSmall = 128
 	}
-	if opt.PostedBulk == 0 {
-		opt.PostedBulk = 4
-	}
 	return &Backend{opt: opt, accept: acceptor{epfd: -1}, wake: waker{fd: -1}}
 }
 
@@ -126,10 +121,7 @@ func (b *Backend) setUp() error {
 	if err = b.chooseTier(); err != nil {
 		return err
 	}
-	if err = b.small.open(&b.ring, b.arena, mem.Small, 0, b.opt.PostedSmall, false); err != nil {
-		return err
-	}
-	if err = b.bulk.open(&b.ring, b.arena, mem.Bulk, 1, b.opt.PostedBulk, b.tier != T1); err != nil {
+	if err = b.small.open(&b.ring, b.arena, mem.Small, b.opt.PostedSmall); err != nil {
 		return err
 	}
 	if err = b.cells.open(b.ring.sqSize, b.arena); err != nil {
@@ -186,7 +178,6 @@ func (b *Backend) Info() engine.Info {
 	add(b.support.NoSQArray, "no index array")
 	add(b.ring.registered(), "registered ring")
 	add(b.support.Multishot, "multishot receive")
-	add(b.tier != T1, "incremental buffers")
 	add(b.minWait > 0, "minimum wait")
 	add(b.tier == T3, "epoll wait")
 	return info

@@ -7,11 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine/mem"
-	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 // maxIDs bounds a class: the kernel names a buffer by 16 bits, and we use its index in the class.
 const maxIDs = 1 << 16
+
+// bufferGroup is the group that the ring's buffers are registered as.
+const bufferGroup = 0
 
 // settleAfter is the number of quiet turns after which a target that a burst has raised is lowered again.
 const settleAfter = 1 << 14
@@ -22,14 +24,11 @@ const settleAfter = 1 << 14
 // the fewer there are the sooner the same ones come round, still in the cache. When a burst finds the ring
 // empty though the arena is not, the target grows; it shrinks again after a long quiet time.
 //
-// The kernel's share in a posted buffer is one reference. In an ordinary ring it passes to the event that
-// reports the data. In an incremental ring the kernel fills a buffer piece by piece, each piece is an event
-// with a reference of its own, and the last piece takes over the kernel's.
+// The kernel's share in a posted buffer is one reference, which passes to the event that reports the data.
 type bufRing struct {
 	arena   *mem.Arena
 	entries []bufEntry
 	class   mem.Class
-	group   uint16
 	tail    uint16
 	posted  uint32 // buffers that the kernel holds, as far as we have heard
 	target  uint32 // how many it should hold
@@ -39,31 +38,27 @@ type bufRing struct {
 
 	base, stride, room uint32 // where a buffer's data lies: base + index*stride, room bytes
 	addr               uint64 // address of the arena
-	fill               []uint32
 	mem                []byte
 }
 
-// open registers a ring for class c as buffer group g. With inc the kernel may fill a buffer piece by piece.
-func (b *bufRing) open(r *ring, a *mem.Arena, c mem.Class, g uint16, target int, inc bool) error {
+// open registers a ring for class c.
+func (b *bufRing) open(r *ring, a *mem.Arena, c mem.Class, target int) error {
 	n := a.Count(c)
 	if n == 0 || n > maxIDs {
 		return fmt.Errorf("buffer class %d of %d buffers: must have between 1 and %d", c, n, maxIDs)
 	}
 	first := a.Data(mem.Make(c, 0))
-	*b = bufRing{arena: a, class: c, group: g, base: first.Off, room: first.Len,
+	*b = bufRing{arena: a, class: c, base: first.Off, room: first.Len,
 		addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(a.All()))))}
 	if n > 1 {
 		b.stride = a.Data(mem.Make(c, 1)).Off - first.Off
 	}
-	if err := b.register(r, ringSize(n), inc); err != nil {
+	if err := b.register(r, ringSize(n)); err != nil {
 		return err
 	}
 	b.most = uint32(min(n, len(b.entries)))
 	b.least = uint32(min(target, max(n/2, 1), len(b.entries)))
 	b.target = b.least
-	if inc {
-		b.fill = make([]uint32, n)
-	}
 	return nil
 }
 
@@ -77,7 +72,7 @@ func ringSize(n int) int {
 }
 
 // register maps a ring and tells the kernel of it, with fewer entries when memory is short.
-func (b *bufRing) register(r *ring, size int, inc bool) error {
+func (b *bufRing) register(r *ring, size int) error {
 	for {
 		m, err := unix.Mmap(-1, 0, size*int(unsafe.Sizeof(bufEntry{})), unix.PROT_READ|unix.PROT_WRITE,
 			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
@@ -85,10 +80,7 @@ func (b *bufRing) register(r *ring, size int, inc bool) error {
 			return fmt.Errorf("map buffer ring: %w", err)
 		}
 		base := unsafe.Pointer(unsafe.SliceData(m))
-		reg := bufReg{ringAddr: uint64(uintptr(base)), ringEntries: uint32(size), bgid: b.group}
-		if inc {
-			reg.flags = pbufRingInc
-		}
+		reg := bufReg{ringAddr: uint64(uintptr(base)), ringEntries: uint32(size), bgid: bufferGroup}
 		if err = r.registerBuffers(&reg); err == nil {
 			b.mem, b.entries = m, unsafe.Slice((*bufEntry)(base), size)
 			return nil
@@ -106,7 +98,7 @@ func (b *bufRing) close(r *ring) {
 	if b.mem == nil {
 		return
 	}
-	r.unregisterBuffers(b.group)
+	r.unregisterBuffers(bufferGroup)
 	mask := uint16(len(b.entries) - 1)
 	for i := range uint16(b.posted) {
 		b.arena.Drop(mem.Make(b.class, uint32(b.entries[(b.tail-1-i)&mask].bid)))
@@ -138,35 +130,17 @@ func (b *bufRing) post() {
 		off := b.base + i*b.stride
 		e := &entries[int(b.tail)&(len(entries)-1)]
 		e.addr, e.len, e.bid = b.addr+uint64(off), b.room, uint16(i)
-		if b.fill != nil {
-			b.fill[i] = off
-		}
 		b.tail++
 		b.posted++
 	}
 	entries[0].tail = b.tail // a plain store: the kernel reads it in our own system calls only
 }
 
-// consume accounts for a completion that carries buffer bid with n bytes of data. It returns the buffer with
-// the reference that the data holds, and where the data starts. done says that the kernel will put nothing
-// more into it.
-func (b *bufRing) consume(bid uint32, n uint32, done bool) (mem.Buf, uint32) {
-	buf := mem.Make(b.class, bid)
-	if b.fill == nil {
-		b.posted--
-		return buf, b.base + bid*b.stride
-	}
-	off := b.fill[bid]
-	b.fill[bid] = off + n
-	if invariant.Enabled && off+n > b.base+bid*b.stride+b.room {
-		invariant.Fail("buffer %d of class %d filled beyond its end", bid, b.class)
-	}
-	if done {
-		b.posted--
-	} else {
-		b.arena.Hold(buf)
-	}
-	return buf, off
+// consume accounts for a completion that carries buffer bid. It returns the buffer with the reference that the data
+// holds, and where the data starts.
+func (b *bufRing) consume(bid uint32) (mem.Buf, uint32) {
+	b.posted--
+	return mem.Make(b.class, bid), b.base + bid*b.stride
 }
 
 // replenish is asked when a receive found the ring empty. It reports whether a further attempt may succeed: a

@@ -3,7 +3,6 @@ package uring
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -20,7 +19,7 @@ func TestBufferStorm(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
 		for _, mode := range []engine.RecvMode{engine.RecvStream, engine.RecvSmall, engine.RecvBulk} {
 			sizes := mem.Sizes{Small: 256, Bulk: 128, Head: 1, BulkBytes: 4096}
-			h := newHarness(t, Options{Tier: tier, PostedSmall: 2, PostedBulk: 2}, sizes, 128)
+			h := newHarness(t, Options{Tier: tier, PostedSmall: 2}, sizes, 128)
 			var peers [100]int
 			for i := range peers {
 				p := unixPair(t)
@@ -136,104 +135,35 @@ func TestCompletionOverflow(t *testing.T) {
 	})
 }
 
-// TestIncrementalBuffers checks the references of a buffer that the kernel fills piece by piece.
-func TestIncrementalBuffers(t *testing.T) {
+// TestBulkTurns checks that what many connections have for Bulk buffers is received a share at a time, all of it in
+// the end.
+func TestBulkTurns(t *testing.T) {
 	tiers(t, func(t *testing.T, tier string) {
-		if tier == T1 {
-			t.Skip("incremental buffers begin with T2")
-		}
-		sizes := mem.Sizes{Small: 4, Bulk: 4, Head: 1, BulkBytes: 8192}
-		h := newHarness(t, Options{Tier: tier, PostedBulk: 2}, sizes, 8)
-		p := tcpPair(t)
-		defer unix.Close(p[0])
-		c := h.attach(p[1])
-		var evs []engine.Event
-		piece := func(n int) engine.Event {
-			write(t, p[0], string(bytes.Repeat([]byte{byte('a' + len(evs))}, n)))
-			h.b.Recv(c, engine.RecvBulk)
-			ev := h.await(engine.EvRecv, c.Slot, nil)
-			evs = append(evs, ev)
-			return ev
-		}
-		first, second, third := piece(1000), piece(1000), piece(6192)
-		if first.Buf != second.Buf || second.Off != first.Off+1000 ||
-			third.Buf != first.Buf || third.Off != second.Off+1000 {
-			t.Fatalf("pieces do not follow each other: %+v", evs)
-		}
-		if next := piece(10); next.Buf == first.Buf {
-			t.Fatal("a full buffer was filled further")
-		}
-		free := h.mem.Free(mem.Bulk)
-		for i, ev := range evs[:3] {
-			if got := h.mem.Bytes(ev.Data()); !bytes.Equal(got, bytes.Repeat([]byte{byte('a' + i)}, int(ev.Res))) {
-				t.Errorf("piece %d was overwritten", i)
-			}
-		}
-		h.mem.Drop(second.Buf)
-		h.mem.Drop(third.Buf)
-		if h.mem.Free(mem.Bulk) != free {
-			t.Error("the buffer was freed though a piece of it is held")
-		}
-		h.mem.Drop(first.Buf)
-		if h.mem.Free(mem.Bulk) != free+1 {
-			t.Error("the buffer was not freed with its last piece")
-		}
-		h.mem.Drop(evs[3].Buf)
-		h.close(c, false)
-		h.checkIdle()
-	})
-}
-
-// TestSharedIncrementalBuffers checks the bytes of many connections whose pieces lie side by side, held for a
-// random time.
-func TestSharedIncrementalBuffers(t *testing.T) {
-	tiers(t, func(t *testing.T, tier string) {
-		h := newHarness(t, Options{Tier: tier}, mem.Sizes{Small: 4, Bulk: 128, Head: 1, BulkBytes: 16384}, 64)
-		rng := rand.New(rand.NewPCG(1, 2))
-		const conns, total = 24, 60_000
-		var peers, sent, got [conns]int
-		var held []engine.Event
-		release := func(i int) {
-			ev := held[i]
-			for _, v := range h.mem.Bytes(ev.Data()) {
-				if v != byte(ev.Slot+1) {
-					t.Fatalf("connection %d holds a byte of %d", ev.Slot, v-1)
-				}
-			}
-			h.mem.Drop(ev.Buf)
-			held[i] = held[len(held)-1]
-			held = held[:len(held)-1]
-		}
+		const conns, each = 24, 32 << 10
+		h := newHarness(t, Options{Tier: tier}, mem.Sizes{Small: 4, Bulk: 64, Head: 1, BulkBytes: each}, 64)
+		var peers [conns]int
 		for i := range peers {
 			p := unixPair(t)
 			peers[i] = p[0]
+			write(t, p[0], string(bytes.Repeat([]byte{byte(i + 1)}, each)))
 			h.b.Recv(h.attach(p[1]), engine.RecvBulk)
 		}
-		for done := 0; done < conns; {
-			for i, fd := range peers {
-				if n := min(1+rng.IntN(3000), total-sent[i]); n > 0 {
-					if m, _ := unix.Write(fd, bytes.Repeat([]byte{byte(i + 1)}, n)); m > 0 {
-						sent[i] += m
+		most := 0
+		for got := 0; got < conns*each; {
+			turn := 0
+			for _, ev := range h.poll(1e9) {
+				for _, v := range h.mem.Bytes(ev.Data()) {
+					if v != byte(ev.Slot+1) {
+						t.Fatalf("connection %d got a byte of %d", ev.Slot, v-1)
 					}
 				}
+				turn += int(ev.Res)
+				h.mem.Drop(ev.Buf)
 			}
-			for _, ev := range h.poll(0) {
-				if ev.Res <= 0 {
-					t.Fatalf("got %+v", ev)
-				}
-				held = append(held, ev)
-				if got[ev.Slot] += int(ev.Res); got[ev.Slot] == total {
-					done++
-				} else {
-					h.b.Recv(h.conns.At(ev.Slot), engine.RecvBulk)
-				}
-			}
-			for len(held) > 20 {
-				release(rng.IntN(len(held)))
-			}
+			got, most = got+turn, max(most, turn)
 		}
-		for len(held) > 0 {
-			release(0)
+		if most >= bulkPerTurn+each {
+			t.Errorf("%d bytes in one turn", most)
 		}
 		for slot, fd := range peers {
 			h.close(h.conns.At(uint32(slot)), false)

@@ -147,10 +147,11 @@ func (h *harness) close(c *engine.Conn, reset bool) {
 // checkIdle tells whether every buffer but the posted ones is free.
 func (h *harness) checkIdle() {
 	h.Helper()
-	for _, r := range [...]*bufRing{&h.b.small, &h.b.bulk} {
-		if used := h.mem.InUse(r.class); used != int(r.posted) {
-			h.Errorf("class %d: %d buffers in use, %d of them posted", r.class, used, r.posted)
-		}
+	if used := h.mem.InUse(mem.Small); used != int(h.b.small.posted) {
+		h.Errorf("%d small buffers in use, %d of them posted", used, h.b.small.posted)
+	}
+	if used := h.mem.InUse(mem.Bulk); used != 0 {
+		h.Errorf("%d bulk buffers in use", used)
 	}
 }
 

@@ -126,7 +126,7 @@ func unixPair2(t testing.TB) int {
 
 // TestOpenFails checks that an Open that fails says why and leaves nothing.
 func TestOpenFails(t *testing.T) {
-	h := newClosedHarness(t, mem.Sizes{Small: 4, Bulk: 0, Head: 1, BulkBytes: 4096}, 4)
+	h := newClosedHarness(t, mem.Sizes{Small: 0, Bulk: 4, Head: 1, BulkBytes: 4096}, 4)
 	env := engine.Env{Conns: h.conns, Mem: h.mem, Stats: &h.stats}
 	files := openFDs(t)
 	for _, c := range []struct {
@@ -134,7 +134,7 @@ func TestOpenFails(t *testing.T) {
 		want string
 	}{
 		{Options{Tier: "T9"}, `tier "T9" is unknown`},
-		{Options{Tier: T1}, "buffer class 1 of 0 buffers"},
+		{Options{Tier: T1}, "buffer class 0 of 0 buffers"},
 	} {
 		err := New(c.opt).Open(env)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -148,7 +148,7 @@ func TestOpenFails(t *testing.T) {
 
 func TestLacks(t *testing.T) {
 	old := Support{BufRings: true}
-	if old.Tier() != T1 || len(old.Lacks(T3)) != 4 {
+	if old.Tier() != T1 || len(old.Lacks(T3)) != 3 {
 		t.Errorf("tier %q; T3 lacks %q", old.Tier(), old.Lacks(T3))
 	}
 	none := Support{}

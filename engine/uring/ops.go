@@ -85,18 +85,16 @@ func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
 // arm queues a receive. It never asks to poll first, not even on a socket that must be empty: a stream armed so
 // takes what has come meanwhile and then overlooks an end of stream or a reset behind it.
 func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
-	var prio, group uint16
-	switch mode {
-	case engine.RecvStream:
-		prio = b.stream
-	case engine.RecvBulk:
-		group = b.bulk.group
-	}
 	c.Priv[privFlags] = c.Priv[privFlags]&(flagListed|flagReset) | uint32(mode)<<flagModeShift
 	c.Ops++
-	*b.ring.sqe() = sqe{
-		opcode: opRecv, flags: sqeBufferSelect, ioprio: prio, fd: c.FD, bufGroup: group,
-		userData: token(c, kindRecv),
+	s := b.ring.sqe()
+	if mode == engine.RecvBulk {
+		*s = sqe{opcode: opPollAdd, fd: c.FD, opFlags: unix.POLLIN, userData: token(c, kindRecv)}
+		return
+	}
+	*s = sqe{opcode: opRecv, flags: sqeBufferSelect, fd: c.FD, bufGroup: bufferGroup, userData: token(c, kindRecv)}
+	if mode == engine.RecvStream {
+		s.ioprio = b.stream
 	}
 }
 

@@ -23,7 +23,6 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 		n = b.reportDone(out)
 	}
 	b.small.topUp()
-	b.bulk.topUp()
 	ready := b.ring.ready()
 	if ready == 0 || b.ring.pending() > 0 {
 		if ready > 0 || n > 0 || b.accept.dirty {
@@ -55,8 +54,7 @@ func (b *Backend) enter(timeout int64) error {
 		return b.ring.enter(0, 0, 0)
 	}
 	var err error
-	gather := b.gather > 0 && b.minWait > 0 && !b.filled // large pieces are to be sent while the cache has them
-	b.filled = false
+	gather := b.gather > 0 && b.minWait > 0
 	if gather {
 		// Sends are as good as done when they are submitted: they are not what is waited for.
 		err = b.ring.enter(b.gather+sends, timeout, b.minWait)
@@ -85,14 +83,15 @@ func (b *Backend) Expect(busy int) {
 	}
 }
 
-// reap translates completions to events while there is room for them.
+// reap translates completions to events while there is room for them, and until much has been received.
 func (b *Backend) reap(out []engine.Event, n int) int {
 	ready := b.ring.ready()
 	if ready == 0 {
 		return n
 	}
 	var i uint32
-	for i < ready && n < len(out) {
+	b.bulked = 0
+	for i < ready && n < len(out) && b.bulked < bulkPerTurn {
 		e := b.ring.cqe(i)
 		i++
 		tok := engine.Token(e.userData)
@@ -128,14 +127,12 @@ func (b *Backend) reap(out []engine.Event, n int) int {
 // received handles a completion of a receive. It reports whether ev was set.
 func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 	mode := engine.RecvMode(c.Priv[privFlags] >> flagModeShift)
-	bufs := &b.small
 	if mode == engine.RecvBulk {
-		bufs = &b.bulk
-		b.filled = b.filled || e.res > 0
+		return b.bulkReady(c, e, ev)
 	}
 	res, buf, off := e.res, mem.NoBuf, uint32(0)
 	if e.flags&cqeBuffer != 0 {
-		buf, off = bufs.consume(e.flags>>cqeBufferShift, uint32(max(res, 0)), e.flags&cqeBufMore == 0)
+		buf, off = b.small.consume(e.flags >> cqeBufferShift)
 		if res <= 0 {
 			b.arena.Drop(buf)
 			buf = mem.NoBuf
@@ -153,7 +150,7 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 		return b.settle(c, ev)
 	}
 	if !armed {
-		if armed = b.carryOn(c, mode, bufs, res); armed && res < 0 {
+		if armed = b.carryOn(c, mode, res); armed && res < 0 {
 			return false
 		}
 		if !armed {
@@ -176,11 +173,11 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 // carryOn arms a receive again that the kernel has ended though the caller need not know: one that found the
 // ring of buffers empty while the arena was not, and a stream that could not stay armed (before Linux 6.0, or
 // when the completion queue overflowed).
-func (b *Backend) carryOn(c *engine.Conn, mode engine.RecvMode, bufs *bufRing, res int32) bool {
+func (b *Backend) carryOn(c *engine.Conn, mode engine.RecvMode, res int32) bool {
 	if c.State&engine.StateCancel != 0 {
 		return false
 	}
-	if res > 0 && mode == engine.RecvStream || res == -int32(unix.ENOBUFS) && bufs.replenish() {
+	if res > 0 && mode == engine.RecvStream || res == -int32(unix.ENOBUFS) && b.small.replenish() {
 		b.arm(c, mode)
 		return true
 	}

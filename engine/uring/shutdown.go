@@ -67,7 +67,6 @@ func (b *Backend) release() {
 	b.wake.close()
 	b.accept.close()
 	b.small.close(&b.ring)
-	b.bulk.close(&b.ring)
 	b.ring.close()
 	b.cells.close()
 }

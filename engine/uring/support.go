@@ -11,7 +11,7 @@ import (
 // Tiers, in ascending order. Each contains the ones before it.
 const (
 	T1 = "T1" // Linux 5.19: buffer rings; from 6.0 multishot receive, from 6.1 deferred task work
-	T2 = "T2" // Linux 6.12: incremental buffers, minimum wait
+	T2 = "T2" // Linux 6.12: minimum wait
 	T3 = "T3" // Linux 6.15: waiting for epoll as an operation
 )
 
@@ -26,7 +26,6 @@ type Support struct {
 	NoSQArray    bool // submission without the index array (6.6)
 	BufRings     bool // provided-buffer rings (5.19)
 	Multishot    bool // a receive that stays armed (6.0); without it a stream is re-armed after each event
-	Incremental  bool // buffers filled piece by piece (6.12)
 	MinWait      bool // a wait for more than one completion that is cut short (6.12)
 	EpollWait    bool // epoll_wait as an operation (6.15)
 
@@ -46,7 +45,7 @@ func Probe() (Support, error) {
 	return inspect(fd, p.features, p.flags)
 }
 
-// inspect asks the ring fd for its operations and tries both kinds of buffer ring on it.
+// inspect asks the ring fd for its operations and tries a buffer ring on it.
 func inspect(fd int, features, flags uint32) (Support, error) {
 	ops, err := supportedOps(fd)
 	if err != nil {
@@ -73,16 +72,15 @@ func inspect(fd int, features, flags uint32) (Support, error) {
 			s.lacks = append(s.lacks, "operation "+need.name)
 		}
 	}
-	if err := tryBufRing(fd, 0); err != nil {
+	if err := tryBufRing(fd); err != nil {
 		return s, err
 	}
 	s.BufRings = true
-	s.Incremental = tryBufRing(fd, pbufRingInc) == nil
 	return s, nil
 }
 
-// tryBufRing registers a page-sized buffer ring with the given flags and takes it back.
-func tryBufRing(fd int, flags uint16) error {
+// tryBufRing registers a page-sized buffer ring and takes it back.
+func tryBufRing(fd int) error {
 	const group = ^uint16(0)
 	m, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
@@ -90,7 +88,7 @@ func tryBufRing(fd int, flags uint16) error {
 	}
 	defer func() { _ = unix.Munmap(m) }()
 	at := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(m))))
-	reg := bufReg{ringAddr: at, ringEntries: minEntries, bgid: group, flags: flags}
+	reg := bufReg{ringAddr: at, ringEntries: minEntries, bgid: group}
 	if errno := register(fd, registerPbufRing, unsafe.Pointer(&reg), 1); errno != 0 {
 		return stepError("register buffer ring", errno)
 	}
@@ -110,7 +108,6 @@ func (s *Support) Lacks(tier string) []string {
 	need(s.BufRings, "buffer rings (Linux 5.19)")
 	if tier == T2 || tier == T3 {
 		need(s.DeferTaskrun, "DEFER_TASKRUN (Linux 6.1)")
-		need(s.Incremental, "incremental buffer rings (Linux 6.12)")
 		need(s.MinWait, "minimum wait (Linux 6.12)")
 	}
 	if tier == T3 {
