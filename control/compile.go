@@ -57,9 +57,10 @@ type made struct {
 	snapshot *plan.Snapshot
 }
 
-// settle tells the metrics what the snapshot that was made of cfg counts.
+// settle tells the metrics what the snapshot that was made of cfg counts, and gives up the IDs of what is no more.
 func (m *Manager) settle(cfg *config.Config, s *plan.Snapshot) {
 	d := m.opts.Directory
+	m.ids.settle(s, d.Oldest())
 	d.Settle(metrics.ListenerSeries, s.Generation, s.Created, func(name string) bool {
 		return slices.ContainsFunc(cfg.Listeners, func(l *config.Listener) bool { return l.Name == name })
 	})
@@ -138,7 +139,7 @@ func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
 // and an address that comes up twice becomes one endpoint with the sum.
 func (m *Manager) service(c *config.Service, found names) plan.Service {
 	s := plan.Service{
-		Name: c.Name, ID: identify(m.ids.services, c.Name),
+		Name: c.Name, ID: m.ids.services.identify(c.Name),
 		Series: m.opts.Directory.Assign(metrics.ServiceSeries, c.Name),
 	}
 	var weights []int
@@ -152,7 +153,7 @@ func (m *Manager) service(c *config.Service, found names) plan.Service {
 			at[key] = len(weights)
 			weights = append(weights, e.Weight)
 			s.Endpoints = append(s.Endpoints, plan.Endpoint{
-				ID: identify(m.ids.endpoints, key), Name: e.URL, Addr: key.addr, Unix: key.unix,
+				ID: m.ids.endpoints.identify(key), Name: e.URL, Addr: key.addr, Unix: key.unix,
 			})
 		}
 	}

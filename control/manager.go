@@ -2,10 +2,10 @@
 // is read again, and when a host name resolves to other addresses.
 //
 // Its invariants: a faulty configuration changes nothing, the last good one goes on serving; a published snapshot is
-// never touched again; services, endpoints and listeners keep their IDs as long as the process lives, so that
-// positions, connections and sockets outlive a reload; what a running process cannot change keeps its value of the
-// start, and is named in the log. No reload, however it goes wrong, ends the process. It may block and allocate; it
-// never touches a socket of the data plane.
+// never touched again; services and endpoints keep their IDs as long as a snapshot in use has them, and listeners as
+// long as the process lives, so that positions, connections and sockets outlive a reload; what a running process cannot
+// change keeps its value of the start, and is named in the log. No reload, however it goes wrong, ends the process. It
+// may block and allocate; it never touches a socket of the data plane.
 //
 // It imports config, control/watch, plan, routing and metrics, and is imported by server only.
 package control

@@ -95,8 +95,8 @@ type Stream struct {
 // Service is a set of equivalent endpoints.
 type Service struct {
 	Name string
-	// ID is the same in every snapshot in which a service of this name exists, so that a shard's position in
-	// Cycle outlives a reload.
+	// ID is the same as long as a snapshot in use has a service of this name, so that a shard's position in Cycle
+	// outlives a reload. Then it may be another's.
 	ID     uint32
 	Series Series
 	// Stream tells that the endpoints take connections as they are: they belong to streams, and no route leads here.
@@ -109,8 +109,8 @@ type Service struct {
 
 // Endpoint is one address of a service.
 type Endpoint struct {
-	// ID is the same in every snapshot for the same address, so that pooled connections outlive a reload. The same
-	// address with other TLS is another one.
+	// ID is the same as long as a snapshot in use has the address, so that pooled connections outlive a reload. Then
+	// it may be another's. The same address with other TLS is another one.
 	ID uint32
 	// Name is how the user wrote it, for logs.
 	Name string

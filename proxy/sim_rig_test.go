@@ -305,6 +305,13 @@ func (w *Worker) inconsistency() string {
 	if starved != w.starved.len {
 		return fmt.Sprintf("%d links wait for buffers, the list has %d", starved, w.starved.len)
 	}
+	for _, s := range w.sh.Snapshot().Services {
+		for i := range s.Endpoints {
+			if e := &w.endpoints[s.Endpoints[i].ID]; !e.live || e.addr != addressOf(&s.Endpoints[i]) {
+				return fmt.Sprintf("endpoint %d is %+v, not %+v", s.Endpoints[i].ID, *e, s.Endpoints[i])
+			}
+		}
+	}
 	for i := range w.endpoints {
 		e := &w.endpoints[i]
 		if open[i] != e.open {

@@ -79,8 +79,12 @@ type simServer struct {
 }
 
 func (r *simRig) server(answer func(n int) string) *simServer {
+	return r.serverAt(simEndpoints[0], answer)
+}
+
+func (r *simRig) serverAt(endpoint string, answer func(n int) string) *simServer {
 	s := &simServer{}
-	r.world.Serve(engine.IPAddr(netip.MustParseAddrPort(simEndpoints[0])), func(p *sim.Peer) {
+	r.world.Serve(engine.IPAddr(netip.MustParseAddrPort(endpoint)), func(p *sim.Peer) {
 		n, seen := len(s.peers), 0
 		s.peers, s.got = append(s.peers, p), append(s.got, "")
 		r.actors = append(r.actors, func() {

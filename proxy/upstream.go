@@ -11,6 +11,7 @@ import (
 type endpoint struct {
 	addr   engine.Addr
 	live   bool   // the current snapshot has it
+	seen   uint64 // the adoption of the last snapshot that had it
 	pooled list   // idle connections, the one used last first
 	open   int    // all connections, pooled ones included
 	first  uint32 // exchanges waiting for a connection, because of a limit
@@ -35,11 +36,10 @@ func (e *endpoint) learn(body int64) {
 func (e *endpoint) large() bool { return e.size > 0 }
 
 // adoptEndpoints prepares for the endpoints of a new snapshot. Pools of those that stay are not touched; of those that
-// go, idle connections are closed, and busy ones when they are done.
+// go, idle connections are closed, and busy ones when they are done. One that comes may have the ID of one that went
+// earlier: by then nothing pins a snapshot with the old one, and what uses a connection pins the snapshot it is from.
 func (w *Worker) adoptEndpoints(snap *plan.Snapshot) {
-	for i := range w.endpoints {
-		w.endpoints[i].live = false
-	}
+	w.adoptions++
 	for _, svc := range snap.Services {
 		for int(svc.ID) >= len(w.turns) {
 			w.turns = append(w.turns, uint32(w.sh.ID))
@@ -50,14 +50,15 @@ func (w *Worker) adoptEndpoints(snap *plan.Snapshot) {
 				w.endpoints = append(w.endpoints, endpoint{})
 			}
 			e := &w.endpoints[ep.ID]
-			e.live = true
-			if e.addr.Len == 0 {
-				e.addr = addressOf(ep)
+			if !e.live && e.open == 0 && e.first == 0 {
+				*e = endpoint{addr: addressOf(ep)}
 			}
+			e.live, e.seen = true, w.adoptions
 		}
 	}
 	for i := range w.endpoints {
-		if e := &w.endpoints[i]; !e.live {
+		if e := &w.endpoints[i]; e.seen != w.adoptions {
+			e.live = false
 			for e.pooled.first != 0 {
 				slot := e.pooled.first - 1
 				w.closeUpstream(&w.links[slot], w.conns.At(slot))

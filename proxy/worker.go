@@ -52,6 +52,7 @@ type Worker struct {
 
 	endpoints []endpoint // by the plan's endpoint ID
 	turns     []uint32   // by the plan's service ID: position in its cycle
+	adoptions uint64     // of snapshots
 	starved   list       // links whose receive found no buffer
 
 	listeners []listener // by the plan's listener ID
