@@ -50,6 +50,7 @@ const edges = `
 
 	tls/certs:         internal/breath
 	tls/record:        internal/invariant tls/alert
+	tls/handshake:     tls/alert tls/certs tls/record
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/probe

@@ -1,0 +1,251 @@
+package handshake
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+)
+
+// PoolOptions bound what handshakes may take.
+type PoolOptions struct {
+	Shards   int  // how many Ports there will be; each has its share of what follows
+	InFlight int  // handshakes on their way at the same time
+	Waiting  int  // handshakes in the line
+	Relay    bool // do not hand over: conversations go on as record layers
+}
+
+// Pool is all handshakes of a process.
+type Pool struct {
+	options PoolOptions
+	mu      sync.Mutex // of ports, while they are made
+	ports   []*Port
+	workers sync.WaitGroup
+	quit    chan struct{}
+}
+
+// NewPool makes a pool. It must be closed.
+func NewPool(options PoolOptions) *Pool {
+	options.Shards = max(options.Shards, 1)
+	return &Pool{options: options, quit: make(chan struct{})}
+}
+
+// Relayed reports whether the pool keeps the record layer: see PoolOptions.Relay.
+func (p *Pool) Relayed() bool { return p.options.Relay }
+
+// Close cancels what goes on and waits until no goroutine of the pool is left. The shards must have stopped.
+func (p *Pool) Close() {
+	close(p.quit)
+	for _, port := range p.ports {
+		for _, c := range port.all {
+			c.cancel()
+		}
+	}
+	p.workers.Wait()
+}
+
+// Port is a shard's way to its handshakes. Its methods belong to the shard's thread.
+type Port struct {
+	pool *Pool
+	wake func()
+
+	news  atomic.Pointer[Conversation] // the latest first
+	ready *Conversation                // taken from there, in order
+
+	line  line
+	share int // of InFlight
+	busy  int // handshakes on their way
+
+	// To be used again.
+	idle  *Conversation
+	all   []*Conversation
+	rings []*ring
+	crew  []*worker
+}
+
+// Port makes a shard's port. wake is called, on any thread, when Next has something after it had nothing.
+func (p *Pool) Port(wake func()) *Port {
+	port := &Port{pool: p, wake: wake, share: max(p.options.InFlight/p.options.Shards, 1)}
+	port.line.most = p.options.Waiting / p.options.Shards
+	port.line.seed = maphash.MakeSeed()
+	p.mu.Lock()
+	p.ports = append(p.ports, port)
+	p.mu.Unlock()
+	return port
+}
+
+// Serve begins a handshake with a client whose ClientHello came from an address. hello is everything received so far,
+// from the connection's first byte on, and is copied. The answer is nil when the client is shed.
+func (p *Port) Serve(id uint64, s *Server, from netip.Addr, hello []byte) *Conversation {
+	c := p.begin(id)
+	c.server = s
+	c.hello = append(c.hello[:0], hello...)
+	return p.admit(c, p.line.of(from))
+}
+
+// Dial begins a handshake with a server. The answer is nil when too many wait.
+func (p *Port) Dial(id uint64, client *Client) *Conversation {
+	c := p.begin(id)
+	c.client = client
+	return p.admit(c, &p.line.dials)
+}
+
+// admit starts c, or puts it in the line.
+func (p *Port) admit(c *Conversation, b *bucket) *Conversation {
+	if p.busy < p.share && p.line.len == 0 {
+		p.start(c)
+		return c
+	}
+	shed, ok := p.line.add(c, b)
+	if !ok {
+		p.recycle(c)
+		return nil
+	}
+	if shed != nil {
+		shed.outcome = Outcome{Err: errShed, Reason: Shed}
+		shed.post(settled | finished)
+	}
+	return c
+}
+
+// Next is a conversation that has news: output, room, plaintext, an outcome or an end. There may be none behind it, and
+// what is new may have been seen already. The answer is nil when no other has.
+func (p *Port) Next() *Conversation {
+	for {
+		c := p.pop()
+		if c == nil {
+			return nil
+		}
+		news := c.news.And(^uint32(queued))
+		if news&settled != 0 && c.stage != over {
+			p.settle(c)
+		}
+		if news&finished != 0 && !c.left {
+			c.left = true
+			p.dismiss(c)
+		}
+		switch {
+		case !c.ended:
+			return c
+		case c.left:
+			p.recycle(c)
+		}
+	}
+}
+
+// pop takes the oldest of the list of news.
+func (p *Port) pop() *Conversation {
+	if p.ready == nil {
+		for c := p.news.Swap(nil); c != nil; {
+			next := c.next
+			c.next, p.ready = p.ready, c
+			c = next
+		}
+	}
+	c := p.ready
+	if c != nil {
+		p.ready = c.next
+	}
+	return c
+}
+
+// start gives c to a goroutine.
+func (p *Port) start(c *Conversation) {
+	p.busy++
+	c.stage = running
+	c.out = p.ring()
+	if p.pool.options.Relay {
+		c.relay = newRelay()
+	}
+	if n := len(p.crew); n > 0 {
+		c.worker = p.crew[n-1]
+		p.crew = p.crew[:n-1]
+	} else {
+		c.worker = p.hire()
+	}
+	c.worker.jobs <- c
+}
+
+// settle notes that c's handshake is over, and lets those start who wait for its place.
+func (p *Port) settle(c *Conversation) {
+	if c.stage == running {
+		p.busy--
+	}
+	c.stage = over
+	if c.relay == nil && !c.ended {
+		c.outcome.Left = c.leftover()
+	}
+	for p.busy < p.share {
+		next := p.line.take()
+		if next == nil {
+			break
+		}
+		p.start(next)
+	}
+}
+
+// idleWorkers is how many goroutines a port keeps for later.
+const idleWorkers = 64
+
+// dismiss takes c's goroutine back, if it had one.
+func (p *Port) dismiss(c *Conversation) {
+	w := c.worker
+	c.worker = nil
+	if w == nil {
+		return
+	}
+	if len(p.crew) < idleWorkers {
+		p.crew = append(p.crew, w)
+		return
+	}
+	close(w.jobs)
+}
+
+// begin takes a conversation that is used no more, or makes one.
+func (p *Port) begin(id uint64) *Conversation {
+	c := p.idle
+	if c == nil {
+		c = &Conversation{port: p, reader: newWaker(), room: newWaker()}
+		p.all = append(p.all, c)
+	} else {
+		p.idle = c.next
+	}
+	c.id, c.next, c.stage, c.ended, c.left = id, nil, waiting, false, false
+	return c
+}
+
+const (
+	keptHello = 2 << 10 // what a conversation keeps its memory of
+	keptRings = 64      // how many rings a port keeps
+)
+
+// recycle takes back what c held. No goroutine and no shard touches it any more.
+func (p *Port) recycle(c *Conversation) {
+	for _, r := range []*ring{c.in.Swap(nil), c.out} {
+		if r != nil && len(p.rings) < keptRings {
+			r.reset()
+			p.rings = append(p.rings, r)
+		}
+	}
+	if cap(c.hello) > keptHello {
+		c.hello = nil
+	}
+	c.hello = c.hello[:0]
+	c.server, c.client, c.out, c.relay, c.outcome = nil, nil, nil, nil, Outcome{}
+	c.cancelled.Store(false)
+	c.eof.Store(false)
+	c.hungry.Store(false)
+	c.news.Store(0)
+	c.ended, c.left = true, true
+	c.next, p.idle = p.idle, c
+}
+
+func (p *Port) ring() *ring {
+	n := len(p.rings)
+	if n == 0 {
+		return new(ring)
+	}
+	r := p.rings[n-1]
+	p.rings = p.rings[:n-1]
+	return r
+}

@@ -1,0 +1,211 @@
+package handshake
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/uringproxy/uringproxy/tls/certs"
+)
+
+// ServerOptions say how a listener shakes hands.
+type ServerOptions struct {
+	Certificates *certs.Set
+	Strict       bool // refuse clients that ask for no name, or one that there is no certificate for
+	Default      Policy
+	Named        []NamedPolicy
+	Tickets      *Tickets // nil: sessions are not resumed
+	ECH          []tls.EncryptedClientHelloKey
+}
+
+// Server is how a listener shakes hands. It is immutable.
+type Server struct {
+	options  ServerOptions
+	outer    *tls.Config // what a handshake begins with, before it is known whose name is asked for
+	policies []policy    // the first is the default
+	exact    map[string]int
+	wildcard map[string]int // by the domain behind "*."
+}
+
+// policy is a Policy and what was made of it.
+type policy struct {
+	Policy
+	config *tls.Config
+}
+
+// NewServer makes a server.
+func NewServer(options ServerOptions) (*Server, error) {
+	if options.Certificates == nil {
+		return nil, errors.New("make TLS server: there is no set of certificates")
+	}
+	s := &Server{options: options, exact: map[string]int{}, wildcard: map[string]int{}}
+	s.outer = &tls.Config{
+		MinVersion: tls.VersionTLS12, GetConfigForClient: s.configure, SessionTicketsDisabled: true,
+		EncryptedClientHelloKeys: options.ECH,
+	}
+	if err := s.add(options.Default); err != nil {
+		return nil, err
+	}
+	for i := range options.Named {
+		if err := s.add(options.Named[i].Policy); err != nil {
+			return nil, err
+		}
+		for _, name := range options.Named[i].Names {
+			s.name(name, i+1)
+		}
+	}
+	return s, nil
+}
+
+// WithTickets is s with other keys for its tickets: that is how they rotate.
+func (s *Server) WithTickets(t *Tickets) (*Server, error) {
+	options := s.options
+	options.Tickets = t
+	return NewServer(options)
+}
+
+func (s *Server) name(name string, index int) {
+	name = strings.ToLower(name)
+	if domain, ok := strings.CutPrefix(name, "*."); ok {
+		s.wildcard[domain] = index
+		return
+	}
+	s.exact[name] = index
+}
+
+// add makes a policy's configuration.
+func (s *Server) add(p Policy) error {
+	config := &tls.Config{
+		GetCertificate: s.certificate, NextProtos: p.ALPN, ClientAuth: p.ClientAuth, ClientCAs: p.ClientCAs,
+		EncryptedClientHelloKeys: s.options.ECH, SessionTicketsDisabled: s.options.Tickets == nil,
+	}
+	if err := common(config, p.MinVersion, p.MaxVersion, p.Suites, p.Curves); err != nil {
+		return fmt.Errorf("make TLS policy %q: %w", p.Name, err)
+	}
+	if p.verifies() {
+		if p.ClientCAs == nil {
+			return fmt.Errorf("make TLS policy %q: client certificates are to be verified, and there is no CA", p.Name)
+		}
+		config.VerifyConnection = (&verifier{roots: p.ClientCAs}).verify
+	}
+	if s.options.Tickets != nil {
+		class := "any"
+		if p.ClientAuth != tls.NoClientCert {
+			class = fmt.Sprintf("client certificates %d of %s", p.ClientAuth, p.Name)
+		}
+		keys, err := s.options.Tickets.keys(class)
+		if err != nil {
+			return fmt.Errorf("make TLS policy %q: %w", p.Name, err)
+		}
+		config.SetSessionTicketKeys(keys)
+		// A first use makes the configuration draw what its copies would each draw for themselves.
+		if _, err := config.DecryptTicket(nil, tls.ConnectionState{}); err != nil {
+			return fmt.Errorf("make TLS policy %q: %w", p.Name, err)
+		}
+	}
+	s.policies = append(s.policies, policy{p, config})
+	return nil
+}
+
+// PolicyOf is the policy for a name in lower case: the exact one, or that of the wildcard which covers it. 0 is the
+// default. It allocates nothing.
+func (s *Server) PolicyOf(name []byte) int {
+	if i, ok := s.exact[string(name)]; ok {
+		return i
+	}
+	if dot := bytes.IndexByte(name, '.'); dot > 0 {
+		return s.wildcard[string(name[dot+1:])]
+	}
+	return 0
+}
+
+// Requires reports whether a policy lets no client in without a certificate.
+func (s *Server) Requires(policy int) bool { return s.policies[policy].demands() }
+
+// longestName is that of a host (RFC 1035, section 2.3.4).
+const longestName = 255
+
+// lower appends a name in lower case to b.
+func lower(b []byte, name string) []byte {
+	for i := range len(name) {
+		c := name[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		b = append(b, c)
+	}
+	return b
+}
+
+// configure chooses the policy for a hello, the decrypted one if it was encrypted, and makes the configuration of this
+// one handshake: it tells its keys to nobody else.
+func (s *Server) configure(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	g := hello.Conn.(*gate)
+	name := lower(make([]byte, 0, longestName), hello.ServerName)
+	g.policy = s.PolicyOf(name)
+	base := s.policies[g.policy].config
+	config := base.Clone()
+	config.KeyLogWriter = &g.secrets
+	if !config.SessionTicketsDisabled {
+		config.UnwrapSession = func(ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+			return g.unwrap(base, ticket, state)
+		}
+	}
+	if s.options.Strict {
+		if _, ok := s.options.Certificates.Find(name); !ok {
+			config.SessionTicketsDisabled = true // no session gets around certificate
+		}
+	}
+	return config, nil
+}
+
+// unwrap decrypts a ticket, and notes the master secret of a TLS 1.2 session.
+func (g *gate) unwrap(base *tls.Config, ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
+	session, err := base.DecryptTicket(ticket, state)
+	if err != nil || session == nil {
+		return nil, err
+	}
+	b, err := session.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	g.secrets.session(b)
+	clear(b)
+	return session, nil
+}
+
+// certificate chooses for a hello. Nil has crypto/tls answer unrecognized_name.
+func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	entry, ok := s.options.Certificates.Find(lower(make([]byte, 0, longestName), hello.ServerName))
+	if !ok && !s.options.Strict {
+		entry, ok = s.options.Certificates.Default()
+	}
+	if !ok {
+		return nil, nil
+	}
+	return entry.Choose(hello), nil
+}
+
+var errUnverified = errors.New("client certificate of the resumed session is no longer valid")
+
+// verifier looks at client certificates once more where crypto/tls does not: when a session is resumed.
+type verifier struct{ roots *x509.CertPool }
+
+func (v *verifier) verify(state tls.ConnectionState) error {
+	if !state.DidResume || len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	options := x509.VerifyOptions{
+		Roots: v.roots, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	for _, c := range state.PeerCertificates[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	if _, err := state.PeerCertificates[0].Verify(options); err != nil {
+		return fmt.Errorf("%w: %w", errUnverified, err)
+	}
+	return nil
+}

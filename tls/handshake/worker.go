@@ -1,0 +1,135 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	"github.com/uringproxy/uringproxy/tls/record"
+)
+
+// worker is a goroutine that does one handshake after another, on a stack that has grown for it.
+type worker struct {
+	jobs chan *Conversation // of capacity 1: only an idle worker is given one
+	gate gate
+}
+
+// hire starts a worker.
+func (p *Port) hire() *worker {
+	w := &worker{jobs: make(chan *Conversation, 1)}
+	p.pool.workers.Add(1)
+	go w.work(p.pool)
+	return w
+}
+
+func (w *worker) work(pool *Pool) {
+	defer pool.workers.Done()
+	for {
+		select {
+		case c, ok := <-w.jobs:
+			if !ok {
+				return
+			}
+			w.converse(c)
+		case <-pool.quit:
+			return
+		}
+	}
+}
+
+// converse does one handshake and, where that is not handed over, what follows.
+func (w *worker) converse(c *Conversation) {
+	g := &w.gate
+	g.begin(c)
+	conn, err := g.shake()
+	c.outcome = g.conclude(conn, err)
+	g.secrets.wipe()
+	if c.outcome.Relayed {
+		g.relayed = true
+		c.post(settled)
+		c.relay.run(c, g, conn)
+		c.post(finished)
+		return
+	}
+	c.post(settled | finished)
+}
+
+var errPanic = errors.New("crypto/tls panicked")
+
+// shake has crypto/tls shake hands. It fails for one connection where a fault of ours or of crypto/tls's would
+// otherwise end them all.
+func (g *gate) shake() (conn *tls.Conn, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("%w: %v", errPanic, fault)
+		}
+	}()
+	if s := g.c.server; s != nil {
+		conn = tls.Server(g, s.outer)
+	} else {
+		config := g.c.client.config.Clone()
+		config.KeyLogWriter = &g.secrets
+		conn = tls.Client(g, config)
+	}
+	return conn, conn.Handshake()
+}
+
+// conclude makes the outcome of a handshake that is over.
+func (g *gate) conclude(conn *tls.Conn, err error) Outcome {
+	client := g.c.client != nil
+	if err != nil {
+		return Outcome{Err: fmt.Errorf("shake hands: %w", err), Reason: classify(err, g, client), Policy: g.policy}
+	}
+	state := conn.ConnectionState()
+	o := Outcome{
+		Version: state.Version, Suite: state.CipherSuite, Resumed: state.DidResume, ALPN: state.NegotiatedProtocol,
+		Policy: g.policy, ECH: state.ECHAccepted, Relayed: g.c.relay != nil,
+		SNI: string(lower(make([]byte, 0, longestName), state.ServerName)),
+	}
+	if len(state.PeerCertificates) > 0 && (client || len(state.VerifiedChains) > 0) {
+		o.Peer = state.PeerCertificates[0]
+	}
+	if o.Relayed {
+		return o
+	}
+	if o.Keys, err = g.keys(&state, client); err != nil {
+		return Outcome{Err: fmt.Errorf("take connection over: %w", err), Reason: Internal, Policy: g.policy}
+	}
+	return o
+}
+
+// keys makes the record layer's keys of what went by. crypto/tls must have used all that it has read: bytes of TLS 1.2
+// behind Finished in its record would be lost.
+func (g *gate) keys(state *tls.ConnectionState, client bool) (*record.Keys, error) {
+	if g.have > 0 || len(g.hello) > 0 {
+		return nil, errors.New("the handshake ended within what was read")
+	}
+	s := &g.secrets
+	if state.Version == tls.VersionTLS13 {
+		return record.NewKeys13(state.CipherSuite, client, s.client.value(), s.server.value(), g.written)
+	}
+	if n := finishedLen(state.CipherSuite); g.lastLen != n {
+		return nil, fmt.Errorf("the last record read has %d bytes, and the peer's Finished %d", g.lastLen, n)
+	}
+	master := s.master.value()
+	if state.DidResume {
+		master = s.ticket.value()
+	}
+	if client {
+		return record.NewKeys12(state.CipherSuite, true, master, s.random.value(), g.opening[randomAt:g.opened],
+			g.written)
+	}
+	return record.NewKeys12(state.CipherSuite, false, master, g.opening[randomAt:],
+		g.written[headerLen+randomAt:headerLen+randomEnd], g.written)
+}
+
+// finishedLen is the length of the record's content that a Finished of TLS 1.2 lies in: 16 bytes, the tag, and what
+// AES-GCM sends of the nonce (RFC 5288, section 3; RFC 7905, section 2).
+func finishedLen(suite uint16) int {
+	const plain, tag, explicit = 16, 16, 8
+	switch suite {
+	case tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256:
+		return plain + tag
+	}
+	return explicit + plain + tag
+}
