@@ -4,7 +4,8 @@
 // store, and every shard reads it without a lock. Nothing in it refers to a file, a name to be resolved or a
 // connection.
 //
-// It may import routing, routing/urlpath and the standard library only, and is imported by both planes.
+// It may import routing, routing/urlpath, of tls/handshake the types Server and Client, and the standard library only,
+// and is imported by both planes.
 package plan
 
 import (
@@ -13,6 +14,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // Snapshot is one compiled configuration.
@@ -117,6 +119,8 @@ type Endpoint struct {
 	// Addr, or Unix when it is a unix socket.
 	Addr netip.AddrPort
 	Unix string
+	// TLS shakes hands with it; nil: it is spoken to plainly.
+	TLS *handshake.Client
 }
 
 // Limits bound what a client or an upstream may make us hold. Zero means no limit where it says so.

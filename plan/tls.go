@@ -1,9 +1,15 @@
 package plan
 
-import "time"
+import (
+	"time"
+
+	"github.com/uringproxy/uringproxy/tls/handshake"
+)
 
 // TLS is what a listener agrees on with its clients.
 type TLS struct {
+	// Server shakes hands. It is the same in every snapshot in which nothing that it depends on has changed.
+	Server *handshake.Server
 	// Timeout bounds how long a client may take, from accept to the handshake's end.
 	Timeout time.Duration
 	// Forward is what upstreams are told of a client certificate that was verified.

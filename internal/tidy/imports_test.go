@@ -42,7 +42,7 @@ const edges = `
 	routing/urlpath:
 	routing/rule:      routing/regset routing/urlpath internal/suggest
 	routing:           routing/rule routing/regset
-	plan:              routing routing/urlpath
+	plan:              routing routing/urlpath tls/handshake
 	config:            plan routing routing/rule internal/suggest internal/breath internal/words
 	control/watch:     config
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
