@@ -81,8 +81,8 @@ func (f *file) unreadable(i int, err error) *Fault {
 
 func (a *assembly) judgeChain(chain, rest, left []*link) {
 	if a.at > 0 || !slices.Equal(chain[1:], rest) && len(left) == 0 {
-		a.note("the chain is in the wrong order in its file, and was put right in memory: the server's own certificate " +
-			"goes first, then its issuer's, and so on")
+		a.note("the chain is in the wrong order in its file, and was put right in memory: the server's own " +
+			"certificate goes first, then its issuer's, and so on")
 	}
 	if len(left) > 0 {
 		a.note("%d certificates of its file do not belong to its chain and are not sent: take them out", len(left))
@@ -103,8 +103,8 @@ func (a *assembly) judgeNames(names, unusable []string) {
 	switch common := a.leaf.Subject.CommonName; {
 	case len(names) > 0:
 	case common != "":
-		a.note("has a common name (%q) and no subject alternative name, so clients accept it for no name: have it issued "+
-			"with alternative names", common)
+		a.note("has a common name (%q) and no subject alternative name, so clients accept it for no name: have it "+
+			"issued with alternative names", common)
 	default:
 		a.note("has no DNS name and no address, so clients accept it for no name: have it issued with " +
 			"alternative names")

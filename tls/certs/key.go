@@ -33,7 +33,8 @@ func (f *file) key() (*key, *Fault) {
 	block := f.keys[0]
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
 		return nil, faultf(f.name, "run openssl pkey -in FILE -out NEW.key, which asks for the passphrase, and "+
-			"protect NEW.key by its permissions", "holds an encrypted private key, and nobody is there to give the passphrase")
+			"protect NEW.key by its permissions",
+			"holds an encrypted private key, and nobody is there to give the passphrase")
 	}
 	parsed, err := parseKey(block)
 	if err != nil {
