@@ -42,6 +42,10 @@ type Config struct {
 	Pipeline   int  `json:"pipeline"` // requests that are sent before an answer is awaited; 0 is 1
 	// Idle is how many more connections make one request each when New is called, and then none.
 	Idle int `json:"idle"`
+	// HalfOpen is how many more connections send the first half of a ClientHello and then nothing. One that the peer
+	// closes is opened again.
+	HalfOpen int  `json:"half_open"`
+	TLS      *TLS `json:"tls"` // nil: nothing is encrypted
 	// Stop ends New and Run with ErrStopped when it is closed.
 	Stop <-chan struct{} `json:"-"`
 }
@@ -58,7 +62,8 @@ func (c *Config) complete() error {
 	switch {
 	case !c.Addr.Addr().Is4():
 		return fmt.Errorf("load %v: not an IPv4 address", c.Addr)
-	case c.Conns < 0 || c.Streams < 0 || c.Idle < 0 || c.Upload < 0 || c.Download < 0:
+	case c.Conns < 0 || c.Streams < 0 || c.Idle < 0 || c.Upload < 0 || c.Download < 0 ||
+		c.HalfOpen < 0:
 		return errors.New("load: found a negative number, expected counts of connections and bytes")
 	case len(c.Services) > mostServices:
 		return fmt.Errorf("load: found %d services, expected at most %d", len(c.Services), mostServices)
@@ -66,6 +71,8 @@ func (c *Config) complete() error {
 		return fmt.Errorf("load: found %d pipelined requests, expected at most %d", c.Pipeline, mostPipelined)
 	case c.Upload > 0 && (c.Download > 0 || c.Pipeline > 1):
 		return errors.New("load: found an upload with a download or pipelining, expected one of them")
+	case c.HalfOpen > 0 && c.TLS == nil:
+		return errors.New("load: found half-open connections without TLS, expected both")
 	case c.PerRequest && c.Pipeline > 1:
 		return errors.New("load: found pipelining with a connection for each request, expected one of them")
 	case c.Method == "HEAD" || c.Method == "CONNECT":
@@ -81,15 +88,18 @@ func (c *Config) complete() error {
 	return c.checkDescriptors()
 }
 
+// all is the number of all connections.
+func (c *Config) all() int { return c.Conns + c.Streams + c.HalfOpen + c.Idle }
+
 // checkDescriptors refuses more connections than the process may have.
 func (c *Config) checkDescriptors() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("read limit of descriptors: %w", err)
 	}
-	if need := uint64(c.Conns + c.Streams + c.Idle + spareDescriptors); need > limit.Cur {
+	if need := uint64(c.all() + spareDescriptors); need > limit.Cur {
 		return fmt.Errorf("load: %d connections need %d descriptors, and the process may have %d: raise it (ulimit -n)",
-			c.Conns+c.Streams+c.Idle, need, limit.Cur)
+			c.all(), need, limit.Cur)
 	}
 	return nil
 }

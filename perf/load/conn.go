@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/tls/record"
 )
 
 const (
@@ -19,10 +21,11 @@ type state uint8
 
 const (
 	closed     state = iota // until it is opened again
-	connecting              // the handshake runs
+	connecting              // TCP's handshake runs,
+	shaking                 // then that of TLS
 	idle                    // in the ring of free connections, or soon; with PerRequest it is no connection then
 	busy                    // requests are without an answer, or a stream runs
-	resting                 // one of Config.Idle, after its answer
+	resting                 // one of Config.Idle, after its answer, or of Config.HalfOpen
 	gone                    // one of Config.Idle that was closed
 )
 
@@ -31,6 +34,7 @@ type role uint8
 const (
 	requester role = iota
 	streamer
+	halfOpener
 	idler
 )
 
@@ -50,7 +54,15 @@ type conn struct {
 	answer          answer
 	partial         []byte // the begin of a head that is not whole
 	stream          stream
+
+	shake  *shake        // the TLS handshake; nil: none runs
+	layer  *record.Layer // the records behind it; nil: there never was one
+	held   []byte        // the begin of a record that is not whole
+	sealed []byte        // records that the socket had no room for
 }
+
+// opening reports whether the connection is not there yet, and has no request.
+func (c *conn) opening() bool { return (c.state == connecting || c.state == shaking) && c.asked == 0 }
 
 // waiting is how many requests have no answer.
 func (c *conn) waiting() int { return c.asked - c.answered }
@@ -59,11 +71,15 @@ func (c *conn) close() {
 	if c.fd >= 0 {
 		_ = unix.Close(c.fd) // takes it out of the epoll set as well
 	}
+	if c.shake != nil {
+		c.shake.abandon()
+	}
 	c.fd, c.state = -1, closed
 	c.generation++
 	c.watchesOutput, c.ending = false, false
 	c.asked, c.answered, c.size, c.sent = 0, 0, 0, 0
 	c.answer, c.partial = answer{}, c.partial[:0]
+	c.shake, c.held, c.sealed = nil, c.held[:0], c.sealed[:0]
 }
 
 // open begins to connect. If that fails, it is tried again after a pause.
@@ -158,7 +174,7 @@ func (g *Generator) reopen(c *conn) {
 	g.open(c)
 }
 
-// connected is called when the handshake has ended, one way or the other.
+// connected is called when TCP's handshake has ended, one way or the other.
 func (g *Generator) connected(c *conn) {
 	code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
@@ -167,6 +183,24 @@ func (g *Generator) connected(c *conn) {
 	switch {
 	case err != nil:
 		g.ended(c, err)
+	case c.role == halfOpener:
+		c.state = resting
+		if _, err := unix.Write(c.fd, g.secure.half); err != nil {
+			g.ended(c, err)
+		}
+	case g.secure != nil:
+		g.encrypt(c)
+	default:
+		g.ready(c)
+	}
+}
+
+// ready is called when a connection can be used.
+func (g *Generator) ready(c *conn) {
+	switch {
+	case c.waiting() > 0: // it was opened for them
+		c.state = busy
+		g.send(c)
 	case c.role == requester:
 		g.release(c)
 	default:

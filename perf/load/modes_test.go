@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -37,34 +38,39 @@ func ours(t *testing.T) netip.AddrPort {
 	return addr
 }
 
+// quiet takes what servers complain about.
+var quiet = log.New(io.Discard, "", 0)
+
 // theirs is the same with net/http, which sends large bodies in chunks.
 func theirs(t *testing.T) netip.AddrPort {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.Atoi(r.URL.Path[1:])
-		switch {
-		case r.Method == "POST":
-			n, err := io.Copy(io.Discard, r.Body)
-			if err == nil {
-				w.Write(load.AppendUploaded(nil, n))
-			}
-		case r.URL.Path == load.AnswerPath:
-			w.Write(load.Body("a"))
-		case r.URL.Path == load.StreamPath:
-			for n := 0; r.Context().Err() == nil; n++ {
-				w.Write(load.AppendPiece(nil, n))
-				w.(http.Flusher).Flush()
-				select {
-				case <-r.Context().Done():
-				case <-time.After(10 * time.Millisecond):
-				}
-			}
-		case err == nil:
-			io.Copy(w, bytes.NewReader(load.Pattern(n)))
-		}
-	}))
+	s := httptest.NewServer(http.HandlerFunc(answer))
 	t.Cleanup(s.Close)
 	return netip.MustParseAddrPort(strings.TrimPrefix(s.URL, "http://"))
+}
+
+func answer(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.Atoi(r.URL.Path[1:])
+	switch {
+	case r.Method == "POST":
+		n, err := io.Copy(io.Discard, r.Body)
+		if err == nil {
+			w.Write(load.AppendUploaded(nil, n))
+		}
+	case r.URL.Path == load.AnswerPath:
+		w.Write(load.Body("a"))
+	case r.URL.Path == load.StreamPath:
+		for n := 0; r.Context().Err() == nil; n++ {
+			w.Write(load.AppendPiece(nil, n))
+			w.(http.Flusher).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	case err == nil:
+		io.Copy(w, bytes.NewReader(load.Pattern(n)))
+	}
 }
 
 var modes = map[string]struct {

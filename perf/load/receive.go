@@ -18,13 +18,18 @@ var errClosed = errors.New("closed by the peer")
 func (g *Generator) handle(c *conn, events uint32) {
 	generation := c.generation
 	c.ending = c.ending || events&hangup != 0
-	if c.state == connecting {
+	switch {
+	case c.state == connecting:
 		g.clock = g.now()
 		g.connected(c)
-	} else if events&unix.EPOLLOUT != 0 && c.sent < c.size {
+	case c.state == shaking:
+		if g.shake(c); !c.ending {
+			return // it has read what there was
+		}
+	case events&unix.EPOLLOUT != 0 && c.unsent():
 		g.send(c)
 	}
-	if events&(unix.EPOLLIN|hangup) != 0 && c.generation == generation {
+	if events&(unix.EPOLLIN|hangup) != 0 && c.generation == generation && c.state != shaking {
 		g.receive(c)
 	}
 }
@@ -32,7 +37,8 @@ func (g *Generator) handle(c *conn, events uint32) {
 // receive reads what there is. It reports whether the connection goes on.
 func (g *Generator) receive(c *conn) bool {
 	for generation := c.generation; ; {
-		n, err := unix.Read(c.fd, g.in)
+		held := copy(g.in, c.held)
+		n, err := unix.Read(c.fd, g.in[held:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -47,17 +53,37 @@ func (g *Generator) receive(c *conn) bool {
 			g.ended(c, err)
 			return false
 		}
-		g.process(c, g.in[:n])
+		g.arrived(c, g.in[:held+n])
 		if c.generation != generation {
 			return false
 		}
-		if n < len(g.in) && !c.ending {
+		if n < len(g.in)-held && !c.ending {
 			return true // what arrives now has an event
 		}
 	}
 }
 
-// process takes in what was read.
+// arrived takes in what was read.
+func (g *Generator) arrived(c *conn, b []byte) {
+	switch {
+	case c.role == halfOpener: // it may be told why it is closed
+		return
+	case g.secure == nil:
+		g.process(c, b)
+		return
+	}
+	generation := c.generation
+	c.held = c.held[:0]
+	plain, err := c.openRecords(b)
+	if len(plain) > 0 {
+		g.process(c, plain)
+	}
+	if err != nil && c.generation == generation {
+		g.ended(c, err)
+	}
+}
+
+// process takes in plain text.
 func (g *Generator) process(c *conn, b []byte) {
 	if c.role == streamer {
 		g.streamed(c, b)
@@ -156,7 +182,7 @@ func (g *Generator) complete(c *conn, rest []byte) {
 		g.ended(c, errClosed)
 	case g.cfg.PerRequest:
 		g.reopen(c)
-	case closing || c.ending || c.sent < c.size:
+	case closing || c.ending || c.unsent():
 		g.tallyOf(g.clock).Reconnects++
 		g.reopen(c)
 	default:
@@ -176,7 +202,7 @@ func (g *Generator) misframed(c *conn, format string, b []byte) {
 func (g *Generator) ended(c *conn, why error) {
 	t := g.tallyOf(g.clock)
 	switch {
-	case c.state == connecting || g.cfg.PerRequest && c.waiting() > 0 && c.sent == 0:
+	case c.opening() || g.cfg.PerRequest && c.waiting() > 0 && c.sent == 0:
 		t.Errors.Connect++
 		t.sample("connect: %v", why)
 	case c.role == streamer:
@@ -185,7 +211,7 @@ func (g *Generator) ended(c *conn, why error) {
 	case c.waiting() > 0:
 		t.Errors.Lost += c.waiting()
 		t.sample("connection lost with %d bytes of an answer: %v", c.answer.got, why)
-	case c.state == resting:
+	case c.state == resting && c.role == idler:
 		t.sample("idle connection ended: %v", why)
 	default:
 		t.Reconnects++
@@ -199,7 +225,7 @@ func (g *Generator) drop(c *conn) {
 	switch {
 	case c.role == idler:
 		g.leave(c)
-	case c.role == streamer || c.state == connecting:
+	case c.role == streamer || c.role == halfOpener || c.opening():
 		g.pause(c)
 	default:
 		g.inFlight -= c.waiting()

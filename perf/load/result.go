@@ -42,6 +42,7 @@ type Result struct {
 
 	Reconnects int      `json:"reconnects"` // connections that the peer closed between two requests, as it may
 	Idle       int      `json:"idle"`       // connections of Config.Idle that are still open
+	HalfOpen   int      `json:"half_open"`  // connections of Config.HalfOpen that are open
 	Errors     Errors   `json:"errors"`
 	Samples    []string `json:"samples,omitempty"` // the first errors, in words
 

@@ -31,6 +31,10 @@ func (g *Generator) ask(c *conn, n int) {
 			g.ended(c, err)
 			return
 		}
+		if g.secure != nil {
+			g.encrypt(c)
+			return
+		}
 	}
 	g.send(c)
 }
@@ -38,25 +42,29 @@ func (g *Generator) ask(c *conn, n int) {
 // send sends as much of the requests as the socket takes.
 func (g *Generator) send(c *conn) {
 	m := &g.texts[c.role]
-	for c.sent < c.size {
-		n, err := unix.Write(c.fd, m.part(c.sent, c.size))
+	for c.unsent() {
+		n, err := g.write(c, m.part(c.sent, c.size))
+		c.sent += int64(n)
 		switch {
-		case err == unix.EAGAIN && c.watchesOutput:
-			return
 		case err == unix.EAGAIN:
-			c.watchesOutput = true
-			if err := g.watch(c, unix.EPOLL_CTL_MOD, watchOutput); err != nil {
+			if err := g.awaitRoom(c); err != nil {
 				g.ended(c, err)
 			}
 			return
-		case err == unix.EINTR:
-		case err != nil:
+		case err != nil && err != unix.EINTR:
 			g.unsendable(c, err)
 			return
-		default:
-			c.sent += int64(n)
 		}
 	}
+}
+
+// awaitRoom has an event come when the socket has room again.
+func (g *Generator) awaitRoom(c *conn) error {
+	if c.watchesOutput {
+		return nil
+	}
+	c.watchesOutput = true
+	return g.watch(c, unix.EPOLL_CTL_MOD, watchOutput)
 }
 
 // unsendable is called when a connection takes no more of a request. There may be an answer to its first part.
