@@ -96,34 +96,48 @@ func parseNetwork(s string) (p netip.Prefix, hint string) {
 	return p, ""
 }
 
-// parseEndpoint reads an endpoint's URL. The port of http is 80 unless said otherwise. On failure hint says why.
-func parseEndpoint(s string) (e Endpoint, hint string) {
+// parseEndpoint reads an endpoint's URL. The port of http is 80 and that of https 443 unless said otherwise. A unix
+// socket has no scheme. On failure hint says why.
+func parseEndpoint(s string) (e Endpoint, scheme, hint string) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		e.Unix, hint = parseUnix(path)
-		return e, hint
+		return e, "", hint
 	}
 	u, err := url.Parse(s)
+	if hint = badURL(s, u, err); hint != "" {
+		return e, "", hint
+	}
+	e, hint = hostPort(u)
+	e.TLS = u.Scheme == "https"
+	return e, u.Scheme, hint
+}
+
+// badURL says what keeps s, which reads as u, from being an endpoint's URL.
+func badURL(s string, u *url.URL, err error) (hint string) {
 	switch {
 	case s == "":
-		return e, "the URL is empty"
+		return "the URL is empty"
 	case err != nil && !strings.Contains(s, "://"), err == nil && u.Host == "" && !strings.Contains(s, "://"):
-		return e, fmt.Sprintf("write %q", "http://"+s)
+		return fmt.Sprintf("write %q", "http://"+s)
 	case err != nil:
-		return e, "this is no URL"
-	case u.Scheme == "https":
-		return e, "https to upstreams is not supported yet by this version"
-	case u.Scheme != "http":
-		return e, fmt.Sprintf("the scheme %q is not supported by this version", u.Scheme)
+		return "this is no URL"
+	case u.Scheme == "tcp" && u.Port() == "":
+		return "tcp has no port of its own; write one"
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "tcp":
+		return fmt.Sprintf("the scheme %q is not supported by this version", u.Scheme)
 	case u.User != nil:
-		return e, "an endpoint has no user name or password"
+		return "an endpoint has no user name or password"
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return e, "an endpoint has no path or query; requests keep their own"
+		return "an endpoint has no path or query; requests keep their own"
 	}
-	return hostPort(u)
+	return ""
 }
 
 func hostPort(u *url.URL) (e Endpoint, hint string) {
 	e.Host, e.Port = u.Hostname(), 80
+	if u.Scheme == "https" {
+		e.Port = 443
+	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || n == 0 {

@@ -47,15 +47,18 @@ func TestEndpoints(t *testing.T) {
 		"http://App.Internal.:3000": {Host: "app.internal", Port: 3000},
 		"HTTP://my_app:3000":        {Host: "my_app", Port: 3000},
 		"unix:/run/app.sock":        {Unix: "/run/app.sock"},
+		"https://App.Internal":      {Host: "app.internal", Port: 443, TLS: true},
+		"https://[::1]:8443/":       {Host: "::1", Port: 8443, TLS: true},
+		"tcp://10.0.0.1:5432":       {Host: "10.0.0.1", Port: 5432},
 	} {
-		if got, hint := parseEndpoint(s); got != want || hint != "" {
+		if got, _, hint := parseEndpoint(s); got != want || hint != "" {
 			t.Errorf("parseEndpoint(%q) = %+v, %q", s, got, hint)
 		}
 	}
 	for s, want := range map[string]string{
 		"": "empty", "10.0.0.1:80": `write "http://10.0.0.1:80"`, "app": `write "http://app"`,
-		"app:80":    `write "http://app:80"`,
-		"https://a": "not supported yet", "ftp://a": `scheme "ftp"`, "http://u:p@a": "user name",
+		"app:80":  `write "http://app:80"`,
+		"tcp://a": "no port of its own", "https://a:0": "port", "ftp://a": `scheme "ftp"`, "http://u:p@a": "user name",
 		"http://a/x": "path or query",
 		"http://a?x": "path or query", "http://a:0": "port", "http://a:99999": "port",
 		"http://0.0.0.0:80":          "no address to connect to",
@@ -63,7 +66,7 @@ func TestEndpoints(t *testing.T) {
 		"http://":  "neither",
 		"unix:app": "slash", "http://[::1": "no URL",
 	} {
-		if got, hint := parseEndpoint(s); !strings.Contains(hint, want) || hint == "" {
+		if got, _, hint := parseEndpoint(s); !strings.Contains(hint, want) || hint == "" {
 			t.Errorf("parseEndpoint(%q) = %+v, hint %q, want a hint with %q", s, got, hint, want)
 		}
 	}

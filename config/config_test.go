@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,12 +89,17 @@ func TestEverything(t *testing.T) {
 	if c.LogLevel != slog.LevelWarn || c.Reload.Watch {
 		t.Errorf("level: %v, reload: %+v", c.LogLevel, c.Reload)
 	}
+	if want := (Handshakes{InFlight: 17, Waiting: 18}); c.Handshakes != want {
+		t.Errorf("handshakes: %+v", c.Handshakes)
+	}
+	plain := slices.DeleteFunc(slices.Clone(c.Listeners), func(l *Listener) bool { return l.TLS != nil })
 	if want := []*Listener{
+		{Name: "away", Addr: netip.MustParseAddrPort("[::]:80"), Redirect: &Redirect{Port: 8443, Code: 301}},
 		{Name: "local", Unix: "/run/local.sock"},
 		{Name: "web", Addr: netip.MustParseAddrPort("[::]:8080"),
 			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
-	}; !reflect.DeepEqual(c.Listeners, want) {
-		t.Errorf("listeners: %+v", c.Listeners)
+	}; !reflect.DeepEqual(plain, want) {
+		t.Errorf("listeners: %+v", plain)
 	}
 	if want := (plan.Paths{ForwardReceived: true,
 		Policy: urlpath.Policy{KeepSlash: true, KeepNUL: true, KeepDoubles: true}}); c.Paths != want {
@@ -104,12 +110,12 @@ func TestEverything(t *testing.T) {
 	}); c.Admin != want {
 		t.Errorf("admin: %+v", c.Admin)
 	}
-	if want := []*Service{{Name: "app", Endpoints: []Endpoint{
+	if want := (&Service{Name: "app", Endpoints: []Endpoint{
 		{Key: "services.app.endpoints[0]", URL: "http://10.0.0.1", Host: "10.0.0.1", Port: 80, Weight: 1},
 		{Key: "services.app.endpoints[1].url", URL: "http://App:81", Host: "app", Port: 81, Weight: 3},
 		{Key: "services.app.endpoints[2]", URL: "unix:/run/app.sock", Unix: "/run/app.sock", Weight: 1},
-	}}}; !reflect.DeepEqual(c.Services, want) {
-		t.Errorf("services: %+v", c.Services)
+	}}); !reflect.DeepEqual(c.Services[0], want) {
+		t.Errorf("services: %+v", c.Services[0])
 	}
 }
 
@@ -125,8 +131,10 @@ func TestEveryCondition(t *testing.T) {
 			"PathPrefixRaw(`/im`, `/vi`) && PathRegexp(`^/c$`) && Method(`POST`, `PUT`) && " +
 			"ClientIP(`10.0.0.0/8`) && Header(`Accept`, `a`, `b`) && Header(`X-Env`, `test`) && " +
 			"Query(`debug`) && Query(`lang`, `de`, `fr`)",
-		"tls": "SNI(`*.a.test`) && ALPN(`h2`) && TLSVersion(`1.2`, `1.3`) && " +
-			"CipherSuite(`TLS_AES_128_GCM_SHA256`) && JA4(`t13d1516h2_8daaf6152771_e5627efa2ab1`)",
+		"tls": "SNI(`*.a.test`) && SNIRegexp(`^a`) && ALPN(`h2`) && TLSVersion(`1.2`, `1.3`) && " +
+			"CipherSuite(`TLS_AES_128_GCM_SHA256`) && CipherSuiteOnly(`cbc`) && " +
+			"JA4(`t13d1516h2_8daaf6152771_e5627efa2ab1`) && ClientCert(`billing.a.test`) && " +
+			"ClientCertRegexp(`^spiffe://a/`)",
 		"rest": "",
 	}
 	for _, r := range c.Routes {

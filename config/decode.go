@@ -20,7 +20,7 @@ const (
 // settings reads the tables that there is one of each.
 func (d *decoder) settings(t *table, c *Config) {
 	d.engine(t.sub("engine", "how the proxy runs on this machine"), &c.Engine)
-	d.limits(t.sub("limits", "what clients and upstreams may make the proxy hold"), &c.Limits)
+	d.limits(t.sub("limits", "what clients and upstreams may make the proxy hold"), c)
 	d.timeouts(t.sub("timeouts", "how long is waited"), &c.Timeouts)
 	d.log(t.sub("log", "what is written where"), c)
 	d.forward(t.sub("forward", "what endpoints are told about the client"), &c.Forward)
@@ -44,7 +44,8 @@ func (d *decoder) engine(t *table, e *Engine) {
 	t.done()
 }
 
-func (d *decoder) limits(t *table, l *plan.Limits) {
+func (d *decoder) limits(t *table, c *Config) {
+	l, h := &c.Limits, &c.Handshakes
 	line, header, rate := int64(l.LineBytes), int64(l.HeaderBytes), int64(l.BodyRateBytes)
 	t.count("max_connections", "clients connected at one time; more wait in the kernel's queue",
 		&l.Connections, 1, 10_000_000)
@@ -64,6 +65,8 @@ func (d *decoder) limits(t *table, l *plan.Limits) {
 	t.size("min_body_rate", "least bytes per second of a body, averaged over timeouts.body_rate_window. 0: none",
 		&rate, 0, 1<<30)
 	t.size("shard_buffer_bytes", "memory for data on its way, for each shard", &l.BuffersPerShard, 1<<20, 3<<30)
+	t.count("tls_handshakes", "TLS handshakes at work at one time", &h.InFlight, 1, 1_000_000)
+	t.count("tls_handshakes_waiting", "TLS handshakes in line for that; more are refused", &h.Waiting, 0, 10_000_000)
 	t.done()
 	if _, ok := t.m["line_bytes"]; !ok {
 		line = min(line, header)
@@ -170,8 +173,6 @@ func (d *decoder) reload(t *table, r *Reload) {
 func unsupported(path string) (why string, ok bool) {
 	for _, k := range []struct{ under, key, why string }{
 		{"", "middlewares", "leave the table out"},
-		{"", "tcp_routes", "only HTTP is proxied"},
-		{"listeners", "tls", "listeners speak plain HTTP"},
 		{"routes", "middlewares", "leave the key out"},
 	} {
 		in := parent(path) // a table with a name, unless the key stands at the top

@@ -17,6 +17,10 @@ func defaults() *Config {
 		Reload:    Reload{Watch: true},                                    // a faulty file changes nothing
 		LogLevel:  slog.LevelInfo,
 		AccessLog: plan.AccessLog{Format: plan.LogJSON}, // no path: recording costs, so it is asked for
+		Handshakes: Handshakes{
+			InFlight: 1024, // each has a goroutine and some 60 KB; more at once only makes all of them slower
+			Waiting:  8192, // some seconds of work for two cores; who waits longer has given up
+		},
 		Limits: plan.Limits{
 			Connections:      100_000,  // state only while idle: some 60 MB if all of them come
 			ConnectionsPerIP: 0,        // whole offices share an address; a number that suits all does not exist

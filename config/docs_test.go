@@ -13,17 +13,20 @@ import (
 	"testing"
 )
 
-// docRow is a line of docs/configuration.md that describes a key: "| `key` | type | default | meaning |".
+// docRow is a line of the documentation that describes a key: "| `key` | type | default | meaning |".
 var docRow = regexp.MustCompile("(?m)^\\| `([a-zA-Z0-9_.\\[\\]]+)` \\| ([a-z/ ]+) \\| ([^|]+) \\| [^|]+ \\|$")
 
-func readDoc(t *testing.T) string {
+func readDoc(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/configuration.md")
+	text, err := os.ReadFile("../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
+
+// keysDoc is all that describes keys.
+func keysDoc(t *testing.T) string { return readDoc(t, "configuration.md") + readDoc(t, "tls.md") }
 
 // flatten lists the keys below s by the paths that the documentation gives them.
 func flatten(into map[string]*Schema, path string, s *Schema) {
@@ -38,10 +41,20 @@ func flatten(into map[string]*Schema, path string, s *Schema) {
 		flatten(into, strings.TrimPrefix(path+"."+key, "."), sub)
 	}
 	for _, one := range s.AnyOf {
-		if one.Items != nil && one.Items.AnyOf != nil {
+		switch {
+		case one.Items != nil && one.Items.AnyOf != nil:
 			flatten(into, path+"[]", one.Items.AnyOf[1])
+		case one.Items != nil && one.Items.Properties != nil:
+			flatten(into, path+"[]", one.Items)
+		case one.Properties != nil && !isList(s):
+			flatten(into, path, one)
 		}
 	}
+}
+
+// isList tells whether s takes a list.
+func isList(s *Schema) bool {
+	return slices.ContainsFunc(s.AnyOf, func(one *Schema) bool { return one.Items != nil })
 }
 
 // docType is what the documentation calls the type of a key.
@@ -53,8 +66,10 @@ func docType(s *Schema) string {
 		return "duration"
 	case s.Enum != nil:
 		return "one of"
-	case s.AnyOf != nil:
+	case isList(s):
 		return "list"
+	case s.AnyOf != nil:
+		return docType(s.AnyOf[0]) + "/" + docType(s.AnyOf[1])
 	}
 	return map[string]string{"integer": "count", "boolean": "yes/no", "string": "text", "object": "table"}[s.Type]
 }
@@ -64,7 +79,7 @@ func TestDocsAgreeWithSchema(t *testing.T) {
 	known := map[string]*Schema{}
 	flatten(known, "", DescribeFile())
 	documented := map[string]bool{}
-	for _, row := range docRow.FindAllStringSubmatch(readDoc(t), -1) {
+	for _, row := range docRow.FindAllStringSubmatch(keysDoc(t), -1) {
 		key, kind, def := row[1], row[2], row[3]
 		s := known[key]
 		if documented[key] = true; s == nil {
@@ -102,16 +117,16 @@ func TestDocsAgreeWithSchema(t *testing.T) {
 // TestDocsTellDefaults sets each key to its documented default: that must change nothing.
 func TestDocsTellDefaults(t *testing.T) {
 	tested := 0
-	for _, row := range docRow.FindAllStringSubmatch(readDoc(t), -1) {
+	for _, row := range docRow.FindAllStringSubmatch(keysDoc(t), -1) {
 		key, value := row[1], row[3]
 		if !regexp.MustCompile("^`[^`]*`$").MatchString(value) {
-			if value != "required" && !regexp.MustCompile("^(any|all) ").MatchString(value) {
+			if value != "required" && !regexp.MustCompile("^(any|all|as) |^none$").MatchString(value) {
 				t.Errorf("%s: default %s", key, value)
 			}
 			continue
 		}
 		tested++
-		want, got := documented(t, "", ""), documented(t, key, strings.Trim(value, "`"))
+		want, got := documented(t, key, ""), documented(t, key, strings.Trim(value, "`"))
 		if want != got {
 			t.Errorf("%s = %s changes\n%s\nto\n%s", key, value, want, got)
 		}
@@ -121,32 +136,62 @@ func TestDocsTellDefaults(t *testing.T) {
 	}
 }
 
-// documented reads a small configuration in which key is value, and prints the result.
+// around is what a table needs beside itself. A table that is not here needs nothing.
+var around = []struct{ table, needs string }{
+	{"listeners.NAME.redirect_https", "[listeners.NAME]\naddress = \":1\"\n"},
+	{"listeners.NAME.tls.tickets", "[listeners.NAME]\naddress = \":1\"\ntls.self_signed = true\n"},
+	{"listeners.NAME.tls.client_certificate", "[listeners.NAME]\naddress = \":1\"\ntls.self_signed = true\n"},
+	{"listeners.NAME.tls", "[tcp_routes.NAME]\nservice = \"STREAM\"\n[services.STREAM]\nendpoints = \"tcp://10.0.0.1:1\"\n" +
+		"[listeners.NAME]\naddress = \":1\"\n"},
+	{"listeners.NAME.hsts", "[listeners.NAME]\naddress = \":1\"\ntls.self_signed = true\n"},
+	{"services.NAME.tls", "[services.NAME]\nendpoints = \"https://10.0.0.1\"\n"},
+}
+
+// within is what stands in a table in any case.
+var within = map[string]string{
+	"listeners.NAME": "address = \":1\"\n", "routes.NAME": "service = \"NAME\"\n",
+	"services.NAME": "endpoints = \"http://10.0.0.1\"\n", "listeners.NAME.tls": "names = {}\n",
+}
+
+// documented reads a small configuration in which key is value, or absent when there is no value, and prints the
+// result.
 func documented(t *testing.T, key, value string) string {
 	t.Helper()
-	table, name := "", ""
-	if i := strings.LastIndexByte(key, '.'); i >= 0 {
-		table, name = key[:i], key[i+1:]
+	i := strings.LastIndexByte(key, '.')
+	table, name := key[:max(i, 0)], key[i+1:]
+	line := ""
+	if value != "" {
+		line = name + " = " + value + "\n"
 	}
-	endpoint := ""
-	if table == "services.NAME.endpoints[]" {
-		endpoint, table = ", "+name+" = "+value, ""
+	text := ""
+	switch table {
+	case "services.NAME.endpoints[]":
+		if line != "" {
+			line = ", " + strings.TrimSpace(line)
+		}
+		text = "[services.NAME]\nendpoints = [{ url = \"http://10.0.0.1\"" + line + " }]\n"
+	case "listeners.NAME.tls.certificates[]":
+		if line != "" {
+			line = ", " + strings.TrimSpace(line)
+		}
+		text = "[listeners.NAME]\naddress = \":1\"\ntls.certificates = { cert = \"a\", key = \"b\"" + line + " }\n"
+	case "tcp_routes.NAME":
+		text = "[tcp_routes.NAME]\nservice = \"STREAM\"\n" + line + "[listeners.TLS]\naddress = \":2\"\n" +
+			"tls.self_signed = true\n[services.STREAM]\nendpoints = \"tcp://10.0.0.1:1\"\n"
+	default:
+		for _, a := range around {
+			if a.table == table {
+				text = a.needs
+			}
+		}
+		text += "[" + table + "]\n" + within[table] + line
 	}
-	tables := map[string]string{
-		"listeners.NAME": "address = \":1\"\n", "routes.NAME": "service = \"NAME\"\n",
-		"services.NAME": "endpoints = [{ url = \"http://10.0.0.1\"" + endpoint + " }]\n",
-	}
-	if _, named := tables[table]; table != "" && !named {
-		tables[table] = ""
-	}
-	var b strings.Builder
-	for header, body := range tables {
-		fmt.Fprintf(&b, "[%s]\n%s", header, body)
-		if header == table {
-			fmt.Fprintf(&b, "%s = %s\n", name, value)
+	for _, must := range []string{"listeners.NAME", "routes.NAME", "services.NAME"} {
+		if !strings.Contains(text, "["+must+"]") {
+			text += "[" + must + "]\n" + within[must]
 		}
 	}
-	c, faults := Parse("x", []byte(b.String()))
+	c, faults := Parse("x", []byte(text))
 	if len(faults) > 0 {
 		t.Fatalf("%s = %s: %v", key, value, faults)
 	}
@@ -160,7 +205,7 @@ func documented(t *testing.T, key, value string) string {
 
 // TestDocsShowRealFaults: the faulty file of the chapter on faults, and what check prints.
 func TestDocsShowRealFaults(t *testing.T) {
-	_, chapter, _ := strings.Cut(readDoc(t), "\n## Faults\n")
+	_, chapter, _ := strings.Cut(readDoc(t, "configuration.md"), "\n## Faults\n")
 	_, rest, _ := strings.Cut(chapter, "```toml\n")
 	file, rest, _ := strings.Cut(rest, "```\n")
 	_, rest, _ = strings.Cut(rest, "```text\n")
@@ -177,7 +222,7 @@ func TestDocsShowRealFaults(t *testing.T) {
 
 // TestDocsShowSameRules: the two routes of which it says that they mean the same.
 func TestDocsShowSameRules(t *testing.T) {
-	_, rest, _ := strings.Cut(readDoc(t), "```toml\n[routes.sugar]\n")
+	_, rest, _ := strings.Cut(readDoc(t, "configuration.md"), "```toml\n[routes.sugar]\n")
 	text, _, _ := strings.Cut(rest, "```\n")
 	c, faults := Parse("x", []byte("[routes.sugar]\n"+text+"[listeners.a]\naddress = \":1\"\n"+
 		"[services.app]\nendpoints = \"http://10.0.0.1\"\n"))
@@ -187,6 +232,29 @@ func TestDocsShowSameRules(t *testing.T) {
 	one, other := expanded(t, c.Routes[0]), expanded(t, c.Routes[1])
 	if len(c.Routes) != 2 || one != other {
 		t.Errorf("%s\nis not\n%s", one, other)
+	}
+}
+
+// TestDocsOfTLS: each configuration in the chapter on TLS is one, once it has what it leaves out.
+func TestDocsOfTLS(t *testing.T) {
+	blocks := strings.Split(readDoc(t, "tls.md"), "\n```toml\n")[1:]
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```\n")
+		for _, rest := range []struct{ table, body string }{
+			{"listeners.secure", "address = \":443\"\ntls.certificate_dir = \"certs\"\n"},
+			{"routes.all", "service = \"app\"\n"},
+			{"services.app", "endpoints = \"http://10.0.0.1\"\n"}, {"services.legacy", "endpoints = \"http://10.0.0.2\"\n"},
+		} {
+			if !strings.Contains(text, "["+rest.table+"]") {
+				text += "[" + rest.table + "]\n" + rest.body
+			}
+		}
+		if _, faults := Parse("tls.md", []byte(text)); len(faults) > 0 {
+			t.Errorf("%s\n%v", text, faults)
+		}
+	}
+	if len(blocks) < 8 {
+		t.Errorf("%d configurations", len(blocks))
 	}
 }
 

@@ -200,6 +200,8 @@ func (d *decoder) value(n tableName, raw any) any {
 		return d.listener(t)
 	case routesGroup:
 		return d.route(t)
+	case streamsGroup:
+		return d.stream(t)
 	}
 	return d.service(t)
 }
@@ -215,7 +217,9 @@ func (g *loading) compose(name string) *Config {
 	root := g.mergeRest()
 	g.settings(newTable(&g.decoder, "", "", root), c)
 	g.required(root, listenersGroup, "a listener", `add [listeners.web] with address = "127.0.0.1:8080"`)
-	g.required(root, routesGroup, "a route", `add [routes.main] with service = "NAME"`)
+	if len(g.next.units[streamsGroup]) == 0 {
+		g.required(root, routesGroup, "a route", `add [routes.main] with service = "NAME"`)
+	}
 	g.required(root, servicesGroup, "a service", `add [services.main] with endpoints = ["http://127.0.0.1:3000"]`)
 	if len(g.faults) == 0 {
 		last := g.last.config
@@ -224,10 +228,12 @@ func (g *loading) compose(name string) *Config {
 		}
 		c.Listeners = apply(last.Listeners, g.edits[listenersGroup], valueOf[Listener])
 		c.Routes = apply(last.Routes, g.edits[routesGroup], valueOf[Route])
+		c.Streams = apply(last.Streams, g.edits[streamsGroup], valueOf[StreamRoute])
 		c.Services = apply(last.Services, g.edits[servicesGroup], valueOf[Service])
 	}
 	g.sameAddress()
 	g.lostNames()
+	g.agree()
 	return c
 }
 
@@ -239,38 +245,6 @@ func (g *loading) required(root map[string]any, in group, expected, hint string)
 	_, isTable := root[key].(map[string]any)
 	if len(g.next.units[in]) == 0 && (root[key] == nil || isTable) {
 		g.atKey(key, "no "+expected[len("a "):], expected, hint)
-	}
-}
-
-// lostNames looks for routes that refer to what this change took away. Those that changed themselves are checked
-// already.
-func (g *loading) lostNames() {
-	if !g.lost(listenersGroup, g.listeners) && !g.lost(servicesGroup, g.services) {
-		return
-	}
-	changed := map[*unit]bool{}
-	for _, e := range g.edits[routesGroup] {
-		changed[e.add] = true
-	}
-	for _, u := range g.next.units[routesGroup] {
-		r, _ := u.value.(*Route)
-		if changed[u] || r == nil {
-			continue
-		}
-		missing := func(name string) bool { return !g.listeners.has(name) }
-		if g.services.has(r.Service) && !slices.ContainsFunc(r.Listeners, missing) {
-			continue
-		}
-		l := g.next.locate(u)
-		g.in = append(g.in[:0], l)
-		g.checkService(child(u.path(), "service"), r.Service)
-		for i, name := range r.Listeners {
-			path := child(u.path(), "listeners")
-			if item := path + "[" + strconv.Itoa(i) + "]"; l.has(item) {
-				path = item
-			}
-			g.checkListener(path, name)
-		}
 	}
 }
 

@@ -355,16 +355,16 @@ func TestChanges(t *testing.T) {
 		}
 		return c
 	}
-	const none = "{{[] [] []} {[] [] []} {[] [] []} false}"
+	const none = "{{[] [] []} {[] [] []} {[] [] []} {[] [] []} false}"
 	base := mainText + shopText + blogText
 	for what, text := range map[string]string{
 		none: base + "# x",
-		"{{[] [] []} {[] [] []} {[] [] []} true}":      strings.Replace(base, "= 5", "= 6", 1),
-		"{{[] [] []} {[] [] [blog]} {[] [] []} false}": strings.Replace(base, "blog.test", "b.test", 1),
-		"{{[] [] []} {[a x] [] []} {[] [] []} false}": base +
+		"{{[] [] []} {[] [] []} {[] [] []} {[] [] []} true}":      strings.Replace(base, "= 5", "= 6", 1),
+		"{{[] [] []} {[] [] [blog]} {[] [] []} {[] [] []} false}": strings.Replace(base, "blog.test", "b.test", 1),
+		"{{[] [] []} {[a x] [] []} {[] [] []} {[] [] []} false}": base +
 			"[routes.x]\nservice = \"shop\"\n[routes.a]\nservice = \"shop\"",
-		"{{[] [] []} {[] [blog] []} {[] [] []} true}": mainText + shopText,
-		"{{[a] [web] []} {[] [] []} {[] [] [shop]} false}": strings.NewReplacer(
+		"{{[] [] []} {[] [blog] []} {[] [] []} {[] [] []} true}": mainText + shopText,
+		"{{[a] [web] []} {[] [] []} {[] [] []} {[] [] [shop]} false}": strings.NewReplacer(
 			"listeners.web", "listeners.a", "0.1\"", "0.2\"").Replace(base),
 	} {
 		first := load(base)

@@ -11,11 +11,12 @@ type group uint8
 const (
 	listenersGroup group = iota
 	routesGroup
+	streamsGroup
 	servicesGroup
 	groupCount
 )
 
-var groupNames = [groupCount]string{"listeners", "routes", "services"}
+var groupNames = [groupCount]string{"listeners", "routes", "tcp_routes", "services"}
 
 // groupOf finds the group that a table's first part names.
 func groupOf(name string) (group, bool) {

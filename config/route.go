@@ -38,23 +38,33 @@ var conditions = []condition{
 		`an address or a network such as "10.0.0.0/8"`, "any client"},
 	{"sni", rule.SNI, "server names, one of which the client must have asked for by TLS; written as host",
 		`a server name such as "example.com"`, "any name"},
+	{"sni_regexp", rule.SNIRegexp, "regular expressions, one of which must match the server name in lower case",
+		`a regular expression such as '^api[0-9]+\.example\.com$'`, "any name"},
 	{"alpn", rule.ALPN, "protocols, one of which the client must offer by TLS",
 		`a protocol such as "h2"`, "any protocol"},
 	{"tls_version", rule.TLSVersion, "versions, one of which must be the highest that the client offers",
 		`a version such as "1.3"`, "any version"},
 	{"cipher_suite", rule.CipherSuite, "cipher suites or groups of them, one of which the client must offer",
 		`a cipher suite's IANA name, or a group such as "legacy"`, "any cipher suite"},
+	{"cipher_suite_only", rule.CipherSuiteOnly, "cipher suites or groups, beside which the client must offer none",
+		`a cipher suite's IANA name, or a group such as "legacy"`, "any cipher suite"},
 	{"ja4", rule.JA4, "JA4 fingerprints, one of which must be the client's",
 		`a JA4 fingerprint`, "any client"},
+	{"client_cert", rule.ClientCert, "names, one of which the client's verified certificate must be for",
+		`a name such as "billing.example.com"`, "any client"},
+	{"client_cert_regexp", rule.ClientCertRegexp, "regular expressions, one of which must match a name in the " +
+		"client's verified certificate", `a regular expression such as '^spiffe://example\.com/'`, "any client"},
 }
+
+const prioritySays = "a route with a greater number goes before those with smaller ones, however specific they are"
 
 func (d *decoder) route(t *table) *Route {
 	r := &Route{Name: t.name}
-	d.routeListeners(t, r)
-	r.Service = d.serviceRef(t)
-	t.count("priority", "a route with a greater number goes before those with smaller ones, however specific they are",
-		&r.Priority, routing.MinPriority, routing.MaxPriority)
-	all := []*rule.Expr{d.ruleText(t)}
+	r.Listeners = d.routeListeners(t, "names of the listeners that the route is for; without it, all of them")
+	r.Service = d.serviceRef(t, "the service that gets the requests")
+	t.count("priority", prioritySays, &r.Priority, routing.MinPriority, routing.MaxPriority)
+	all := []*rule.Expr{d.ruleText(t, rule.Parse, "which requests the route is for: matchers joined by &&, || and !",
+		"Host(`example.com`) && PathPrefix(`/api`)")}
 	for i := range conditions {
 		all = append(all, d.condition(t, &conditions[i]))
 	}
@@ -68,22 +78,23 @@ func (d *decoder) route(t *table) *Route {
 	return r
 }
 
-func (d *decoder) routeListeners(t *table, r *Route) {
-	t.texts("listeners", "names of the listeners that the route is for; without it, all of them", "names of listeners",
-		"the name of a listener, or no such key for all of them", func(path, s string) {
+func (d *decoder) routeListeners(t *table, says string) (names []string) {
+	t.texts("listeners", says, "names of listeners", "the name of a listener, or no such key for all of them",
+		func(path, s string) {
 			switch {
 			case !d.checkListener(path, s):
-			case slices.Contains(r.Listeners, s):
+			case slices.Contains(names, s):
 				d.at(path, fmt.Sprintf("%s for the second time", quote(s)), "each listener once", "")
 			default:
-				r.Listeners = append(r.Listeners, s)
+				names = append(names, s)
 			}
 		})
+	return names
 }
 
-func (d *decoder) serviceRef(t *table) string {
+func (d *decoder) serviceRef(t *table, says string) string {
 	name := ""
-	t.text("service", "the service that gets the requests", "the name of a service", &name)
+	t.text("service", says, "the name of a service", &name)
 	t.require("service", "no service", "the name of a service")
 	if raw, present := t.m["service"]; present && (name != "" || raw == "") {
 		d.checkService(t.child("service"), name)
@@ -107,18 +118,16 @@ func (d *decoder) checkService(path, name string) {
 }
 
 // ruleText reads a rule that is written out.
-func (d *decoder) ruleText(t *table) *rule.Expr {
-	const expected = "a rule such as 'Host(`example.com`) && PathPrefix(`/api`)'"
+func (d *decoder) ruleText(t *table, parse func(string) (*rule.Expr, error), says, example string) *rule.Expr {
 	text := ""
-	t.text("rule", "which requests the route is for: matchers joined by &&, || and !, such as "+
-		"'Host(`example.com`) && PathPrefix(`/api`)'", expected, &text)
+	t.text("rule", says+", such as '"+example+"'", "a rule such as '"+example+"'", &text)
 	if t.shape != nil {
 		t.shape.Properties["rule"].Default = nil // an empty rule is none
 	}
 	if _, isText := t.m["rule"].(string); !isText {
 		return nil
 	}
-	e, err := rule.Parse(text)
+	e, err := parse(text)
 	if err != nil {
 		f := ruleFault(err)
 		found, ok := strings.CutPrefix(f.Msg, "found ")

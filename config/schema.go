@@ -48,16 +48,19 @@ func textList(some bool) *Schema {
 	return &Schema{AnyOf: []*Schema{{Type: "string"}, list}}
 }
 
-// named describes a group of named tables.
-func (s *Schema) named(g group, says string, read func(*table)) {
+// describeTable has the readers of a table describe what they take.
+func describeTable(read func(*table)) *Schema {
 	t := newTable(&decoder{listeners: &nameSet{}, services: &nameSet{}}, "", "", nil)
 	t.shape = &Schema{Type: "object", Others: false}
 	read(t)
-	for _, key := range t.shape.Required {
-		t.shape.Properties[key].Default = nil
-	}
+	return t.shape
+}
+
+// named describes a group of named tables.
+func (s *Schema) named(g group, says string, read func(*table)) {
 	s.add(groupNames[g], says, &Schema{
-		Type: "object", Others: t.shape, Names: &Schema{Pattern: fmt.Sprintf("^[A-Za-z0-9_.@-]{1,%d}$", maxName)},
+		Type: "object", Others: describeTable(read),
+		Names: &Schema{Pattern: fmt.Sprintf("^[A-Za-z0-9_.@-]{1,%d}$", maxName)},
 	})
 }
 
@@ -75,6 +78,8 @@ func DescribeFile() *Schema {
 	d.settings(t, defaults())
 	root.named(listenersGroup, "where clients connect: [listeners.NAME]", func(t *table) { d.listener(t) })
 	root.named(routesGroup, "which requests go to which service: [routes.NAME]", func(t *table) { d.route(t) })
+	root.named(streamsGroup, "which TLS connections are passed on as they are: [tcp_routes.NAME]",
+		func(t *table) { d.stream(t) })
 	root.named(servicesGroup, "sets of equivalent endpoints: [services.NAME]", func(t *table) { d.service(t) })
 	return root
 }

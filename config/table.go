@@ -145,10 +145,22 @@ func (t *table) sub(key, says string) *table {
 	return s
 }
 
-// require notes that key is missing.
+// optional is sub for a table whose absence means something else than an empty one: ok tells that it is to be read.
+func (t *table) optional(key, says string) (s *table, ok bool) {
+	_, there := t.m[key]
+	if !there && t.shape == nil {
+		t.known = append(t.known, key)
+		return nil, false
+	}
+	s = t.sub(key, says)
+	return s, s.m != nil || t.shape != nil
+}
+
+// require notes that key is missing. It comes after the key's reader.
 func (t *table) require(key, found, expected string) {
 	if t.shape != nil {
 		t.shape.Required = append(t.shape.Required, key)
+		t.shape.Properties[key].Default = nil
 	}
 	if _, ok := t.m[key]; !ok {
 		t.d.atKey(t.child(key), found, expected, "")

@@ -13,8 +13,9 @@ type Handshakes struct {
 
 // ListenerTLS says what a listener agrees on with its clients. All paths are as the process opens them.
 type ListenerTLS struct {
-	// Certificates are files, Directory is one with NAME.crt or NAME.pem beside NAME.key in it, or empty, and SelfSigned
-	// asks for a certificate made up at start. Without any of them connections are for stream routes only, and Strict.
+	// Certificates are files, Directory is one with NAME.crt or NAME.pem beside NAME.key in it, or empty, and
+	// SelfSigned asks for a certificate made up at start. Without any of them connections are for stream routes only,
+	// and Strict is set.
 	Certificates []Certificate
 	Directory    string
 	SelfSigned   bool
@@ -34,6 +35,11 @@ type ListenerTLS struct {
 	ECHKeys          string // a file with keys for Encrypted Client Hello; empty: it is not offered
 }
 
+// Certified tells whether there is a certificate at all.
+func (o *ListenerTLS) Certified() bool {
+	return len(o.Certificates) > 0 || o.Directory != "" || o.SelfSigned
+}
+
 // Certificate is a certificate with its key, and optionally the answer of the authority that it is not revoked.
 type Certificate struct {
 	Path      string // in the configuration, for Config.Fault
@@ -44,8 +50,8 @@ type Certificate struct {
 // TLSPolicy is what may be agreed on.
 type TLSPolicy struct {
 	MinVersion, MaxVersion uint16
-	// Suites are those of TLS 1.2 and below, Curves the groups for the key exchange, the preferred one first; nil: the
-	// program's own choice.
+	// Suites are those of TLS 1.2, Curves the groups for the key exchange, both in no order; nil: the program's own
+	// choice.
 	Suites []uint16
 	Curves []tls.CurveID
 	// ALPN are the protocols on offer, the preferred one first.

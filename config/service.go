@@ -2,40 +2,13 @@ package config
 
 import (
 	"fmt"
+	"slices"
 )
-
-func (d *decoder) listener(t *table) *Listener {
-	l := &Listener{Name: t.name}
-	const expected = `an address such as "127.0.0.1:8080", ":8080", "[::1]:8080" or "unix:/run/web.sock"`
-	address := ""
-	t.text("address", `where to listen: "127.0.0.1:8080", ":8080" for all addresses, or "unix:/run/web.sock"`, expected,
-		&address)
-	if t.require("address", "no address", expected); address != "" {
-		var hint string
-		if l.Addr, l.Unix, hint = parseListen(address); l.Unix == "" && !l.Addr.IsValid() {
-			d.at(t.child("address"), quote(address), expected, hint)
-		}
-	} else if t.m["address"] == "" {
-		d.at(t.child("address"), "no address", expected, "")
-	}
-	protocol := "http"
-	t.choice("protocol", "what is spoken there; this version has HTTP/1.0 and 1.1 only", &protocol, "http")
-	t.texts("trusted_proxies", "addresses and networks of clients whose forwarding headers are believed",
-		`networks such as "10.0.0.0/8"`, "", func(path, s string) {
-			p, hint := parseNetwork(s)
-			if !p.IsValid() {
-				d.at(path, quote(s), `an address or a network such as "10.0.0.0/8"`, hint)
-				return
-			}
-			l.Trusted = append(l.Trusted, p)
-		})
-	t.done()
-	return l
-}
 
 func (d *decoder) service(t *table) *Service {
 	s := &Service{Name: t.name}
 	seen := map[Endpoint]string{}
+	var k kinds
 	const expected = `endpoints such as "http://10.0.0.1:8080" or { url = "http://10.0.0.2:8080", weight = 3 }`
 	if t.shape != nil {
 		d.describeEndpoints(t)
@@ -44,7 +17,7 @@ func (d *decoder) service(t *table) *Service {
 		d.at(t.child("endpoints"), "an empty list", expected, "")
 	}
 	t.list("endpoints", func(path string, item any) {
-		e, ok := d.endpoint(path, item, expected)
+		e, scheme, ok := d.endpoint(path, item, expected)
 		if !ok {
 			return
 		}
@@ -54,21 +27,47 @@ func (d *decoder) service(t *table) *Service {
 				"give one a greater weight instead")
 		}
 		seen[same] = path
+		d.alike(&k, e.Key, scheme)
 		s.Endpoints = append(s.Endpoints, e)
 	})
 	t.require("endpoints", "no endpoints", expected)
+	s.Stream = k.has("tcp")
 	balance := "round_robin"
 	t.choice("balance", "how an endpoint is chosen: by turns, in proportion to the weights", &balance, "round_robin")
+	s.TLS = d.serviceTLS(t, &k, len(s.Endpoints) > 0)
 	t.done()
 	return s
 }
 
+// kinds are the schemes of a service's endpoints, each once, and where the first endpoint is that has one.
+type kinds struct {
+	schemes []string
+	first   string
+}
+
+func (k *kinds) has(scheme string) bool { return slices.Contains(k.schemes, scheme) }
+
+// alike notes an endpoint that cannot be in one service with those before it. A unix socket can be with all.
+func (d *decoder) alike(k *kinds, key, scheme string) {
+	if scheme == "" || k.has(scheme) {
+		return
+	}
+	if len(k.schemes) > 0 && (k.schemes[0] == "tcp") != (scheme == "tcp") {
+		d.at(key, fmt.Sprintf("%s:// beside %s:// in %s", scheme, k.schemes[0], k.first),
+			"endpoints for requests, or endpoints for tcp routes", "make two services of them")
+		return
+	}
+	if len(k.schemes) == 0 {
+		k.first = key
+	}
+	k.schemes = append(k.schemes, scheme)
+}
+
 func (d *decoder) describeEndpoints(t *table) {
-	one := newTable(d, "", "", nil)
-	one.shape = &Schema{Type: "object", Others: false, Required: []string{"url"}}
-	d.endpointTable(one, new(string), new(int))
-	one.shape.Properties["url"].Default = nil
-	item := &Schema{AnyOf: []*Schema{{Type: "string"}, one.shape}}
+	one := describeTable(func(t *table) { d.endpointTable(t, new(string), new(int)) })
+	one.Required = []string{"url"}
+	one.Properties["url"].Default = nil
+	item := &Schema{AnyOf: []*Schema{{Type: "string"}, one}}
 	t.shape.add("endpoints", "URLs such as \"http://10.0.0.1:8080\", or tables with url and weight", &Schema{
 		AnyOf: append(item.AnyOf, &Schema{Type: "array", Items: item, MinItems: 1}),
 	})
@@ -79,12 +78,13 @@ const maxWeight = 1000
 
 func (d *decoder) endpointTable(t *table, url *string, weight *int) {
 	*weight = 1
-	t.text("url", `"http://10.0.0.1:9000", without a port 80; or "unix:/run/app.sock"`, "a URL", url)
+	t.text("url", `"http://10.0.0.1:9000", without a port 80; "https://app.internal", without a port 443; "tcp://10.0.0.1:5432" `+
+		`for tcp routes; or "unix:/run/app.sock"`, "a URL", url)
 	t.count("weight", "its share of the requests", weight, 1, maxWeight)
 	t.done()
 }
 
-func (d *decoder) endpoint(path string, item any, expected string) (e Endpoint, ok bool) {
+func (d *decoder) endpoint(path string, item any, expected string) (e Endpoint, scheme string, ok bool) {
 	weight, url, at := 1, "", path
 	switch v := item.(type) {
 	case string:
@@ -97,17 +97,17 @@ func (d *decoder) endpoint(path string, item any, expected string) (e Endpoint, 
 			d.at(at, "no url", `a URL such as "http://10.0.0.1:8080"`, "")
 		}
 		if _, isText := v["url"].(string); !isText {
-			return e, false
+			return e, "", false
 		}
 	default:
 		d.at(path, describe(item), expected, "")
-		return e, false
+		return e, "", false
 	}
-	e, hint := parseEndpoint(url)
+	e, scheme, hint := parseEndpoint(url)
 	if hint != "" {
-		d.at(at, quote(url), `a URL such as "http://10.0.0.1:8080", "http://[::1]:8080" or "unix:/run/app.sock"`, hint)
-		return e, false
+		d.at(at, quote(url), `a URL such as "http://10.0.0.1:8080", "https://[::1]:8443" or "unix:/run/app.sock"`, hint)
+		return e, "", false
 	}
 	e.Key, e.URL, e.Weight = at, url, weight
-	return e, true
+	return e, scheme, true
 }

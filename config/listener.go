@@ -1,0 +1,76 @@
+package config
+
+// listener reads [listeners.NAME].
+func (d *decoder) listener(t *table) *Listener {
+	l := &Listener{Name: t.name}
+	const expected = `an address such as "127.0.0.1:8080", ":8080", "[::1]:8080" or "unix:/run/web.sock"`
+	address := ""
+	t.text("address", `where to listen: "127.0.0.1:8080", ":8080" for all addresses, or "unix:/run/web.sock"`, expected,
+		&address)
+	if t.require("address", "no address", expected); address != "" {
+		var hint string
+		if l.Addr, l.Unix, hint = parseListen(address); l.Unix == "" && !l.Addr.IsValid() {
+			d.at(t.child("address"), quote(address), expected, hint)
+		}
+	} else if t.m["address"] == "" {
+		d.at(t.child("address"), "no address", expected, "")
+	}
+	protocol := "http"
+	t.choice("protocol", "what is spoken there; this version has HTTP/1.0 and 1.1 only", &protocol, "http")
+	t.texts("trusted_proxies", "addresses and networks of clients whose forwarding headers are believed",
+		`networks such as "10.0.0.0/8"`, "", func(path, s string) {
+			p, hint := parseNetwork(s)
+			if !p.IsValid() {
+				d.at(path, quote(s), `an address or a network such as "10.0.0.0/8"`, hint)
+				return
+			}
+			l.Trusted = append(l.Trusted, p)
+		})
+	if s, ok := t.optional("tls", "what is agreed on with clients; without this table, connections are plain"); ok {
+		l.TLS = d.listenerTLS(s)
+	}
+	_, speaksTLS := t.m["tls"]
+	d.redirect(t, l, speaksTLS)
+	d.hsts(t, l, speaksTLS)
+	t.done()
+	return l
+}
+
+// redirect reads redirect_https: yes, no, or a table.
+func (d *decoder) redirect(t *table, l *Listener, speaksTLS bool) {
+	const key, expected = "redirect_https", "true, or a table such as { port = 8443, code = 301 }"
+	if t.shape != nil {
+		t.shape.add(key, "answer every request of a plain listener by the way to https", &Schema{
+			Default: false, AnyOf: []*Schema{{Type: "boolean"}, describeTable(func(t *table) { d.redirectTable(t) })},
+		})
+	}
+	raw, ok := t.get(key)
+	if !ok {
+		return
+	}
+	switch v := raw.(type) {
+	case bool:
+		if v {
+			l.Redirect = d.redirectTable(newTable(d, t.child(key), "", nil))
+		}
+	case map[string]any:
+		l.Redirect = d.redirectTable(newTable(d, t.child(key), "", v))
+	default:
+		d.at(t.child(key), describe(raw), expected, "")
+	}
+	if l.Redirect != nil && speaksTLS {
+		d.atKey(t.child(key), "a redirect on a listener that speaks TLS itself", "a plain listener for it",
+			`write it in the listener that has port 80`)
+	}
+}
+
+func (d *decoder) redirectTable(t *table) *Redirect {
+	port, code := 443, 308
+	t.count("port", "where https is, as clients see it", &port, 1, 65535)
+	t.count("code", "status of the answer: 301, 302, 307 or 308; with the latter two the method stays", &code, 301, 308)
+	t.done()
+	if code > 302 && code < 307 {
+		d.at(t.child("code"), describe(int64(code)), "one of 301, 302, 307, 308", "")
+	}
+	return &Redirect{Port: uint16(port), Code: code}
+}
