@@ -88,7 +88,9 @@ func TestKeyThatOthersRead(t *testing.T) {
 	f := newFiles(t)
 	var s Store
 	cert, key := f.pair("x", mint(t, authority(t, nil, "ca"), nil, []string{"a.example"}))
-	for mode, exposed := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o660: false, 0o644: true, 0o602: true} {
+	for mode, exposed := range map[os.FileMode]bool{
+		0o600: false, 0o640: false, 0o660: false, 0o644: true, 0o602: true,
+	} {
 		if err := os.Chmod(key, mode); err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +200,8 @@ func TestParsed(t *testing.T) {
 	if !parsed.Leaf.NotAfter.Equal(c.NotAfter) || !parsed.Leaf.NotBefore.Equal(c.NotBefore) {
 		t.Errorf("valid from %v to %v", c.NotBefore, c.NotAfter)
 	}
-	if c.Fingerprint() != loaded(t, &minted{Certificate: parsed.Leaf, signer: c.TLS.PrivateKey.(ecdsaKey)}).Fingerprint() {
+	again := loaded(t, &minted{Certificate: parsed.Leaf, signer: c.TLS.PrivateKey.(ecdsaKey)})
+	if c.Fingerprint() != again.Fingerprint() {
 		t.Error("the same certificate has two fingerprints")
 	}
 }
@@ -222,7 +225,8 @@ func TestSelfSigned(t *testing.T) {
 	if warnings := c.Warnings(time.Now()); len(warnings) != 1 || !mentions(warnings, "self-signed") {
 		t.Errorf("warnings %q", warnings)
 	}
-	if c = must(SelfSigned("A.example", "*.b.example"))(t); !slices.Equal(c.Names, []string{"a.example", "*.b.example"}) {
+	c = must(SelfSigned("A.example", "*.b.example"))(t)
+	if !slices.Equal(c.Names, []string{"a.example", "*.b.example"}) {
 		t.Errorf("names %q", c.Names)
 	}
 	for _, bad := range []string{"bücher.example", "", "a b", "x.*.example"} {

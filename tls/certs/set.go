@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // Set finds certificates by name. It is immutable, and any goroutine may use it at any time.
@@ -40,10 +42,20 @@ type node struct {
 // NewSet makes a set of the certificates in a list. Default yields fallback, which need not be in the list; nil: there
 // is no default. Of two certificates of the same kind for a name, one that is valid now goes before one that is not
 // yet, then the one that expires later; Warnings names the other. It takes about a quarter of a microsecond a name.
-func NewSet(list []*Certificate, fallback *Certificate) *Set {
+func NewSet(list []*Certificate, fallback *Certificate) *Set { return newSet(list, fallback, nil) }
+
+// Set is NewSet with the store's pauses for the shards.
+func (s *Store) Set(list []*Certificate, fallback *Certificate) *Set {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return newSet(list, fallback, s.Breath)
+}
+
+func newSet(list []*Certificate, fallback *Certificate, pauses *breath.Breath) *Set {
 	b := &builder{set: &Set{seed: maphash.MakeSeed()}, now: time.Now(), lost: map[*Certificate]*loss{}}
 	b.reserve(list)
 	seen := make(map[*Certificate]bool, len(list)+1)
+	names := 0
 	for _, c := range list {
 		if seen[c] {
 			continue
@@ -51,17 +63,13 @@ func NewSet(list []*Certificate, fallback *Certificate) *Set {
 		seen[c] = true
 		b.set.list = append(b.set.list, c)
 		for _, name := range c.Names {
+			pauses.Every(names)
+			names++
 			b.add(name, c)
 		}
 	}
 	if fallback != nil {
-		if !seen[fallback] {
-			b.set.list = append(b.set.list, fallback)
-		}
-		if len(fallback.Names) > 0 {
-			b.set.fallback, _ = b.set.Find([]byte(fallback.Names[0]))
-		}
-		b.set.fallback.by[fallback.Kind] = fallback
+		b.fallBack(fallback, seen[fallback])
 	}
 	b.set.warnings = b.report()
 	return b.set
@@ -136,6 +144,17 @@ func (b *builder) reserve(list []*Certificate) {
 	size := 1 << bits.Len(uint(names+names/2))
 	b.set.slots, b.set.mask = make([]slot, size), uint64(size-1)
 	b.set.nodes = make([]node, 0, names)
+}
+
+// fallBack makes c the certificate of the default, with those of other kinds that its first name has.
+func (b *builder) fallBack(c *Certificate, listed bool) {
+	if !listed {
+		b.set.list = append(b.set.list, c)
+	}
+	if len(c.Names) > 0 {
+		b.set.fallback, _ = b.set.Find([]byte(c.Names[0]))
+	}
+	b.set.fallback.by[c.Kind] = c
 }
 
 // add makes c the certificate of a name for its kind, unless another is to be preferred.

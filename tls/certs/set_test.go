@@ -198,7 +198,9 @@ func FuzzFind(f *testing.F) {
 		named("2", RSA, -day, day, "*.example", "a.example", "*.b.example"),
 	}
 	s := NewSet(list, nil)
-	for _, seed := range []string{"a.example", "x.example", ".example", "*.example", "x.b.example", "", "..", "a.example\x00"} {
+	for _, seed := range []string{
+		"a.example", "x.example", ".example", "*.example", "x.b.example", "", "..", "a.example\x00",
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, name []byte) {

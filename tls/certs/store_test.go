@@ -110,7 +110,7 @@ func TestLoadDir(t *testing.T) {
 	want := [][]string{
 		{f.path("bad.pem"), "no PEM block"},
 		{f.path("keyless.crt"), "no private key", "beside it, as keyless.key"},
-		{f.path("wrong.crt"), "does not belong to the key in " + f.path("wrong.key"), "which is that of " + f.path("b")},
+		{f.path("wrong.crt"), "does not belong to the key in " + f.path("wrong.key"), "that of " + f.path("b")},
 	}
 	if len(errs) != len(want) {
 		t.Fatalf("faults %v", errs)
@@ -122,7 +122,8 @@ func TestLoadDir(t *testing.T) {
 		}
 	}
 	for dir, words := range map[string]string{f.path("none"): "does not exist", f.path("a.crt"): "as a directory"} {
-		if list, errs := s.LoadDir(dir); len(list) > 0 || len(errs) != 1 || !mentions([]string{errs[0].Error()}, words) {
+		list, errs := s.LoadDir(dir)
+		if len(list) > 0 || len(errs) != 1 || !mentions([]string{errs[0].Error()}, words) {
 			t.Errorf("%s: %v", dir, errs)
 		}
 	}
@@ -148,8 +149,8 @@ func TestAuthorities(t *testing.T) {
 		t.Error("other content makes the same pool")
 	}
 	for name, words := range map[string]string{
-		f.path("none"): "authorities", f.put("bad.pem", "x"): "no PEM block", f.put("k.pem", one.keyPEM(t)): "private key",
-		f.put("m.pem", pemText("CERTIFICATE", one.Raw[:50])): "malformed",
+		f.path("none"): "authorities", f.put("bad.pem", "x"): "no PEM block",
+		f.put("k.pem", one.keyPEM(t)): "private key", f.put("m.pem", pemText("CERTIFICATE", one.Raw[:50])): "malformed",
 	} {
 		if _, err := s.Authorities(a, name); err == nil || !mentions([]string{err.Error()}, name, words) {
 			t.Errorf("%s: %v", name, err)
