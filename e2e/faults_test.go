@@ -55,7 +55,14 @@ func endlessInterims(p *Peer) {
 	}
 }
 
-const shortTimeouts = "[timeouts]\nfirst_byte = \"300ms\"\nresponse_idle = \"300ms\"\nconnect = \"300ms\"\n"
+// timeoutsFor are short where a timeout is what is to happen, and what they usually are where the machine may take its
+// time.
+func timeoutsFor(reason string) string {
+	if !strings.HasPrefix(reason, "timeout ") {
+		return ""
+	}
+	return "[timeouts]\nfirst_byte = \"300ms\"\nresponse_idle = \"300ms\"\nconnect = \"300ms\"\n"
+}
 
 // An upstream's fault is answered for, or breaks the response off; the log says what happened while doing what, and the
 // proxy goes on.
@@ -65,7 +72,8 @@ func TestUpstreamFaults(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				addr, log := FreeAddr(t, "127.0.0.1"), filepath.Join(t.TempDir(), "access.log")
 				up := NewScripted(t, c.script)
-				p := Start(t, logConfig(up.URL(), addr, log, "json")+shortTimeouts, "--engine", engine, "--shards", "1")
+				config := logConfig(up.URL(), addr, log, "json") + timeoutsFor(c.reason)
+				p := Start(t, config, "--engine", engine, "--shards", "1")
 				for range 2 { // the second time, connections are what the first has left
 					c.ask(t, addr)
 				}
@@ -139,7 +147,7 @@ func TestUpstreamsThatDoNotRead(t *testing.T) {
 		} {
 			t.Run(tt.name, func(t *testing.T) {
 				addr := FreeAddr(t, "127.0.0.1")
-				p := Start(t, Config(tt.endpoint, addr)+shortTimeouts, "--engine", engine)
+				p := Start(t, Config(tt.endpoint, addr)+timeoutsFor(tt.reason), "--engine", engine)
 				w := Raw(t, addr)
 				w.Send(Request("POST", "/", "x.test", "", "Content-Length: 1000000000"))
 				go func() { // more than all buffers on the way hold
@@ -201,7 +209,7 @@ func TestUpstreamComesAndGoes(t *testing.T) {
 		expect(502)
 		up.Restart(t)
 		expect(200)
-		up.Signal(syscall.SIGSTOP)
+		up.Freeze()
 		expect(504)
 		up.Signal(syscall.SIGCONT)
 		expect(200)

@@ -88,15 +88,15 @@ func TestClientTimeouts(t *testing.T) {
 	const tables = `[limits]
 min_body_rate = "1KB"
 [timeouts]
-header = "300ms"
-idle = "300ms"
+header = "1s"
+idle = "1s"
 body_rate_window = "1s"
-linger = "300ms"
+linger = "1s"
 `
 	Engines(t, func(t *testing.T, engine string) {
 		up := NewChecking(t)
 		p, addr := limited(t, engine, up.URL, tables)
-		for _, tt := range []struct {
+		tests := []struct {
 			name, request string
 			status        int // 0: the connection is closed without a word
 		}{
@@ -104,10 +104,16 @@ linger = "300ms"
 			{"half a head", "GET / HTTP/1.1\r\nHost: x", 408},
 			{"half a body", Request("POST", "/", "x.test", "", "Content-Length: 1000") + "half", 408},
 			{"half a chunk", Request("POST", "/", "x.test", "", "Transfer-Encoding: chunked") + "5\r\nha", 408},
-		} {
+		}
+		wires := make([]*Wire, len(tests))
+		for i, tt := range tests { // they wait together
+			wires[i] = Raw(t, addr)
+			wires[i].Send(tt.request)
+		}
+		for i, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				w := Raw(t, addr)
-				w.Send(tt.request)
+				w := wires[i]
+				w.t = t
 				if tt.status != 0 {
 					if res := w.ReadResponse("POST"); res.StatusCode != tt.status || !res.Close {
 						t.Errorf("status %d, close %v, want %d and the end", res.StatusCode, res.Close, tt.status)
