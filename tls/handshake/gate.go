@@ -3,9 +3,6 @@ package handshake
 import (
 	"errors"
 	"io"
-	"net"
-	"net/netip"
-	"time"
 
 	"github.com/uringproxy/uringproxy/tls/alert"
 )
@@ -30,6 +27,7 @@ var errWritten = errors.New("handshake writes more than is allowed: is the certi
 // of the handshake is taken; it keeps what was written, for the keys' sequence number; and it lets what was written go
 // when crypto/tls waits for an answer, so that a flight is one piece of news.
 type gate struct {
+	nowhere
 	c       *Conversation
 	hello   []byte // what is left of c.hello
 	relayed bool   // the handshake is over, and what is written need not be kept
@@ -179,12 +177,3 @@ func (c *Conversation) leftover() []byte {
 	r.get(b)
 	return b
 }
-
-// The rest of net.Conn. Who ends a conversation, and when, is the shard's affair.
-
-func (g *gate) Close() error                     { return nil }
-func (g *gate) LocalAddr() net.Addr              { return net.TCPAddrFromAddrPort(netip.AddrPort{}) }
-func (g *gate) RemoteAddr() net.Addr             { return net.TCPAddrFromAddrPort(netip.AddrPort{}) }
-func (g *gate) SetDeadline(time.Time) error      { return nil }
-func (g *gate) SetReadDeadline(time.Time) error  { return nil }
-func (g *gate) SetWriteDeadline(time.Time) error { return nil }

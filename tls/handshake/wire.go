@@ -2,14 +2,12 @@ package handshake
 
 import (
 	"io"
-	"net"
 	"sync/atomic"
-	"time"
 )
 
 // wire is a connection in memory between crypto/tls, which blocks at its end, and something that never does.
 type wire struct {
-	net.Conn
+	nowhere
 	up, down ring  // from crypto/tls, and to it
 	waker    waker // crypto/tls waits
 	bell     func()
@@ -55,7 +53,3 @@ func (w *wire) cut() {
 	w.ended.Store(true)
 	w.waker.wake()
 }
-
-func (w *wire) SetDeadline(time.Time) error      { return nil }
-func (w *wire) SetReadDeadline(time.Time) error  { return nil }
-func (w *wire) SetWriteDeadline(time.Time) error { return nil }

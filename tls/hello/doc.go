@@ -18,6 +18,6 @@
 // Values that are reserved to keep servers tolerant (GREASE, RFC 8701) are accepted wherever they may stand; they count
 // neither for Hello.Version nor in a fingerprint, and are there in the lists.
 //
-// It may import internal/invariant, tls/alert and, of the standard library, crypto/sha256, encoding/binary and slices, and is
-// imported by whoever decides by what a client offers: proxy, tls/handshake, and inspect for its explanations.
+// It may import internal/invariant, tls/alert and, of the standard library, crypto/sha256, encoding/binary and slices,
+// and is imported by whoever decides by what a client offers: proxy, and inspect for its explanations.
 package hello

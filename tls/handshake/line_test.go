@@ -1,0 +1,143 @@
+package handshake
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+// queueOf is a line's order of turns, of conversations by their numbers.
+func queueOf(l *line) string {
+	var order []string
+	for c := l.take(); c != nil; c = l.take() {
+		order = append(order, fmt.Sprint(c.id))
+	}
+	return strings.Join(order, " ")
+}
+
+func TestLineTakesTurns(t *testing.T) {
+	l := &line{most: 100}
+	add := func(b *bucket, ids ...uint64) {
+		for _, id := range ids {
+			if shed, ok := l.add(&Conversation{id: id}, b); shed != nil || !ok {
+				t.Fatalf("%d is shed", id)
+			}
+		}
+	}
+	a, b, c := &l.buckets[1], &l.buckets[2], &l.buckets[3]
+	add(a, 10, 11, 12, 13)
+	add(b, 20)
+	add(c, 30, 31)
+	add(&l.dials, 1, 2, 3)
+	if got := queueOf(l); got != "1 10 2 20 3 30 11 31 12 13" {
+		t.Errorf("order %s", got)
+	}
+	add(&l.dials, 1, 2)
+	if got := queueOf(l); got != "1 2" {
+		t.Errorf("order of dials alone %s", got)
+	}
+}
+
+// TestLineSheds fills a line from one address: it is the one that pays, and others get in.
+func TestLineSheds(t *testing.T) {
+	l := &line{most: 4}
+	for id := range uint64(4) {
+		l.add(&Conversation{id: id}, &l.buckets[1])
+	}
+	if _, ok := l.add(&Conversation{id: 9}, &l.buckets[1]); ok {
+		t.Error("the longest queue becomes longer")
+	}
+	shed, ok := l.add(&Conversation{id: 20}, &l.buckets[2])
+	if !ok || shed == nil || shed.id != 3 {
+		t.Errorf("shed %v, %v", shed, ok)
+	}
+	if shed, ok := l.add(&Conversation{id: 1000}, &l.dials); !ok || shed.id != 2 {
+		t.Errorf("shed %v, %v", shed, ok)
+	}
+	if got := queueOf(l); got != "1000 0 20 1" {
+		t.Errorf("order %s", got)
+	}
+	none := &line{}
+	if _, ok := none.add(&Conversation{}, &none.buckets[0]); ok {
+		t.Error("a line without places takes somebody")
+	}
+}
+
+// TestLineAgainstModel compares random use with lists.
+func TestLineAgainstModel(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	l := &line{most: 50}
+	waiting := map[*Conversation]int{}
+	perBucket := map[int]int{}
+	forget := func(c *Conversation) {
+		if _, ok := waiting[c]; !ok || c.bucket != nil {
+			t.Fatal("somebody leaves who is not there")
+		}
+		perBucket[waiting[c]]--
+		delete(waiting, c)
+	}
+	for id := range uint64(20_000) {
+		switch n := rng.IntN(8); {
+		case n < 4:
+			c, b := &Conversation{id: id}, rng.IntN(6)
+			shed, ok := l.add(c, &l.buckets[b])
+			if ok {
+				waiting[c] = b
+				perBucket[b]++
+			}
+			if shed != nil {
+				forget(shed)
+			}
+		case n < 7:
+			if c := l.take(); c != nil {
+				forget(c)
+			} else if len(waiting) > 0 {
+				t.Fatal("nobody is next, and some wait")
+			}
+		default:
+			for c := range waiting {
+				l.remove(c)
+				forget(c)
+				break
+			}
+		}
+		turns := 0
+		for b := l.turn; b != nil; b = b.next {
+			turns++
+			if b.len == 0 || b.next == nil && b != l.last {
+				t.Fatal("the turns are in disorder")
+			}
+		}
+		busy := 0
+		for b, n := range perBucket {
+			if l.buckets[b].len != n {
+				t.Fatalf("bucket %d has %d, want %d", b, l.buckets[b].len, n)
+			}
+			busy += min(n, 1)
+		}
+		if l.len != len(waiting) || turns != busy || (l.turn == nil) != (l.last == nil) {
+			t.Fatalf("%d in line and %d turns, want %d and %d", l.len, turns, len(waiting), busy)
+		}
+	}
+}
+
+func TestBucketsByNetwork(t *testing.T) {
+	b := newBench(t, PoolOptions{})
+	of := func(a string) *bucket { return b.port.line.of(netip.MustParseAddr(a)) }
+	if of("2001:db8::1") != of("2001:db8::ffff:1") || of("::ffff:192.0.2.1") != of("192.0.2.1") {
+		t.Error("one client has two buckets")
+	}
+	seen := map[*bucket]bool{}
+	for i := range 1000 {
+		seen[of(fmt.Sprintf("192.0.%d.%d", i/250, i%250))] = true
+		seen[of(fmt.Sprintf("2001:db8:0:%x::1", i))] = true
+	}
+	if len(seen) < 200 {
+		t.Errorf("2000 clients have %d buckets", len(seen))
+	}
+	if n := testing.AllocsPerRun(100, func() { b.port.line.of(theAddr) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
