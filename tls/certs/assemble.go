@@ -75,8 +75,8 @@ func (a *assembly) findLeaf() *Fault {
 
 // unreadable is the fault of a certificate that does not parse.
 func (f *file) unreadable(i int, err error) *Fault {
-	return faultf(f.name, "have it issued again, or copy the file again", "certificate %d of the file is malformed: %v",
-		i+1, err)
+	return faultf(f.name, "have it issued again, or copy the file again",
+		"holds a certificate that is malformed, number %d in it: %v", i+1, err)
 }
 
 func (a *assembly) judgeChain(chain, rest, left []*link) {

@@ -88,7 +88,7 @@ func (o *owners) mismatch(a *assembly) *Fault {
 	}
 	for _, dir := range slices.Compact([]string{filepath.Dir(a.certs.name), filepath.Dir(a.key.name)}) {
 		o.look(dir)
-		if owner := o.files[string(public)]; owner != "" && owner != a.certs.name {
+		if owner := o.files[string(public)]; owner != "" {
 			fault.What += ", which is that of " + owner
 			fault.Do = "give each certificate its own key"
 			return fault
@@ -108,7 +108,7 @@ func (o *owners) look(dir string) {
 		return
 	}
 	for _, entry := range entries[:min(len(entries), maxOwners)] {
-		if _, ok := certificateFile(entry.Name()); !ok || !entry.Type().IsRegular() {
+		if _, ok := certificateFile(entry.Name()); !ok || entry.IsDir() {
 			continue
 		}
 		f, fault := readFile(filepath.Join(dir, entry.Name()), "")

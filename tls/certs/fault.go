@@ -8,7 +8,7 @@ import (
 // Fault is why a file cannot be used.
 type Fault struct {
 	File string // the file that it is about, as it was named
-	What string // what is wrong with it, a clause without a full stop
+	What string // what is wrong with it: a clause without a full stop, whose subject is the file
 	Do   string // what to do about it, an imperative sentence without a full stop
 
 	keyless bool // it is a certificate where a key is wanted

@@ -11,27 +11,26 @@ import (
 // counts for nothing, with or without alternative names (RFC 9525, section 6).
 func namesOf(leaf *x509.Certificate) (names, unusable []string) {
 	names = make([]string, 0, len(leaf.DNSNames)+len(leaf.IPAddresses))
+	seen := make(map[string]bool, cap(names))
+	add := func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
 	for _, dns := range leaf.DNSNames {
 		if !askable(dns) {
 			unusable = append(unusable, dns)
 			continue
 		}
-		names = appendNew(names, strings.ToLower(dns))
+		add(strings.ToLower(dns))
 	}
 	for _, ip := range leaf.IPAddresses {
 		if addr, ok := netip.AddrFromSlice(ip); ok {
-			names = appendNew(names, addr.Unmap().String())
+			add(addr.Unmap().String())
 		}
 	}
 	return slices.Clip(names), unusable
-}
-
-// appendNew appends a name that is not there yet. Few certificates have more than a hundred.
-func appendNew(names []string, name string) []string {
-	if slices.Contains(names, name) {
-		return names
-	}
-	return append(names, name)
 }
 
 // askable reports whether a client can ask for something that a DNS name in a certificate matches: labels of letters,

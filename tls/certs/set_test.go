@@ -66,7 +66,9 @@ func TestFindLikeAScan(t *testing.T) {
 				if random.IntN(3) == 0 {
 					n = "*." + n
 				}
-				names = appendNew(names, n)
+				if !slices.Contains(names, n) {
+					names = append(names, n)
+				}
 			}
 			life := time.Duration(1+i) * day // all different, so that there is one winner
 			list = append(list, named(fmt.Sprint(i), Kind(random.IntN(int(kinds))), -day, life, names...))

@@ -13,7 +13,7 @@ import (
 // changed parses that one, and what no snapshot uses any more is collected. The zero Store is ready. Its methods may be
 // called by several goroutines, one of which works at a time.
 type Store struct {
-	// Breath, when there is one, makes loading pause for the shards. It is set before the first call.
+	// Breath, when there is one, makes loading pause for the shards. It is not set while a method runs.
 	Breath *breath.Breath
 
 	mu     sync.Mutex
