@@ -7,6 +7,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
 )
 
 const (
@@ -87,13 +88,22 @@ func (w *Worker) accepted(ev *engine.Event) {
 		}
 		l.set(flagCounted)
 	}
+	w.expect(l, c, snap)
+	l.set(flagStreamed)
+	w.be.Recv(c, engine.RecvStream)
+}
+
+// expect gives a new client its time for the first request, or for the handshake that goes before it.
+func (w *Worker) expect(l *link, c *engine.Conn, snap *plan.Snapshot) {
+	if tls := w.listenerOf(l).TLS; tls != nil {
+		w.greet(l, c, tls)
+		return
+	}
 	patience := snap.Timeouts.Idle
 	if w.listeners[l.from].gone {
 		patience = snap.Timeouts.Header
 	}
 	w.wheel.Set(c.Slot, w.sh.Now()+int64(patience))
-	l.set(flagStreamed)
-	w.be.Recv(c, engine.RecvStream)
 }
 
 // identify notes who the client is and whether it is believed.
@@ -105,7 +115,7 @@ func (w *Worker) identify(l *link, ev *engine.Event) {
 	}
 	ip := peer.Addr().Unmap()
 	l.addr, l.port, l.ip6 = ip.As16(), peer.Port(), ip.Is6()
-	for _, p := range w.sh.Pinned(w.listeners[l.from].pin).Listeners[l.from].Trusted {
+	for _, p := range w.listenerOf(l).Trusted {
 		if p.Contains(ip) {
 			l.set(flagTrusted)
 			return
@@ -167,7 +177,7 @@ func (w *Worker) Drain(finished func()) {
 	w.endListeners()
 	w.eachLink(func(l *link, c *engine.Conn) {
 		switch {
-		case l.kind == kindClient && l.state == stateIdle && l.in.empty():
+		case l.kind == kindClient && w.silent(l, c.Slot):
 			w.m.Inc(metrics.ConnsClosedDrain)
 			w.closeClient(l, c, false)
 		case l.kind == kindClient && l.state == stateLinger:
@@ -178,6 +188,17 @@ func (w *Worker) Drain(finished func()) {
 	})
 }
 
+// silent reports whether nothing has come from a client since its last request.
+func (w *Worker) silent(l *link, slot uint32) bool {
+	switch l.state {
+	case stateIdle:
+		return l.in.empty() && !(l.has(flagSecure) && w.unsettled(slot))
+	case stateHello:
+		return w.secure[slot].began == 0
+	}
+	return false
+}
+
 // Abandon ends everything that is still running; Drain's deadline has passed.
 func (w *Worker) Abandon() (exchanges int) {
 	exchanges = w.exs.Used()
@@ -185,9 +206,11 @@ func (w *Worker) Abandon() (exchanges int) {
 		switch {
 		case l.ex != 0:
 			w.abort(w.exs.At(l.ex), metrics.ShuttingDown)
+		case l.state == stateFarewell:
+			w.leave(l, c, true)
 		case l.kind == kindUpstream:
 			w.closeUpstream(l, c)
-		case l.state == stateIdle:
+		case l.state == stateIdle || l.state == stateHello || l.state == stateHandshake:
 			w.m.Inc(metrics.ConnsClosedDrain)
 			w.closeClient(l, c, true)
 		default: // lingering, and counted, or closing

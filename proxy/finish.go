@@ -103,7 +103,7 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 	r.Duration, r.FirstByte, r.Overhead, r.Upstream = t.total, t.firstByte, t.overhead, t.upstream
 	r.BytesIn, r.BytesOut = x.up.total, x.down.total
 	r.Client = clientAddr(l)
-	r.Scheme = "http"
+	r.Scheme = scheme(l)
 	r.Status, r.Minor, r.Reason = x.status, x.req.Minor, x.reason
 	r.Retries = x.tries
 	if x.has(exRetried) {

@@ -43,6 +43,9 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 		b = append(b, '1', '.', '0'+x.req.Minor)
 		b = append(b, " uringproxy\r\n"...)
 	}
+	if tls := snap.Listeners[l.from].TLS; tls != nil && l.has(flagSecure) {
+		b = w.certificateFields(b, l, x, tls, head)
+	}
 	w.additions = b[:0]
 	return b
 }
@@ -98,7 +101,7 @@ func (w *Worker) appendXForwarded(
 	}
 	b = append(appendAddr(b, l), "\r\n"...)
 	if !seen.proto {
-		b = append(b, "X-Forwarded-Proto: http\r\n"...)
+		b = append(append(append(b, "X-Forwarded-Proto: "...), scheme(l)...), "\r\n"...)
 	}
 	if host := x.req.Authority.In(head); !seen.host && len(host) > 0 {
 		b = append(b, "X-Forwarded-Host: "...)
@@ -128,7 +131,15 @@ func (w *Worker) appendForwarded(b []byte, l *link, x *exchange, head []byte, se
 		b = append(b, `;host="`...)
 		b = append(append(b, host...), '"')
 	}
-	return append(b, ";proto=http\r\n"...)
+	return append(append(append(b, ";proto="...), scheme(l)...), "\r\n"...)
+}
+
+// scheme is that of the requests on a client's connection.
+func scheme(l *link) string {
+	if l.has(flagSecure) {
+		return "https"
+	}
+	return "http"
 }
 
 // appendList writes the values that a list field has come with, each followed by ", ".

@@ -43,7 +43,8 @@ func (w *Worker) roomBehind(h *held) uint32 {
 
 // splitHead cuts h behind its first n bytes, where the parser found its end. What follows, the beginning of a body or
 // of another message, goes back to the front of the input. To be edited in place a head needs headroom and a buffer
-// that is not shared, so one that came in a Bulk buffer moves out of it.
+// that is not shared, so one that came in a Bulk buffer moves out of it, and of a Record buffer, of which
+// there are few.
 func (w *Worker) splitHead(h *held, in *queue, n int) bool {
 	rest := mem.Span{Off: h.span.Off + uint32(n), Len: h.span.Len - uint32(n)}
 	h.span.Len = uint32(n)
@@ -53,14 +54,16 @@ func (w *Worker) splitHead(h *held, in *queue, n int) bool {
 			return false
 		}
 	}
-	return h.buf.Class() != mem.Bulk || w.relocate(h, 0)
+	class := h.buf.Class()
+	return class != mem.Bulk && class != mem.Record || w.relocate(h, 0)
 }
 
 // floor is the lowest offset to which a head in h may grow. Only the first message in a buffer has headroom: before a
-// later one lie bytes that may still be on their way out.
-func (w *Worker) floor(h *held) int {
+// later one lie bytes that may still be on their way out. from, slot + 1, is the link that it came on: over TLS the
+// first message begins behind the header of its record.
+func (w *Worker) floor(h *held, from uint32) int {
 	data := w.mem.Data(h.buf)
-	if h.span.Off != data.Off {
+	if h.span.Off != data.Off && h.span.Off != data.Off+w.lead(from-1) {
 		return int(h.span.Off)
 	}
 	return int(data.Off) - mem.Headroom

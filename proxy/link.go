@@ -19,6 +19,9 @@ const (
 //	client:   idle -> head -> busy -> idle …      upstream: connecting -> busy -> pooled -> busy …
 //	          busy -> linger -> closing                      any -> closing
 //	          any -> closing
+//
+// Over TLS a client comes to idle by hello -> handshake, an upstream to busy by connecting -> handshake, and both may
+// pass through farewell before they are closing.
 type state uint8
 
 const (
@@ -28,6 +31,9 @@ const (
 	stateLinger                  // client: the last response is out, input is thrown away until the client closes
 	stateConnecting              // upstream: not connected yet
 	statePooled                  // upstream: waiting for the next exchange
+	stateHello                   // client over TLS: its ClientHello is not complete yet
+	stateHandshake               // both, over TLS: the handshake is running
+	stateFarewell                // both, over TLS: the last word is being sent, the rest is as with closing
 	stateClosing                 // both: Close was called, EvClosed is to come
 )
 
@@ -44,6 +50,8 @@ const (
 	flagSpoiled                        // upstream: not to be used again
 	flagStreamed                       // both: the armed receive is a stream
 	flagSending                        // both: a send was started and its EvSent has not been handled yet
+	flagSecure                         // both: the connection is one over TLS, see secure
+	flagHeld                           // both, over TLS: what was received waits to be opened, and no more is received
 )
 
 // link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same
@@ -74,8 +82,14 @@ type link struct {
 	addr [16]byte // client: remote address
 }
 
-// consumed is how many bytes of what was received have been used, or given up.
+// consumed is how many bytes of what was received on a plain connection have been used, or given up.
 func (l *link) consumed() uint64 { return l.rx - uint64(l.in.bytes) }
+
+// closing reports whether nothing more becomes of l than its end.
+func (l *link) closing() bool { return l.state >= stateFarewell }
+
+// allSent reports whether everything that was queued has left.
+func (l *link) allSent() bool { return l.out.empty() && !l.has(flagSending) }
 
 func (l *link) has(f linkFlags) bool { return l.flags&f != 0 }
 func (l *link) set(f linkFlags)      { l.flags |= f }

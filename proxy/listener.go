@@ -119,7 +119,7 @@ func (w *Worker) endListeners() {
 func (w *Worker) sweep(id uint16) {
 	patience := int64(w.sh.Snapshot().Timeouts.Header)
 	w.eachLink(func(l *link, c *engine.Conn) {
-		if l.kind != kindClient || l.from != id || l.state != stateIdle || !l.in.empty() {
+		if l.kind != kindClient || l.from != id || l.state != stateIdle || !w.silent(l, c.Slot) {
 			return
 		}
 		if l.id == 0 {
@@ -133,6 +133,11 @@ func (w *Worker) sweep(id uint16) {
 
 // leaving reports whether a client's connection is to end with the exchange that runs on it.
 func (w *Worker) leaving(l *link) bool { return w.draining || w.listeners[l.from].gone }
+
+// listenerOf is the listener that l came through, as it is now or was last.
+func (w *Worker) listenerOf(l *link) *plan.Listener {
+	return &w.sh.Pinned(w.listeners[l.from].pin).Listeners[l.from]
+}
 
 // listenerLeft notes that a connection of l's listener is gone.
 func (w *Worker) listenerLeft(l *link) {

@@ -11,6 +11,7 @@ func (w *Worker) measureStart() {
 	w.m.Set(metrics.SmallBuffers, int64(w.mem.Count(mem.Small)))
 	w.m.Set(metrics.BulkBuffers, int64(w.mem.Count(mem.Bulk)))
 	w.m.Set(metrics.HeadBuffers, int64(w.mem.Count(mem.Head)))
+	w.m.Set(metrics.RecordBuffers, int64(w.mem.Count(mem.Record)))
 }
 
 // measureTurn records a turn at its end.
@@ -18,6 +19,7 @@ func (w *Worker) measureTurn() {
 	w.m.Set(metrics.SmallBuffersUsed, int64(w.mem.InUse(mem.Small)))
 	w.m.Set(metrics.BulkBuffersUsed, int64(w.mem.InUse(mem.Bulk)))
 	w.m.Set(metrics.HeadBuffersUsed, int64(w.mem.InUse(mem.Head)))
+	w.m.Set(metrics.RecordBuffersUsed, int64(w.mem.InUse(mem.Record)))
 	w.m.Set(metrics.OldestGeneration, int64(w.sh.Oldest()))
 	w.m.Set(metrics.SnapshotsInUse, int64(w.sh.Snapshots()))
 	if w.turn%metrics.TurnSample == 1 { // the first is 1: 0 is what comes before any Poll
@@ -71,9 +73,10 @@ func (w *Worker) measureSwap(snap *plan.Snapshot) {
 
 // countExchange records an exchange that has ended.
 func (w *Worker) countExchange(x *exchange, l *link, t *times) {
+	received, sent := w.taken(x.client - 1)
 	e := metrics.Exchange{
 		Status: int(x.status), Reason: x.reason, Duration: t.total, Own: x.own, FirstByte: t.firstByte,
-		Received: l.consumed() - x.rxBefore, Sent: l.tx - x.txBefore,
+		Received: received - x.rxBefore, Sent: sent - x.txBefore,
 	}
 	snap := w.snapshot(x)
 	e.Listener = snap.Listeners[l.from].Series
@@ -91,8 +94,24 @@ func (w *Worker) countRetry(x *exchange) {
 
 // listenerSeries is the series of the listener that l came through.
 func (w *Worker) listenerSeries(l *link) metrics.Series {
-	return w.sh.Pinned(w.listeners[l.from].pin).Listeners[l.from].Series
+	return w.listenerOf(l).Series
 }
 
 // serviceOf counts the connections of the service that opened l.
 func (w *Worker) serviceOf(l *link) *metrics.Block { return w.m.Of(metrics.ServiceSeries, l.series) }
+
+// Gauges are numbers for tests and for the log at the end: what is still held.
+type Gauges struct {
+	Links, Exchanges, Chunks      int
+	Secure, RecordHeld            int // connections over TLS, and their buffers
+	SmallHeld, BulkHeld, HeadHeld int // by queues and heads; what the backend keeps posted is not counted by Free
+}
+
+// Gauges reads them. On the shard's thread.
+func (w *Worker) Gauges() Gauges {
+	return Gauges{
+		Links: w.conns.Live(), Exchanges: w.exs.Used(), Chunks: w.chunks.Used(), Secure: w.secured - len(w.spare),
+		SmallHeld: w.mem.InUse(mem.Small), BulkHeld: w.mem.InUse(mem.Bulk), HeadHeld: w.mem.InUse(mem.Head),
+		RecordHeld: w.mem.InUse(mem.Record),
+	}
+}

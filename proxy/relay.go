@@ -7,6 +7,10 @@ import (
 
 // pump sends what is queued for l, unless a send is in flight already or l is not connected.
 func (w *Worker) pump(l *link, c *engine.Conn) {
+	if l.has(flagSecure) {
+		w.pumpSecure(l, c)
+		return
+	}
 	if l.out.empty() || l.has(flagSending) || l.state != stateBusy {
 		return
 	}
@@ -38,6 +42,10 @@ func (w *Worker) sendsLast(l *link) bool {
 // sentEvent handles the end of a send: res bytes were taken by the socket, or it failed.
 func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 	l.clear(flagSending)
+	if l.has(flagSecure) {
+		w.wireSent(l, c, res)
+		return
+	}
 	if l.state != stateBusy {
 		return
 	}
@@ -70,7 +78,7 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 // responseSent goes on after bytes of the response have left: the exchange is over, or there is room for more.
 func (w *Worker) responseSent(x *exchange, l *link, c *engine.Conn) {
 	if x.down.done && x.has(exAnswered) {
-		if l.out.empty() {
+		if l.allSent() {
 			w.finish(x, l, c)
 		}
 		return
@@ -88,7 +96,7 @@ func (w *Worker) requestSent(x *exchange, l *link, c *engine.Conn) {
 		w.rearm(&w.links[client], w.conns.At(client))
 		return
 	}
-	if l.out.empty() && x.sent == 0 {
+	if l.allSent() && x.sent == 0 {
 		x.sent = w.sh.Now()
 		if x.firstByte == 0 {
 			w.wheel.Set(c.Slot, x.sent+int64(w.snapshot(x).Timeouts.FirstByte))

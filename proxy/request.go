@@ -71,12 +71,12 @@ func (w *Worker) rewriteRequest(
 	l *link, x *exchange, snap *plan.Snapshot, target []byte,
 ) (status int, why metrics.Reason) {
 	add := w.forwardingFields(l, x, snap)
-	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), target, add)
+	start, ok := x.req.RewriteRequest(w.mem.All(), w.floor(&x.head, x.client), int(x.head.span.Off), target, add)
 	if !ok {
 		if !w.relocate(&x.head, 0) {
 			return 503, metrics.LimitBuffers
 		}
-		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head), int(x.head.span.Off), target, add)
+		start, ok = x.req.RewriteRequest(w.mem.All(), w.floor(&x.head, x.client), int(x.head.span.Off), target, add)
 		if !ok {
 			return 431, metrics.LimitRequestHead
 		}

@@ -24,7 +24,7 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 	x.since = w.began
 	if x.firstByte == 0 {
 		x.firstByte = w.sh.Now()
-		if x.sent == 0 && x.up.done && u.out.empty() {
+		if x.sent == 0 && x.up.done && u.allSent() {
 			x.sent = x.firstByte
 		}
 	}
@@ -157,11 +157,11 @@ func (w *Worker) dropFraming(x *exchange) {
 
 // enqueueHead edits the response's head in place and hands it to the client's queue.
 func (w *Worker) enqueueHead(x *exchange, add []byte) bool {
-	start, ok := x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
+	start, ok := x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead, x.upstream), int(x.resHead.span.Off), add)
 	if !ok {
 		status, why := 503, metrics.LimitBuffers
 		if w.relocate(&x.resHead, 0) {
-			start, ok = x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead), int(x.resHead.span.Off), add)
+			start, ok = x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead, x.upstream), int(x.resHead.span.Off), add)
 			status, why = 502, metrics.LimitResponseHead
 		}
 		if !ok {
@@ -311,7 +311,7 @@ func (w *Worker) responseReceived(x *exchange) {
 	l := x.client - 1
 	client, cc := &w.links[l], w.conns.At(l)
 	w.pump(client, cc)
-	if client.out.empty() && !client.has(flagSending) {
+	if client.allSent() {
 		w.finish(x, client, cc)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/shard"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // rig is one shard with a worker, on real sockets.
@@ -34,6 +35,7 @@ type rig struct {
 	memory  mem.Sizes
 	fd      int
 	log     *accesslog.Ring
+	pool    *handshake.Pool // nil: no TLS
 }
 
 var backends = map[string]func() engine.Backend{
@@ -89,7 +91,7 @@ func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.S
 func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig)) *rig {
 	t.Helper()
 	r := &rig{t: t, metrics: metrics.NewSet(1)}
-	r.memory = mem.Sizes{Small: 2048, Bulk: 64, Head: 32, BulkBytes: 128 << 10}
+	r.memory = mem.Sizes{Small: 2048, Bulk: 64, Head: 32, Record: 64, BulkBytes: 128 << 10}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -115,10 +117,14 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 		t.Fatal(err)
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
-		w, err := New(s, Config{
+		cfg := Config{
 			Shared: NewShared(1 << 20), Sockets: oneSocket(r.fd),
 			Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
-		})
+		}
+		if r.pool != nil {
+			cfg.Port = r.pool.Port(s.Backend.Wake)
+		}
+		w, err := New(s, cfg)
 		r.w = w
 		return w, err
 	})
@@ -145,8 +151,10 @@ func (r *rig) stop() {
 		r.t.Fatal(err)
 	}
 	unix.Close(r.fd)
-	g := r.w.Gauges()
-	if g.Links != 0 || g.Exchanges != 0 || g.Chunks != 0 || g.SmallHeld != 0 || g.BulkHeld != 0 || g.HeadHeld != 0 {
+	if r.pool != nil {
+		r.pool.Close()
+	}
+	if g := r.w.Gauges(); g != (Gauges{}) {
 		r.t.Errorf("left behind: %+v", g)
 	}
 }

@@ -48,5 +48,13 @@ func (w *Worker) route(l *link, x *exchange, table *routing.Table, path []byte) 
 		}
 		r.Fields = fields
 	}
+	r.TLS, r.ClientCert = nil, nil
+	if needs&(routing.NeedTLS|routing.NeedCert) != 0 && l.has(flagSecure) {
+		f := &w.secure[x.client-1].facts
+		if offer, ok := w.listening.board.Unpack(f.offer); ok {
+			r.TLS = (*routing.Hello)(offer)
+		}
+		r.ClientCert = f.names
+	}
 	return table.Match(r)
 }

@@ -47,7 +47,7 @@ func (w *Worker) beginExchange(l *link, c *engine.Conn) bool {
 	x := w.exs.At(i)
 	w.resetExchange(x)
 	x.client, x.pin, x.started = c.Slot+1, w.sh.Hold(w.listeners[l.from].pin), w.sh.Now()
-	x.rxBefore, x.txBefore = l.consumed(), l.tx
+	x.rxBefore, x.txBefore = w.taken(c.Slot)
 	x.req.ResetRequest(&w.limits)
 	l.ex, l.state = i, stateHead
 	l.id++
@@ -190,7 +190,7 @@ func (w *Worker) nextRequest(l *link, c *engine.Conn) {
 func (w *Worker) proceed(l *link, c *engine.Conn) {
 	w.consumeClient(l, c)
 	switch {
-	case l.state == stateClosing:
+	case l.closing():
 	case l.has(flagEOF) && l.in.empty():
 		w.clientEnded(l, c, 0)
 	default:
@@ -207,11 +207,12 @@ const lingerInDrain = 500e6
 func (w *Worker) linger(l *link, c *engine.Conn) {
 	w.discard(&l.in)
 	l.state, l.ex = stateLinger, 0
-	if l.has(flagEOF) {
+	l.clear(flagHeld)
+	if l.has(flagEOF) || l.has(flagSecure) && w.secure[c.Slot].over {
 		w.closeClient(l, c, false)
 		return
 	}
-	w.be.CloseWrite(c)
+	w.halfClose(l, c)
 	patience := int64(w.sh.Snapshot().Timeouts.Linger)
 	if w.draining {
 		patience = min(patience, lingerInDrain)
@@ -222,7 +223,7 @@ func (w *Worker) linger(l *link, c *engine.Conn) {
 
 // closeClient ends a client's connection.
 func (w *Worker) closeClient(l *link, c *engine.Conn, reset bool) {
-	if l.state == stateClosing {
+	if l.closing() {
 		return
 	}
 	if l.has(flagCounted) {
@@ -239,7 +240,18 @@ func (w *Worker) closeClient(l *link, c *engine.Conn, reset bool) {
 // closeLink hands a link back to the backend. What it has queued is given back when the backend is done with it.
 func (w *Worker) closeLink(l *link, c *engine.Conn, reset bool) {
 	w.unstarve(l, c)
-	l.state, l.ex = stateClosing, 0
+	l.ex = 0
+	if l.has(flagSecure) && w.farewell(l, c, reset) {
+		l.state = stateFarewell
+		w.wheel.Set(c.Slot, w.sh.Now()+farewellFor)
+		return
+	}
+	w.leave(l, c, reset)
+}
+
+// leave closes a connection on which nothing more is to be said.
+func (w *Worker) leave(l *link, c *engine.Conn, reset bool) {
+	l.state = stateClosing
 	w.wheel.Set(c.Slot, 0)
 	w.be.Close(c, reset)
 }
@@ -248,6 +260,9 @@ func (w *Worker) closeLink(l *link, c *engine.Conn, reset bool) {
 func (w *Worker) closed(l *link, c *engine.Conn) {
 	w.discard(&l.in)
 	w.discard(&l.out)
+	if l.has(flagSecure) {
+		w.dropSecure(l, c.Slot)
+	}
 	l.kind = kindNone
 	w.conns.Release(c)
 	w.roomMade()

@@ -283,7 +283,7 @@ func (w *Worker) inconsistency() string {
 		if l.has(flagStarved) {
 			starved++
 		}
-		if l.state == stateClosing {
+		if l.closing() {
 			continue
 		}
 		if l.kind == kindClient {

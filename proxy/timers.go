@@ -11,6 +11,9 @@ func (w *Worker) Expired(slot uint32) {
 		return // what it is for is done at the end of the turn
 	}
 	l, c := &w.links[slot], w.conns.At(slot)
+	if l.has(flagSecure) && w.secureExpired(l, c) {
+		return
+	}
 	switch l.kind {
 	case kindClient:
 		w.clientExpired(l, c)

@@ -200,13 +200,22 @@ func (w *Worker) connected(l *link, c *engine.Conn, res int32) {
 		return
 	}
 	w.m.Observe(metrics.ConnectTime, w.sh.Now()-x.forwarded)
+	if tls := w.snapshot(x).Services[x.service].Endpoints[x.target].TLS; tls != nil {
+		w.dial(l, c, tls)
+		return
+	}
+	w.begin(x, l, c)
+}
+
+// begin sends the request on a connection that is open.
+func (w *Worker) begin(x *exchange, l *link, c *engine.Conn) {
 	l.state = stateBusy
 	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.FirstByte))
 	w.pump(l, c)
-	w.rearm(l, c)
 	if client := x.client - 1; !x.up.done {
-		w.rearm(&w.links[client], w.conns.At(client))
+		w.rearmUnlessGone(&w.links[client], w.conns.At(client))
 	}
+	w.rearmUnlessGone(l, c)
 }
 
 // triesMax is how many endpoints are tried for one request when connections cannot be opened.
@@ -277,7 +286,7 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	e := &w.endpoints[l.id]
 	snap := w.sh.Snapshot()
 	if !reusable || !e.live || w.draining || e.pooled.len >= w.share(snap.Limits.UpstreamPool) ||
-		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !l.out.empty() || l.has(flagSending) {
+		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !l.allSent() || l.has(flagSecure) && w.unsettled(c.Slot) {
 		w.closeUpstream(l, c)
 		return
 	}
@@ -293,7 +302,7 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 
 // closeUpstream ends a connection to an upstream.
 func (w *Worker) closeUpstream(l *link, c *engine.Conn) {
-	if l.state == stateClosing {
+	if l.closing() {
 		return
 	}
 	e := &w.endpoints[l.id]

@@ -2,7 +2,9 @@
 //
 // The files stand in the order of a request's life: listener, accept, session (the client's side), head, request, path,
 // forwarded, upstream, relay, response, reply, finish; link and exchange hold the state, timers says what happens when
-// nothing does.
+// nothing does. Of connections over TLS, secure holds the state, hello and handshake come before the first request,
+// facts is what requests are told of them, open and seal stand between the socket and the queues, farewell ends them,
+// and relayed is all of this where crypto/tls keeps the records.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -10,7 +12,8 @@
 // consumed from the link's queue `in`, and whatever is sent lies in the queue `out` of the link that it
 // goes to.
 //
-// It imports shard, engine, plan, routing/urlpath, proxy/h1, metrics and accesslog; only server imports it.
+// It imports shard, engine, plan, routing, routing/urlpath, proxy/h1, tls/alert, tls/hello, tls/handshake, tls/record,
+// metrics and accesslog; only server imports it.
 package proxy
 
 import (
@@ -22,6 +25,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/shard"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // Config is what one shard's worker needs beyond the shard.
@@ -32,6 +36,8 @@ type Config struct {
 	Metrics *metrics.Shard
 	Log     *accesslog.Ring // nil: no access log
 	Seed    [4]uint64       // of the request ids
+	// Port is where handshakes are done; nil where no snapshot has TLS.
+	Port *handshake.Port
 }
 
 // Worker is one shard's proxy. It is the shard's Handler.
@@ -43,16 +49,20 @@ type Worker struct {
 	wheel  *shard.Wheel
 	m      *metrics.Shard
 	log    *accesslog.Ring
+	port   *handshake.Port
 	shared *Shared
 	shards int
 
-	links  []link // by slot
+	links  []link    // by slot
+	secure []*secure // by slot: of connections over TLS
+	spare  []*secure // to be used again
 	chunks *mem.Slab[chunk]
 	exs    *mem.Slab[exchange]
 
 	endpoints []endpoint // by the plan's endpoint ID
 	turns     []uint32   // by the plan's service ID: position in its cycle
 	adoptions uint64     // of snapshots
+	secured   int        // how many states for TLS there are, used or spare
 	starved   list       // links whose receive found no buffer
 
 	listeners []listener // by the plan's listener ID
@@ -73,6 +83,9 @@ type Worker struct {
 	question  question  // scratch: what a routing table is asked
 	target    []byte    // scratch: a request's target in normal form
 	spans     [engine.SendSpansMax]mem.Span
+	pieces    [sealPieces][]byte
+	listening *listening // scratch: a ClientHello
+	host      [256]byte  // scratch: a host in lower case
 	date      httpDate
 	record    accesslog.Record
 }
@@ -80,7 +93,8 @@ type Worker struct {
 // New makes the worker of sh, on its thread. chunks and exchanges are reserved for every slot.
 func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	slots := sh.Conns.Len()
-	chunks, err := mem.NewSlab[chunk](4 * (sh.Mem.Count(mem.Small) + sh.Mem.Count(mem.Bulk) + sh.Mem.Count(mem.Head)))
+	chunks, err := mem.NewSlab[chunk](4 * (sh.Mem.Count(mem.Small) + sh.Mem.Count(mem.Bulk) + sh.Mem.Count(mem.Head) +
+		sh.Mem.Count(mem.Record)))
 	if err != nil {
 		return nil, fmt.Errorf("reserve queues: %w", err)
 	}
@@ -91,8 +105,12 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	w := &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
 		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
+		port: cfg.Port, secure: make([]*secure, slots),
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
+	}
+	if w.port != nil {
+		w.listening = &listening{}
 	}
 	w.measureStart()
 	return w, nil
@@ -136,21 +154,38 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 		} else {
 			l.clear(flagBulk)
 		}
-		if !w.push(&l.in, ev.Data(), ev.Buf) {
-			w.outOfMemory(l, c)
-			return
-		}
 		if l.kind == kindClient {
 			w.m.Add(metrics.BytesFromClients, n)
-			w.consumeClient(l, c)
 		} else {
 			w.m.Add(metrics.BytesFromUpstreams, n)
-			w.consumeUpstream(l, c)
+		}
+		switch {
+		case l.has(flagSecure):
+			w.receivedSecure(l, c, ev)
+		case !w.push(&l.in, ev.Data(), ev.Buf):
+			w.outOfMemory(l, c)
+			return
+		default:
+			w.use(l, c)
 		}
 	} else {
 		w.inputEnded(l, c, -ev.Res)
 	}
-	if l.state != stateClosing && l.kind != kindNone {
+	w.rearmUnlessGone(l, c)
+}
+
+// use has what is in the queue in consumed.
+func (w *Worker) use(l *link, c *engine.Conn) {
+	if l.kind == kindClient {
+		w.consumeClient(l, c)
+	} else {
+		w.consumeUpstream(l, c)
+	}
+}
+
+// rearmUnlessGone is rearm for a link of which nobody knows what has become.
+func (w *Worker) rearmUnlessGone(l *link, c *engine.Conn) {
+	if !l.closing() && l.kind != kindNone {
 		w.rearm(l, c)
 	}
 }
@@ -158,15 +193,16 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 // inputEnded handles the end of a receive without data: the peer's end of stream (errno 0) or an error.
 func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 	switch {
-	case l.state == stateClosing || errno == eCANCELED:
+	case l.state == stateFarewell && l.has(flagSecure) && w.secure[c.Slot].relay:
+		w.leave(l, c, false)
+	case l.closing() || errno == eCANCELED:
 	case errno == eNOBUFS && l.state == statePooled:
 		w.closeUpstream(l, c)
 	case errno == eNOBUFS:
 		l.rxSince = 0 // it is not the peer that is late
-		if !l.has(flagStarved) {
-			l.set(flagStarved)
-			w.listPush(&w.starved, c.Slot)
-		}
+		w.starve(l, c)
+	case l.has(flagSecure):
+		w.socketEnded(l, c, errno)
 	case l.kind == kindClient:
 		w.clientEnded(l, c, errno)
 	default:
@@ -176,6 +212,9 @@ func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 
 // rearm arms the receive that the link's state asks for, if none is armed. Not arming it is our back-pressure.
 func (w *Worker) rearm(l *link, c *engine.Conn) {
+	if l.has(flagSecure) && !w.resumed(l, c) {
+		return
+	}
 	if c.RecvArmed() {
 		if l.has(flagStreamed) && !w.wantsStream(l) {
 			w.be.RecvCancel(c)
@@ -204,7 +243,7 @@ func (w *Worker) rearm(l *link, c *engine.Conn) {
 // wantsStream: whatever comes is welcome and small. That is so while a head is awaited, and while nothing should come.
 func (w *Worker) wantsStream(l *link) bool {
 	switch l.state {
-	case stateIdle, stateHead, stateLinger:
+	case stateIdle, stateHead, stateLinger, stateHello, stateHandshake:
 		return true
 	case statePooled:
 		return !w.endpoints[l.id].large()
@@ -286,20 +325,20 @@ func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
 		w.abort(w.exs.At(l.ex), metrics.LimitBuffers)
 		return
 	}
-	if l.state == stateIdle {
+	if l.state == stateIdle || l.state == stateHello || l.state == stateHandshake {
 		w.m.Inc(metrics.ConnsClosedError)
 	}
 	w.closeClient(l, c, true)
 }
 
-// TurnEnd does what waits for the end of a turn: receives that found no buffer, accepting again, the end of a drain.
+// TurnEnd does what waits for the end of a turn: news of handshakes, receives that found no buffer, accepting again, the end of a drain.
 func (w *Worker) TurnEnd() {
-	for w.starved.last != 0 && w.mem.Free(mem.Small) > 0 {
+	w.hear()
+	for n := w.starved.len; n > 0 && w.starved.last != 0 && w.mem.Free(mem.Small) > 0; n-- {
 		slot := w.starved.last - 1
 		l, c := &w.links[slot], w.conns.At(slot)
-		w.unstarve(l, c)
 		before := w.mem.Free(mem.Small)
-		w.rearm(l, c)
+		w.relieve(l, c)
 		if before < reserve {
 			break // one at a time while buffers are scarce
 		}
@@ -366,18 +405,4 @@ func (w *Worker) Adopt() {
 	w.adoptEndpoints(snap)
 	w.adoptListeners(snap)
 	w.measureSwap(snap)
-}
-
-// Gauges are numbers for tests and for the log at the end: what is still held.
-type Gauges struct {
-	Links, Exchanges, Chunks      int
-	SmallHeld, BulkHeld, HeadHeld int // by queues and heads; what the backend keeps posted is not counted by Free
-}
-
-// Gauges reads them. On the shard's thread.
-func (w *Worker) Gauges() Gauges {
-	return Gauges{
-		Links: w.conns.Live(), Exchanges: w.exs.Used(), Chunks: w.chunks.Used(),
-		SmallHeld: w.mem.InUse(mem.Small), BulkHeld: w.mem.InUse(mem.Bulk), HeadHeld: w.mem.InUse(mem.Head),
-	}
 }

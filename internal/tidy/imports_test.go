@@ -37,6 +37,7 @@ const edges = `
 	tls/alert:
 	tls/hello:         internal/invariant tls/alert
 	proxy:             engine engine/mem shard proxy/h1 plan routing/urlpath metrics accesslog routing
+	proxy:             tls/alert tls/hello tls/record tls/handshake
 
 	routing/regset:
 	routing/urlpath:
@@ -46,6 +47,7 @@ const edges = `
 	config:            plan routing routing/rule internal/suggest internal/breath internal/words
 	control/watch:     config
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
+	control:           tls/certs tls/handshake
 	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words
 
 	tls/certs:         internal/breath

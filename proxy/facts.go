@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/proxy/h1"
+	"github.com/uringproxy/uringproxy/tls/handshake"
+)
+
+// facts are what is known of a connection over TLS, for its requests.
+type facts struct {
+	server  *handshake.Server // of clients: what the handshake was made with
+	policy  int
+	version uint16
+	offer   []byte   // of clients: what the ClientHello offered, packed
+	names   [][]byte // in a client's certificate that was verified
+	cert    certificate
+}
+
+// certificate is what upstreams may be told of a client's certificate that was verified, as values of header fields.
+type certificate struct{ subject, san, fingerprint, whole []byte }
+
+// agreed keeps what the handshake found out. It allocates, as every handshake does.
+func (f *facts) agreed(o *handshake.Outcome, client bool) {
+	f.policy, f.version = o.Policy, o.Version
+	cert := o.Peer
+	if cert == nil || !client {
+		return
+	}
+	add := func(kind, name string) {
+		f.names = append(f.names, []byte(name))
+		if len(f.cert.san) > 0 {
+			f.cert.san = append(f.cert.san, ", "...)
+		}
+		f.cert.san = append(append(append(f.cert.san, kind...), '='), fieldValue(name)...)
+	}
+	for _, uri := range cert.URIs {
+		add("URI", uri.String())
+	}
+	for _, name := range cert.DNSNames {
+		add("DNS", name)
+	}
+	for _, email := range cert.EmailAddresses {
+		add("email", email)
+	}
+	if name := cert.Subject.CommonName; name != "" {
+		f.names = append(f.names, []byte(name))
+	}
+	f.cert.subject = fieldValue(cert.Subject.String())
+	sum := sha256.Sum256(cert.Raw)
+	f.cert.fingerprint = hex.AppendEncode(nil, sum[:])
+	f.cert.whole = append(base64.StdEncoding.AppendEncode([]byte(":"), cert.Raw), ':') // RFC 9440, section 2.1
+}
+
+// fieldValue is text as it may stand in the value of a header field: what is neither visible nor a space, and what is
+// not ASCII, is written as a percent sign and two digits (RFC 9110, section 5.5).
+func fieldValue(text string) []byte {
+	b := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if c := text[i]; c >= ' ' && c < 0x7f {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
+		}
+	}
+	return b
+}
+
+// forget clears f for the next connection, and keeps the memory.
+func (f *facts) forget() { *f = facts{offer: f.offer[:0]} }
+
+// certificateFields tells the upstream about the client's certificate, and drops what the client says of it itself.
+func (w *Worker) certificateFields(b []byte, l *link, x *exchange, tls *plan.TLS, head []byte) []byte {
+	if tls.Forward != 0 || !l.has(flagTrusted) {
+		for i := range int(x.req.N) {
+			if f := &x.req.Fields[i]; ofCertificate(f.Name.In(head)) {
+				f.Flags |= h1.FieldDrop
+			}
+		}
+	}
+	cert := &w.secure[x.client-1].facts.cert
+	if len(cert.whole) == 0 {
+		return b
+	}
+	for i, value := range [...][]byte{cert.subject, cert.san, cert.fingerprint, cert.whole} {
+		if tls.Forward.Has(1<<i) && len(value) > 0 {
+			b = append(append(b, certificateNames[i]...), ": "...)
+			b = append(append(b, value...), "\r\n"...)
+		}
+	}
+	return b
+}
+
+// certificateNames are the fields in the order of plan.ForwardCertificate's bits.
+var certificateNames = [...]string{
+	"X-Client-Cert-Subject", "X-Client-Cert-San", "X-Client-Cert-Fingerprint", "Client-Cert",
+}
+
+// ofCertificate reports whether a field says something about a client's certificate: one of ours, or the chain of RFC
+// 9440, section 2.3, which we do not tell.
+func ofCertificate(name []byte) bool {
+	switch len(name) {
+	case len("Client-Cert"), len("Client-Cert-Chain"), len("X-Client-Cert-Subject"), len("X-Client-Cert-Fingerprint"):
+	default:
+		return false
+	}
+	return equalFold(name, "Client-Cert-Chain") || equalFold(name, certificateNames[0]) ||
+		equalFold(name, certificateNames[1]) || equalFold(name, certificateNames[2]) ||
+		equalFold(name, certificateNames[3])
+}
+
+// equalFold reports whether b is text, whatever the case of its letters.
+func equalFold(b []byte, text string) bool {
+	if len(b) != len(text) {
+		return false
+	}
+	for i, c := range b {
+		if lowerByte(c) != lowerByte(text[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func lowerByte(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c | 0x20
+	}
+	return c
+}
+
+// misdirected reports whether a request belongs to a policy that lets nobody in without a certificate, while its
+// connection was made under another one (RFC 9110, section 15.5.20). Of a connection that has outlived a change of the
+// configuration it is asked whether the right policy was applied when it was made.
+func (w *Worker) misdirected(l *link, x *exchange, listener *plan.Listener) bool {
+	f := &w.secure[x.client-1].facts
+	name := hostOf(x.req.Authority.In(w.mem.Bytes(x.head.span)), &w.host)
+	now := listener.TLS.Server
+	wanted := now.PolicyOf(name)
+	if !now.Requires(wanted) {
+		return false
+	}
+	return f.server.PolicyOf(name) != f.policy || !f.server.Requires(f.policy)
+}
+
+// hostOf is the host of an authority in lower case, without a port and the dot of the root. One that is too long for a
+// name is none.
+func hostOf(authority []byte, to *[256]byte) []byte {
+	if len(authority) > len(to) {
+		return nil
+	}
+	n := 0
+	for _, c := range authority {
+		if c == ':' {
+			break
+		}
+		to[n] = lowerByte(c)
+		n++
+	}
+	if n > 0 && to[n-1] == '.' {
+		n--
+	}
+	return to[:n]
+}

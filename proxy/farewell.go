@@ -1,0 +1,102 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/alert"
+	"github.com/uringproxy/uringproxy/tls/record"
+)
+
+// farewellFor is how long the last word may take to leave before the connection is reset.
+const farewellFor = 500e6
+
+// farewell says what a connection over TLS ends with: close_notify, without which its end is a truncation to the peer
+// (RFC 8446, section 6.1), or the alert that tells what was wrong, which goes even before a reset. It reports whether a
+// send was started.
+func (w *Worker) farewell(l *link, c *engine.Conn, reset bool) bool {
+	s := w.secure[c.Slot]
+	if s.relay && s.conv != nil && !reset {
+		s.conv.CloseWrite()
+		w.utter(l, c, s)
+		return true
+	}
+	w.hangUp(l, s)
+	if l.has(flagSending) || s.mute || reset && s.last == alert.CloseNotify {
+		return false
+	}
+	if s.wire.buf == noBuf && !w.lastWord(s) {
+		return false
+	}
+	w.sendWire(l, c, s, true)
+	return true
+}
+
+// lastWord seals the alert that ends the connection, if there are keys and it has not been said.
+func (w *Worker) lastWord(s *secure) bool {
+	if !s.ready || s.relay {
+		return false
+	}
+	buf, ok := w.mem.Take(mem.Small)
+	if !ok {
+		return false
+	}
+	at := w.mem.Data(buf)
+	b := s.layer.Alert(w.mem.All()[at.Off:at.Off:at.Off+record.ControlRoom], s.last)
+	if len(b) == 0 {
+		w.mem.Drop(buf)
+		return false
+	}
+	w.countSealed(b)
+	s.wire = held{mem.Span{Off: at.Off, Len: uint32(len(b))}, buf}
+	return true
+}
+
+// secureExpired handles deadlines that only connections over TLS have. It reports whether this was one of them.
+func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
+	s := w.secure[c.Slot]
+	switch {
+	case l.state == stateFarewell:
+		w.leave(l, c, !s.relay)
+	case l.kind == kindClient && (l.state == stateHello || l.state == stateHandshake):
+		if s.began != 0 {
+			w.countHandshake(l, s, metrics.HandshakeTimeout, nil)
+		}
+		w.m.Inc(metrics.ConnsClosedIdle)
+		w.closeClient(l, c, false)
+	case l.state == stateHandshake:
+		w.countHandshake(l, s, metrics.HandshakeTimeout, nil)
+		w.connectFailed(w.exs.At(l.ex), metrics.TimeoutConnect)
+	case l.state == stateBusy && s.spent:
+		w.exs.At(l.ex).errno = eTruncated
+		w.sendFailed(l, c)
+	default:
+		return false
+	}
+	return true
+}
+
+// saidLast goes on when the last word has left, or could not: the connection ends, or only our half of it.
+func (w *Worker) saidLast(l *link, c *engine.Conn, s *secure, failed bool) {
+	switch {
+	case failed:
+		w.dropHead(&s.wire)
+	case s.wire.buf != noBuf:
+		w.sendWire(l, c, s, true)
+		return
+	}
+	switch l.state {
+	case stateLinger:
+		w.be.CloseWrite(c)
+	case stateFarewell:
+		w.leave(l, c, failed)
+	}
+}
+
+// halfClose marks the end of what is sent on l.
+func (w *Worker) halfClose(l *link, c *engine.Conn) {
+	if l.has(flagSecure) && w.farewell(l, c, false) {
+		return
+	}
+	w.be.CloseWrite(c)
+}

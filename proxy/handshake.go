@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/handshake"
+	"github.com/uringproxy/uringproxy/tls/hello"
+)
+
+// hear goes on with all handshakes that have news.
+func (w *Worker) hear() {
+	if w.port == nil {
+		return
+	}
+	for conv := w.port.Next(); conv != nil; conv = w.port.Next() {
+		slot := uint32(conv.ID())
+		l, c, s := &w.links[slot], w.conns.At(slot), w.secure[slot]
+		switch {
+		case s == nil || s.conv != conv:
+			continue
+		case s.relay:
+			w.relayNews(l, c, s)
+		case l.state == stateHandshake:
+			w.talk(l, c, s)
+		}
+		w.rearmUnlessGone(l, c)
+	}
+}
+
+// dial begins the handshake with an endpoint to which l has just been connected.
+func (w *Worker) dial(l *link, c *engine.Conn, client *handshake.Client) {
+	s := w.takeSecure(c.Slot)
+	l.set(flagSecure)
+	s.began = w.sh.Now()
+	s.conv, l.state = w.port.Dial(uint64(c.Slot), client), stateHandshake
+	if s.conv == nil {
+		w.dialFailed(l, c, s, metrics.HandshakeShed)
+		return
+	}
+	w.countAs(s, metrics.HandshakesRunning)
+	w.rearm(l, c)
+}
+
+// talk hands the peer's ciphertext to the handshake and the handshake's to the peer, and goes on when it is over and
+// all that it had to say has left.
+func (w *Worker) talk(l *link, c *engine.Conn, s *secure) {
+	l.clear(flagHeld)
+	outcome := s.conv.Outcome()
+	if outcome == nil {
+		w.feedTalk(l, s)
+	}
+	if !w.utter(l, c, s) || outcome == nil {
+		return
+	}
+	if outcome.Err != nil {
+		w.talkFailed(l, c, s, handshakeEnds[outcome.Reason])
+		return
+	}
+	w.agreed(l, c, s, outcome)
+}
+
+// utter sends what the handshake has to say. It reports whether there is nothing left, and nothing on its way.
+func (w *Worker) utter(l *link, c *engine.Conn, s *secure) bool {
+	if l.has(flagSending) {
+		return false
+	}
+	if s.wire.buf != noBuf {
+		w.sendWire(l, c, s, false)
+		return false
+	}
+	out := s.conv.Output()
+	if len(out) == 0 {
+		return true
+	}
+	buf, ok := w.roomFor(uint32(len(out)))
+	if !ok {
+		w.starve(l, c)
+		return false
+	}
+	at := w.mem.Data(buf)
+	for len(out) > 0 && at.Len > 0 {
+		n := copy(w.mem.Bytes(at), out)
+		s.conv.Sent(n)
+		at.Off, at.Len = at.Off+uint32(n), at.Len-uint32(n)
+		out = s.conv.Output()
+	}
+	from := w.mem.Data(buf).Off
+	s.wire = held{mem.Span{Off: from, Len: at.Off - from}, buf}
+	w.sendWire(l, c, s, false)
+	return false
+}
+
+// talkCut handles an end of the stream before the handshake's: errno 0 for an orderly one, behind which the handshake
+// may still be found to be complete.
+func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
+	switch {
+	case s.conv != nil && errno == 0:
+		s.over = true
+		s.conv.EOF()
+		return
+	case l.kind == kindUpstream:
+		w.exs.At(l.ex).errno = errno
+		w.dialFailed(l, c, s, metrics.HandshakePeerGone)
+		return
+	case s.began != 0: // who has not said a word has not begun a handshake
+		w.countHandshake(l, s, metrics.HandshakePeerGone, nil)
+	}
+	s.mute = true
+	w.m.Inc(metrics.ConnsClosedPeer)
+	w.closeClient(l, c, false)
+}
+
+// talkFailed ends a connection whose handshake has failed. The alert has been sent.
+func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, end metrics.HandshakeEnd) {
+	if l.kind == kindUpstream {
+		w.dialFailed(l, c, s, end)
+		return
+	}
+	w.countHandshake(l, s, end, nil)
+	w.m.Inc(metrics.ConnsClosedError)
+	w.closeClient(l, c, false)
+}
+
+// dialFailed goes on without the endpoint with which there is no TLS.
+func (w *Worker) dialFailed(l *link, c *engine.Conn, s *secure, end metrics.HandshakeEnd) {
+	w.countHandshake(l, s, end, nil)
+	w.connectFailed(w.exs.At(l.ex), metrics.UpstreamConnect)
+}
+
+// agreed starts the record layer with the keys of a handshake that has succeeded.
+func (w *Worker) agreed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome) {
+	w.countHandshake(l, s, metrics.HandshakeDone, o)
+	s.facts.agreed(o, l.kind == kindClient)
+	if s.relay = o.Relayed; !s.relay && !w.takeKeys(s, o) {
+		w.outOfMemory(l, c)
+		return
+	}
+	s.ready = true
+	l.set(flagHeld) // there may be more than the handshake in what has come
+	if l.kind == kindClient {
+		w.countAs(s, metrics.TLSConnsOpen)
+		w.welcome(l, c, s)
+		return
+	}
+	w.countAs(s, noGauge)
+	w.begin(w.exs.At(l.ex), l, c)
+}
+
+// takeKeys starts the record layer, and puts what the handshake did not use in front of what has come since.
+func (w *Worker) takeKeys(s *secure, o *handshake.Outcome) bool {
+	s.layer.Start(o.Keys)
+	var raw queue
+	for left := o.Left; len(left) > 0; {
+		buf, ok := w.mem.Take(mem.Small)
+		if !ok {
+			w.discard(&raw)
+			return false
+		}
+		at := w.mem.Data(buf)
+		at.Len = uint32(copy(w.mem.Bytes(at), left))
+		left = left[at.Len:]
+		if !w.push(&raw, at, buf) {
+			w.discard(&raw)
+			return false
+		}
+	}
+	for !s.raw.empty() {
+		if span, buf := w.shift(&s.raw); !w.push(&raw, span, buf) {
+			w.discard(&raw)
+			return false
+		}
+	}
+	s.raw = raw
+	s.conv.End()
+	s.conv = nil
+	return true
+}
+
+// welcome makes a client with which TLS is agreed on ready for its first request, which may have come already.
+func (w *Worker) welcome(l *link, c *engine.Conn, s *secure) {
+	l.state = stateIdle
+	if w.leaving(l) && s.raw.empty() {
+		w.m.Inc(metrics.ConnsClosedDrain)
+		w.closeClient(l, c, false)
+		return
+	}
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Idle))
+	w.beginOwn(l)
+	w.advance(l, c, s)
+}
+
+// countHandshake records how the handshake on l has ended.
+func (w *Worker) countHandshake(l *link, s *secure, end metrics.HandshakeEnd, o *handshake.Outcome) {
+	h := metrics.Handshake{End: end}
+	if l.kind == kindUpstream {
+		h.Side = metrics.Upstreams
+	}
+	if o != nil {
+		h.TLS13, h.Resumed, h.Duration = o.Version == hello.VersionTLS13, o.Resumed, w.sh.Now()-s.began
+	}
+	w.m.Handshake(&h)
+	w.countAs(s, noGauge)
+	s.counted = true
+}
+
+// hangUp ends what is left of a handshake when its connection ends.
+func (w *Worker) hangUp(l *link, s *secure) {
+	if s.conv == nil {
+		return
+	}
+	if !s.counted {
+		w.countHandshake(l, s, metrics.HandshakeCutOff, nil)
+	}
+	s.conv.End()
+	s.conv = nil
+}

@@ -1,0 +1,66 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/tls/certs"
+	"github.com/uringproxy/uringproxy/tls/handshake"
+)
+
+// identity is the certificate of our side, and who believes it.
+type identity struct {
+	certificate *certs.Certificate
+	believers   *x509.CertPool
+}
+
+func newIdentity(t testing.TB) identity {
+	t.Helper()
+	c, err := certs.SelfSigned("example.com", "127.0.0.1", "localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	leaf, err := x509.ParseCertificate(c.TLS.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(leaf)
+	return identity{c, pool}
+}
+
+// secureRig has a listener over TLS. relay is whether crypto/tls keeps the records.
+func secureRig(id identity, relay bool, policy handshake.Policy) func(*rig) {
+	return func(r *rig) {
+		r.t.Helper()
+		server, err := handshake.NewServer(handshake.ServerOptions{
+			Certificates: certs.NewSet([]*certs.Certificate{id.certificate}, id.certificate), Default: policy,
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.pool = handshake.NewPool(handshake.PoolOptions{Shards: 1, InFlight: 64, Waiting: 1024, Relay: relay})
+		r.snap.Listeners[0].TLS = &plan.TLS{Server: server, Timeout: 20 * time.Second}
+	}
+}
+
+// both runs f with the records in the shard, and in crypto/tls.
+func both(t *testing.T, f func(t *testing.T, relay bool)) {
+	t.Run("own", func(t *testing.T) { f(t, false) })
+	t.Run("relayed", func(t *testing.T) { f(t, true) })
+}
+
+// secureClient is an HTTP client that speaks TLS.
+func secureClient(t testing.TB, id identity, edit func(*tls.Config)) *http.Client {
+	cfg := &tls.Config{RootCAs: id.believers, ServerName: "example.com"}
+	if edit != nil {
+		edit(cfg)
+	}
+	tr := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, TLSClientConfig: cfg}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
+}
