@@ -14,7 +14,7 @@ import (
 )
 
 // compile makes the next snapshot of cfg. What cannot change while the process lives comes from m.boot.
-func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, error) {
+func (m *Manager) compile(cfg *config.Config, w world) (*plan.Snapshot, error) {
 	s := &plan.Snapshot{
 		Generation: 1, Source: cfg.Source, Created: time.Now(),
 		Limits: cfg.Limits, Timeouts: cfg.Timeouts, Paths: cfg.Paths, Forward: cfg.Forward,
@@ -26,8 +26,11 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	s.Limits.Connections = m.boot.limits.Connections
 	s.Limits.BuffersPerShard = m.boot.limits.BuffersPerShard
 	same := m.made.services != nil && slices.Equal(m.made.services, cfg.Services)
-	s.Services = m.services(cfg.Services, found)
+	s.Services = m.services(cfg.Services, w)
 	fresh, err := m.tables.update(cfg.Routes)
+	if err == nil {
+		err = m.streams.update(cfg.Streams)
+	}
 	if err != nil {
 		m.forget()
 		var bad *badRoute
@@ -41,19 +44,20 @@ func (m *Manager) compile(cfg *config.Config, found names) (*plan.Snapshot, erro
 	} else {
 		s.Routes = m.tables.routes(cfg.Services)
 	}
-	if s.Listeners, err = m.listeners(cfg); err != nil {
+	s.Streams = m.streams.list(cfg.Services)
+	if s.Listeners, err = m.listeners(cfg, w.secured); err != nil {
 		m.forget() // the tables have gone on, what was made last has not
 		return nil, err
 	}
 	m.settle(cfg, s)
-	m.made = made{cfg.Services, found, s}
+	m.made = made{cfg.Services, w, s}
 	return s, nil
 }
 
 // made is what compile made last, whether or not it was installed: what has not changed since is taken from there.
 type made struct {
 	services []*config.Service
-	found    names
+	world    world
 	snapshot *plan.Snapshot
 }
 
@@ -72,6 +76,10 @@ func (m *Manager) settle(cfg *config.Config, s *plan.Snapshot) {
 		_, ok := m.tables.seats[name]
 		return ok
 	})
+	d.Settle(metrics.StreamSeries, s.Generation, s.Created, func(name string) bool {
+		_, ok := m.streams.seats[name]
+		return ok
+	})
 }
 
 // find is the index of a service in a list in order of names.
@@ -83,23 +91,26 @@ func find(services []*config.Service, name string) (int, bool) {
 
 // forget makes the next compilation start from nothing, when what is kept from one to the next may be half done.
 func (m *Manager) forget() {
-	m.tables, m.made = newTables(m.opts.Directory), made{}
-	m.tables.breath = m.breath
+	m.made = made{}
+	m.tables, m.streams = newTables(forRequests, m.opts.Directory), newStreams(m.opts.Directory)
+	m.tables.breath, m.streams.breath = m.breath, m.breath
 }
 
 // services compiles all services, in order of names.
-func (m *Manager) services(next []*config.Service, found names) []plan.Service {
+func (m *Manager) services(next []*config.Service, w world) []plan.Service {
 	all := make([]plan.Service, len(next))
-	resolved := maps.EqualFunc(found, m.made.found, slices.Equal)
+	resolved := maps.EqualFunc(w.names, m.made.world.names, slices.Equal)
+	spoken := w.speaks(m.made.world.secured)
 	last := 0
 	for i, c := range next {
 		for last < len(m.made.services) && m.made.services[last].Name < c.Name {
 			last++
 		}
-		if last < len(m.made.services) && m.made.services[last] == c && (resolved || !byName(c)) {
+		same := last < len(m.made.services) && m.made.services[last] == c
+		if same && (resolved || !byName(c)) && (spoken || !byTLS(c)) {
 			all[i] = m.made.snapshot.Services[last]
 		} else {
-			all[i] = m.service(c, found)
+			all[i] = m.service(c, w)
 		}
 	}
 	return all
@@ -113,8 +124,13 @@ func byName(c *config.Service) bool {
 	})
 }
 
+// byTLS reports whether c has an endpoint that is spoken to over TLS.
+func byTLS(c *config.Service) bool {
+	return slices.ContainsFunc(c.Endpoints, func(e config.Endpoint) bool { return e.TLS })
+}
+
 // listeners compiles the listeners, each in the place of its ID; the others that there have been are vacant.
-func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
+func (m *Manager) listeners(cfg *config.Config, sec *secured) ([]plan.Listener, error) {
 	ids := make([]uint32, len(cfg.Listeners))
 	for i, l := range cfg.Listeners {
 		var err error
@@ -129,23 +145,31 @@ func (m *Manager) listeners(cfg *config.Config) ([]plan.Listener, error) {
 	all := slices.Clone(m.ids.vacant)
 	for i, l := range cfg.Listeners {
 		at := &all[ids[i]]
-		at.Table, at.Trusted = built[i], l.Trusted
+		at.Table, at.Trusted, at.HSTS = built[i], l.Trusted, l.HSTS
+		if t := sec.listeners[l.Name]; t != nil {
+			at.TLS = t.tls
+		}
+		if l.Redirect != nil {
+			at.Redirect = &plan.Redirect{Port: l.Redirect.Port, Code: l.Redirect.Code}
+		}
 		at.Series = m.opts.Directory.Assign(metrics.ListenerSeries, l.Name)
 	}
-	return all, nil
+	return all, m.streams.lead(cfg.Listeners, ids, all)
 }
 
 // service compiles a service: every address of an endpoint's name becomes an endpoint of its own with the full weight,
 // and an address that comes up twice becomes one endpoint with the sum.
-func (m *Manager) service(c *config.Service, found names) plan.Service {
+func (m *Manager) service(c *config.Service, w world) plan.Service {
 	s := plan.Service{
 		Name: c.Name, ID: m.ids.services.identify(c.Name),
-		Series: m.opts.Directory.Assign(metrics.ServiceSeries, c.Name),
+		Series: m.opts.Directory.Assign(metrics.ServiceSeries, c.Name), Stream: c.Stream,
 	}
 	var weights []int
 	at := map[address]int{}
 	for _, e := range c.Endpoints {
-		for _, key := range addresses(e, found) {
+		client := w.client(c, &e)
+		for _, key := range addresses(e, w.names) {
+			key.tls = client
 			if i, ok := at[key]; ok {
 				weights[i] += e.Weight
 				continue
@@ -153,7 +177,7 @@ func (m *Manager) service(c *config.Service, found names) plan.Service {
 			at[key] = len(weights)
 			weights = append(weights, e.Weight)
 			s.Endpoints = append(s.Endpoints, plan.Endpoint{
-				ID: m.ids.endpoints.identify(key), Name: e.URL, Addr: key.addr, Unix: key.unix,
+				ID: m.ids.endpoints.identify(key), Name: e.URL, Addr: key.addr, Unix: key.unix, TLS: key.tls,
 			})
 		}
 	}

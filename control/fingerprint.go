@@ -3,10 +3,14 @@ package control
 import (
 	"hash/maphash"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/control/watch"
 	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
@@ -26,31 +30,60 @@ func (r *reading) Write(b []byte) (int, error) {
 	return r.Hash.Write(b)
 }
 
-// fingerprint identifies the content of the files at paths. It opens only regular files: a pipe can be read once, which
-// is what loading does.
-func fingerprint(paths []string, rhythm *breath.Breath) uint64 {
+// fingerprint identifies the content of the files at paths, and of the material, which is what they name. It opens only
+// regular files: a pipe can be read once, which is what loading does.
+func fingerprint(paths, material []string, rhythm *breath.Breath) uint64 {
 	h := reading{breath: rhythm}
 	h.SetSeed(seed)
-	for _, path := range paths {
-		st, err := os.Stat(path)
-		if err == nil && st.IsDir() {
-			addDirectory(&h, path)
-			continue
-		}
-		addFile(&h, path)
-	}
+	h.add(paths, config.Belongs, math.MaxInt)
+	h.add(material, watch.IsMaterial, manyFiles)
 	return h.Sum64()
 }
 
-func addDirectory(h *reading, path string) {
+// add adds the files at paths, and those with certain names in directories, of which it reads no more than many.
+func (r *reading) add(paths []string, belongs func(name string) bool, many int) {
+	for _, path := range paths {
+		st, err := os.Stat(path)
+		if err == nil && st.IsDir() {
+			addDirectory(r, path, belongs, many)
+			continue
+		}
+		addFile(r, path)
+	}
+}
+
+// manyFiles is how many files of a directory of certificates are identified by their content. Where there are more it
+// is by what the kernel tells of each, or else it would take seconds to find that nothing has changed.
+const manyFiles = 1024
+
+func addDirectory(h *reading, path string, belongs func(name string) bool, many int) {
 	files, err := os.ReadDir(path)
 	if err != nil {
 		h.WriteString(err.Error())
 	}
+	files = slices.DeleteFunc(files, func(f os.DirEntry) bool { return !belongs(f.Name()) })
+	add := addFile
+	if len(files) > many {
+		add = addState
+	}
 	for _, f := range files {
-		if config.Belongs(f.Name()) {
-			addFile(h, filepath.Join(path, f.Name()))
-		}
+		add(h, filepath.Join(path, f.Name()))
+	}
+}
+
+// addState adds what the kernel tells of a file.
+func addState(h *reading, path string) {
+	h.breath.Draw()
+	st, err := os.Stat(path)
+	if err != nil {
+		h.WriteString(err.Error())
+		return
+	}
+	h.WriteString(path)
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		maphash.WriteComparable(&h.Hash, [5]int64{
+			int64(sys.Dev), int64(sys.Ino), sys.Size, sys.Mtim.Nano(), sys.Ctim.Nano(),
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // identities numbers services, endpoints and listeners from 0. The number of a listener's address is never given to
@@ -17,10 +18,12 @@ type identities struct {
 	vacant    []plan.Listener // by ID: what is left of a listener that goes
 }
 
-// address is that of a listener or an endpoint: a path when it is a unix socket.
+// address is that of a listener or an endpoint: a path when it is a unix socket. The same address with other TLS is
+// another endpoint.
 type address struct {
 	addr netip.AddrPort
 	unix string
+	tls  *handshake.Client // nil: spoken to plainly
 }
 
 // maxListeners is how many addresses a process can listen on in its life: the engine's events have 16 bits for the ID.
@@ -105,7 +108,7 @@ func (n *numbering[K]) settle(generation, oldest uint64) {
 
 // seat gives l its ID.
 func (ids *identities) seat(l *config.Listener) (uint32, error) {
-	key := address{l.Addr, l.Unix}
+	key := address{addr: l.Addr, unix: l.Unix}
 	id, ok := ids.listeners[key]
 	if !ok && len(ids.listeners) == maxListeners {
 		return 0, fmt.Errorf("listen on another address: %d were used since the start; restart the process",

@@ -7,7 +7,8 @@
 // change keeps its value of the start, and is named in the log. No reload, however it goes wrong, ends the process. It
 // may block and allocate; it never touches a socket of the data plane.
 //
-// It imports config, control/watch, plan, routing and metrics, and is imported by server only.
+// It imports config, control/watch, plan, routing, metrics, tls/certs and tls/handshake, and is imported by server
+// only.
 package control
 
 import (
@@ -59,9 +60,13 @@ type Manager struct {
 	loader    *config.Loader
 	boot      boot
 	current   *config.Config
-	names     names
+	world     world // as current needs it
 	ids       identities
 	tables    *tables
+	streams   *streams
+	vault     *vault
+	expiring  expiring
+	material  material // of the configuration that was read last, refused or not
 	made      made
 	gcPercent int // as it was set last
 	spreadFor int // routes, when the heap was put into large pages
@@ -70,10 +75,12 @@ type Manager struct {
 	failing   map[string]bool // names whose last look-up failed
 	print     uint64          // fingerprint of the files that were read last
 
-	closing  context.Context
-	close    context.CancelFunc
-	watching atomic.Bool   // reload.watch
-	switched chan struct{} // tells Watch that watching was switched on or off
+	closing   context.Context
+	close     context.CancelFunc
+	watching  atomic.Bool              // reload.watch
+	named     atomic.Pointer[[]string] // material.paths
+	switched  chan struct{}            // tells Watch that watching was switched on or off
+	resecured chan struct{}            // tells Watch that there is other TLS
 }
 
 // New makes a manager that has loaded nothing yet.
@@ -86,7 +93,9 @@ func New(opts Options) *Manager {
 	}
 	m := &Manager{
 		opts: opts, queue: newQueue(), loader: config.NewLoader(), ids: newIdentities(),
-		tables: newTables(opts.Directory), failing: map[string]bool{}, switched: make(chan struct{}, 1),
+		tables: newTables(forRequests, opts.Directory), streams: newStreams(opts.Directory),
+		vault: newVault(opts.Log), failing: map[string]bool{}, switched: make(chan struct{}, 1),
+		resecured: make(chan struct{}, 1), expiring: expiring{},
 	}
 	m.closing, m.close = context.WithCancel(context.Background())
 	return m
@@ -97,22 +106,22 @@ func New(opts Options) *Manager {
 func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.print = fingerprint(m.opts.Paths, m.breath)
+	m.print = fingerprint(m.opts.Paths, nil, m.breath)
 	cfg, faults := m.read()
 	if len(faults) > 0 {
 		return nil, nil, faults
 	}
-	found, faults := m.lookUpAll(ctx, cfg)
+	w, faults := m.ask(ctx, cfg)
 	if len(faults) > 0 {
 		return nil, nil, faults
 	}
 	m.boot = bootOf(cfg)
-	snap, err := m.compile(cfg, found)
+	snap, err := m.compile(cfg, w)
 	if err != nil {
 		return nil, nil, err
 	}
-	m.adopt(cfg, found, snap)
-	m.status.Store(&Status{Snapshot: snap, Config: cfg, Routes: len(cfg.Routes), Watching: m.watches()})
+	m.adopt(cfg, w, snap)
+	m.status.Store(&Status{Snapshot: snap, Config: cfg, Watching: m.watches(), secured: w.secured})
 	m.breathe()
 	return cfg, snap, nil
 }
@@ -120,7 +129,8 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 // breathe lets the work of changes pause from now on: from the first snapshot on it shares cores with shards.
 func (m *Manager) breathe() {
 	m.breath = breath.New()
-	m.loader.Breath, m.tables.breath = m.breath, m.breath
+	m.loader.Breath, m.tables.breath, m.streams.breath = m.breath, m.breath, m.breath
+	m.vault.breathe(m.breath)
 }
 
 // read reads the configuration.
@@ -131,9 +141,30 @@ func (m *Manager) read() (*config.Config, config.Faults) {
 	return m.loader.Load(m.opts.Paths)
 }
 
+// world is what a configuration needs that is not in its text.
+type world struct {
+	names names
+	*secured
+}
+
+// ask finds out what cfg needs of the world. It goes on after a fault, so that all are found.
+func (m *Manager) ask(ctx context.Context, cfg *config.Config) (world, config.Faults) {
+	found, faults := m.lookUpAll(ctx, cfg)
+	m.material = materialOf(cfg, m.breath) // before it is read
+	m.named.Store(&m.material.paths)
+	sec, more := m.vault.secure(cfg)
+	return world{found, sec}, append(faults, more...)
+}
+
 // adopt makes a configuration and its snapshot the current ones.
-func (m *Manager) adopt(cfg *config.Config, found names, snap *plan.Snapshot) {
-	m.current, m.names, m.last = cfg, found, snap
+func (m *Manager) adopt(cfg *config.Config, w world, snap *plan.Snapshot) {
+	if m.world.secured != w.secured {
+		select {
+		case m.resecured <- struct{}{}:
+		default: // Watch has not looked since the last time, and will find this too
+		}
+	}
+	m.current, m.world, m.last = cfg, w, snap
 	m.tend(len(cfg.Routes))
 	if m.opts.Level != nil {
 		m.opts.Level.Set(cfg.LogLevel)
@@ -147,12 +178,12 @@ func (m *Manager) adopt(cfg *config.Config, found names, snap *plan.Snapshot) {
 }
 
 // install has the data plane take snap over, and adopts it. When that fails, nothing has changed.
-func (m *Manager) install(cfg *config.Config, found names, snap *plan.Snapshot) error {
+func (m *Manager) install(cfg *config.Config, w world, snap *plan.Snapshot) error {
 	return m.door.pass(func() error {
 		if err := m.opts.Publisher.Prepare(snap); err != nil {
 			return err
 		}
-		m.adopt(cfg, found, snap)
+		m.adopt(cfg, w, snap)
 		m.opts.Publisher.Publish(snap)
 		return nil
 	})

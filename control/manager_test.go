@@ -164,7 +164,7 @@ func TestRoutesAreCounted(t *testing.T) {
 	extra := "[routes.extra]\nservice = \"app\"\nhost = \"extra.test\"\n"
 	for i, text := range []string{base + extra, base, base + extra, base} {
 		r.reload(text)
-		if got, want := r.m.Status().Routes, 3-i%2; got != want {
+		if got, want := len(r.m.Status().Config.Routes), 3-i%2; got != want {
 			t.Errorf("reload %d: %d routes, want %d", i, got, want)
 		}
 	}

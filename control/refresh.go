@@ -18,16 +18,18 @@ const (
 )
 
 // Watch follows the world until ctx ends or Close is called: it reloads the configuration when its files change, if
-// that is wanted, looks host names up again from time to time, and tries again what the world made fail.
+// that is wanted, looks host names up again from time to time, keeps TLS fresh, and tries again what the world made
+// fail.
 func (m *Manager) Watch(ctx context.Context) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer context.AfterFunc(m.closing, stop)()
-	var files sync.WaitGroup
-	defer files.Wait()
+	var others sync.WaitGroup
+	defer others.Wait()
 	if len(m.opts.Paths) > 0 {
-		files.Go(func() { m.watchFiles(ctx) })
+		others.Go(func() { m.watchFiles(ctx) })
 	}
+	others.Go(func() { m.renewTLS(ctx) })
 	ticker := time.NewTicker(refreshInterval)
 	defer ticker.Stop()
 	for {
@@ -52,7 +54,8 @@ func (m *Manager) watchFiles(ctx context.Context) {
 		if m.watching.Load() {
 			watcher.Go(func() {
 				watch.Run(watching, watch.Options{
-					Paths: m.opts.Paths, Log: m.opts.Log, Changed: func() { m.Reload(ctx, ByWatch) },
+					Paths: m.opts.Paths, Material: func() []string { return *m.named.Load() }, Log: m.opts.Log,
+					Changed: func() { m.Reload(ctx, ByWatch) },
 				})
 			})
 		}
@@ -96,7 +99,7 @@ func (m *Manager) refresh(ctx context.Context) (changed bool, err error) {
 	}
 	found, _ := m.resolve(ctx, wanted)
 	for host, addrs := range found {
-		if !slices.Equal(addrs, m.names[host]) {
+		if !slices.Equal(addrs, m.world.names[host]) {
 			changed = true
 			m.opts.Log.Info("addresses of an upstream changed", "host", host, "addresses", addrs)
 		}
@@ -104,9 +107,10 @@ func (m *Manager) refresh(ctx context.Context) (changed bool, err error) {
 	if !changed {
 		return false, nil
 	}
-	snap, err := m.compile(m.current, found)
+	w := world{found, m.world.secured}
+	snap, err := m.compile(m.current, w)
 	if err != nil {
 		return true, err
 	}
-	return true, m.install(m.current, found, snap)
+	return true, m.install(m.current, w, snap)
 }

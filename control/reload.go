@@ -65,8 +65,8 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	// Before they are read: what changes in between is read twice rather than never.
-	print := fingerprint(m.opts.Paths, m.breath)
-	if by == ByWatch && print == m.print {
+	print := fingerprint(m.opts.Paths, nil, m.breath)
+	if by == ByWatch && print == m.print && !m.material.changed(m.breath) {
 		return nil
 	}
 	m.print = print
@@ -83,7 +83,7 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 		}
 		return err
 	})
-	if err != nil && by == ByWatch && fingerprint(m.opts.Paths, m.breath) != print {
+	if err != nil && by == ByWatch && m.written(print) {
 		m.print = 0 // somebody is still writing, and we will be told when that is over
 		return nil
 	}
@@ -104,21 +104,26 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 	return a
 }
 
+// written reports whether files were changed since they had that fingerprint, or were read.
+func (m *Manager) written(print uint64) bool {
+	return fingerprint(m.opts.Paths, nil, m.breath) != print || m.material.changed(m.breath)
+}
+
 // reload puts what is on disk in force, or changes nothing.
 func (m *Manager) reload(ctx context.Context) (*config.Config, error) {
 	cfg, faults := m.read()
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	found, faults := m.lookUpAll(ctx, cfg)
+	w, faults := m.ask(ctx, cfg)
 	if len(faults) > 0 {
 		return nil, &outside{faults}
 	}
-	snap, err := m.compile(cfg, found)
+	snap, err := m.compile(cfg, w)
 	if err != nil {
 		return nil, err
 	}
-	err = m.install(cfg, found, snap)
+	err = m.install(cfg, w, snap)
 	var listen *ListenError
 	if errors.As(err, &listen) {
 		key := config.Path("listeners", listen.Listener, "address")
@@ -150,6 +155,8 @@ func (m *Manager) guard(f func() error) (err error) {
 			err = fmt.Errorf("internal error: %v", v)
 			m.loader = config.NewLoader()
 			m.loader.Breath = m.breath
+			m.vault = newVault(m.opts.Log)
+			m.vault.breathe(m.breath)
 			m.forget()
 		}
 	}()

@@ -273,7 +273,7 @@ func TestFingerprint(t *testing.T) {
 	prints := map[uint64]string{}
 	look := func(what string, paths ...string) {
 		t.Helper()
-		p := fingerprint(paths, nil)
+		p := fingerprint(paths, nil, nil)
 		if before, ok := prints[p]; ok {
 			t.Errorf("%s is as %s", what, before)
 		}
@@ -297,10 +297,10 @@ func TestFingerprint(t *testing.T) {
 	look("the other way round", b, a)
 	do(os.Remove(b))
 	look("one gone", a, b)
-	before := fingerprint([]string{dir}, nil)
+	before := fingerprint([]string{dir}, nil, nil)
 	do(os.WriteFile(dir+"/.a.toml", nil, 0o600))
 	do(os.WriteFile(dir+"/a.txt", nil, 0o600))
-	if fingerprint([]string{dir}, nil) != before {
+	if fingerprint([]string{dir}, nil, nil) != before {
 		t.Error("files that do not count, count")
 	}
 }

@@ -83,7 +83,7 @@ func (m *Manager) resolve(ctx context.Context, wanted []string) (found names, fa
 			continue
 		}
 		failed[host] = errs[i]
-		if old := m.names[host]; len(old) > 0 {
+		if old := m.world.names[host]; len(old) > 0 {
 			found[host] = old
 			if !m.failing[host] {
 				m.failing[host] = true

@@ -276,7 +276,7 @@ func series(t *testing.T, seed uint64, steps int) {
 		for host := range r.hosts {
 			names[host], _ = r.LookupNetIP(t.Context(), "ip", host)
 			if names[host] == nil {
-				names[host] = r.m.names[host]
+				names[host] = r.m.world.names[host]
 			}
 		}
 		r.prepare = nil

@@ -17,6 +17,7 @@ const (
 	ByWatch  Trigger = "watch"  // a file changed
 	ByAPI    Trigger = "api"    // the admin listener was asked
 	ByDNS    Trigger = "dns"    // a host name has other addresses
+	ByTLS    Trigger = "tls"    // keys of tickets are due, or an authority has answered about a certificate
 	ByRetry  Trigger = "retry"  // what failed for the world's fault was tried once more
 )
 
@@ -26,19 +27,19 @@ type Status struct {
 	Snapshot *plan.Snapshot
 	// Config is what the snapshot was compiled from.
 	Config *config.Config
-	// Routes is how many routes are in force; a snapshot's list has gaps.
-	Routes int
 	// Attempts counts attempts to change the configuration since the start, Failed those in vain.
 	Attempts, Failed uint64
 	// Last is the last attempt that ended; nil when there was none.
 	Last *Attempt
-	// Refused is the attempt because of which what is on disk is not in force; nil when it is. An attempt by DNS, which
-	// reads nothing, leaves it as it is.
+	// Refused is the attempt because of which what is on disk is not in force; nil when it is. An attempt by DNS or
+	// TLS, which reads no configuration, leaves it as it is.
 	Refused *Attempt
 	// Waiting are the keys of settings that take effect at the next start only.
 	Waiting []string
 	// Watching tells that a change of the files is a trigger.
 	Watching bool
+
+	secured *secured
 }
 
 // Attempt is one attempt to change the configuration.
@@ -69,11 +70,11 @@ func (m *Manager) record(a *Attempt, waiting []string) {
 	s := *m.status.Load()
 	s.Attempts++
 	s.Last, s.Snapshot, s.Config, s.Watching = a, m.last, m.current, m.watches()
-	s.Routes = len(m.current.Routes)
+	s.secured = m.world.secured
 	if a.Err != nil {
 		s.Failed++
 	}
-	if a.Trigger != ByDNS {
+	if a.Trigger != ByDNS && a.Trigger != ByTLS {
 		s.Refused = nil
 		if a.Err != nil {
 			s.Refused = a

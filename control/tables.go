@@ -12,8 +12,8 @@ import (
 	"github.com/uringproxy/uringproxy/routing"
 )
 
-// tables compiles routes, and keeps what it made from one configuration to the next: the work of a change is that of
-// the routes that differ. A listener that some route names has a table of its own; all others share one.
+// tables compiles routes of one kind, and keeps what it made from one configuration to the next: the work of a change
+// is that of the routes that differ. A listener that some route names has a table of its own; all others share one.
 type tables struct {
 	last     []*config.Route // what the builders hold, in order of names
 	seats    map[string]int  // by a route's name: its index in a snapshot's Routes
@@ -21,18 +21,31 @@ type tables struct {
 	series   []plan.Series   // by index
 	named    map[string]int  // by a listener's name: how many routes name it
 	builders map[string]*routing.Builder
+	common   int // how many routes name no listener
 	breath   *breath.Breath
 	metrics  *metrics.Directory
+	kind     kindOfRoutes
 }
+
+// kindOfRoutes is what differs between routes for requests and routes for streams.
+type kindOfRoutes struct {
+	key     string // of their table in the configuration
+	series  metrics.SeriesKind
+	builder func() *routing.Builder
+}
+
+var (
+	forRequests = kindOfRoutes{"routes", metrics.RouteSeries, routing.NewBuilder}
+	forStreams  = kindOfRoutes{"tcp_routes", metrics.StreamSeries, routing.NewStreamBuilder}
+)
 
 // shared is the key of the builder for listeners that no route names; no listener has this name.
 const shared = ""
 
-func newTables(d *metrics.Directory) *tables {
+func newTables(kind kindOfRoutes, d *metrics.Directory) *tables {
 	return &tables{
-		metrics: d,
-		seats:   map[string]int{}, named: map[string]int{},
-		builders: map[string]*routing.Builder{shared: routing.NewBuilder()},
+		kind: kind, metrics: d, seats: map[string]int{}, named: map[string]int{},
+		builders: map[string]*routing.Builder{shared: kind.builder()},
 	}
 }
 
@@ -86,7 +99,7 @@ func (t *tables) name(r *config.Route) error {
 		if t.named[l]++; t.named[l] > 1 {
 			continue
 		}
-		b := routing.NewBuilder()
+		b := t.kind.builder()
 		for _, common := range t.last {
 			if len(common.Listeners) > 0 {
 				continue
@@ -110,6 +123,7 @@ func (t *tables) leave(r *config.Route) {
 		}
 	}
 	if len(r.Listeners) == 0 {
+		t.common--
 		for _, b := range t.builders {
 			b.Delete(r.Name)
 		}
@@ -127,7 +141,7 @@ func (t *tables) enter(r *config.Route) error {
 	if seat == len(t.series) {
 		t.series = append(t.series, 0)
 	}
-	t.series[seat] = t.metrics.Assign(metrics.RouteSeries, r.Name)
+	t.series[seat] = t.metrics.Assign(t.kind.series, r.Name)
 	if len(r.Listeners) > 0 {
 		for _, l := range r.Listeners {
 			if err := t.set(t.builders[l], r); err != nil {
@@ -136,6 +150,7 @@ func (t *tables) enter(r *config.Route) error {
 		}
 		return nil
 	}
+	t.common++
 	for _, b := range t.builders {
 		if err := t.set(b, r); err != nil {
 			return err
@@ -147,15 +162,15 @@ func (t *tables) enter(r *config.Route) error {
 func (t *tables) set(b *routing.Builder, r *config.Route) error {
 	err := b.Set(routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: t.seats[r.Name]})
 	if err != nil {
-		return &badRoute{r.Name, err}
+		return &badRoute{t.kind.key, r.Name, err}
 	}
 	return nil
 }
 
 // badRoute is a route that cannot be compiled, although there is nothing wrong with its text: its rule is too large.
 type badRoute struct {
-	name string
-	err  error
+	kind, name string
+	err        error
 }
 
 func (b *badRoute) Error() string { return b.err.Error() }
@@ -167,9 +182,12 @@ func (b *badRoute) in(cfg *config.Config) config.Faults {
 	if cause := errors.Unwrap(b.err); cause != nil {
 		hint = cause.Error()
 	}
-	key := config.Path("routes", b.name, "rule")
+	key := config.Path(b.kind, b.name, "rule")
 	return config.Faults{cfg.Fault(key, "a rule that cannot be compiled", "a smaller one", hint)}
 }
+
+// leads reports whether a route is there for a listener.
+func (t *tables) leads(listener string) bool { return t.common > 0 || t.named[listener] > 0 }
 
 // build returns the tables of listeners, in their order.
 func (t *tables) build(listeners []*config.Listener) ([]*routing.Table, error) {

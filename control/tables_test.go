@@ -49,7 +49,7 @@ func serviceList(n int) (all []*config.Service) {
 func TestTablesFollowTheConfiguration(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	now := map[string]*config.Route{}
-	kept, services := newTables(metrics.NewDirectory()), serviceList(4)
+	kept, services := newTables(forRequests, metrics.NewDirectory()), serviceList(4)
 	var routes []plan.Route
 	for step := range 300 {
 		for range rnd.IntN(6) {
@@ -73,7 +73,7 @@ func TestTablesFollowTheConfiguration(t *testing.T) {
 		} else {
 			routes = kept.patched(routes, services, fresh)
 		}
-		single := newTables(kept.metrics)
+		single := newTables(forRequests, kept.metrics)
 		if _, err := single.update(next); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func target(routes []plan.Route, i int) plan.Route {
 
 // TestListenersShareATable: only a listener that some route names costs a table of its own.
 func TestListenersShareATable(t *testing.T) {
-	k := newTables(metrics.NewDirectory())
+	k := newTables(forRequests, metrics.NewDirectory())
 	common, own := &config.Route{Name: "common"}, &config.Route{Name: "own", Listeners: []string{"b"}}
 	for _, c := range []struct {
 		routes []*config.Route
@@ -157,7 +157,7 @@ func BenchmarkChangedRoute(b *testing.B) {
 		}
 		routes = append(routes, r)
 	}
-	k := newTables(metrics.NewDirectory())
+	k := newTables(forRequests, metrics.NewDirectory())
 	if _, err := k.update(routes); err != nil {
 		b.Fatal(err)
 	}

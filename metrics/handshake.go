@@ -101,7 +101,7 @@ func (s *Shard) Handshake(h *Handshake) {
 	}
 	n = &s.handshakes.done[h.Side][digit(h.TLS13)][digit(h.Resumed)]
 	store(n, *n+1)
-	s.histograms[[sides]Timing{HandshakeTime, UpstreamHandshakeTime}[h.Side]].Record(h.Duration)
+	s.histograms[[sides]Timing{HandshakeTime, UpstreamTLSTime}[h.Side]].Record(h.Duration)
 }
 
 func digit(b bool) int {

@@ -57,7 +57,7 @@ func TestHandshakes(t *testing.T) {
 		if s.HandshakesFailed(Clients) != 1 || s.HandshakesFailed(Upstreams) != 1 {
 			t.Errorf("%s: %d and %d failed", name, s.HandshakesFailed(Clients), s.HandshakesFailed(Upstreams))
 		}
-		if h := s.Timing(HandshakeTime); h.Count != 2 || h.Sum != 6000 || s.Timing(UpstreamHandshakeTime).Count != 0 {
+		if h := s.Timing(HandshakeTime); h.Count != 2 || h.Sum != 6000 || s.Timing(UpstreamTLSTime).Count != 0 {
 			t.Errorf("%s: %d times of %d ns", name, h.Count, h.Sum)
 		}
 		hellos, alerts := map[uint8]uint64{}, map[uint8]uint64{}

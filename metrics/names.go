@@ -47,7 +47,8 @@ var counterNames = [counters]string{
 	"upstream connects", "upstream reuses", "upstream idle closed",
 	"bytes from clients", "bytes to clients", "bytes from upstreams", "bytes to upstreams",
 	"log lines", "log lines dropped",
-	"records opened", "records sealed", "bytes opened", "bytes sealed", "key updates received", "key updates sent",
+	"records opened", "records sealed", "bytes opened", "bytes sealed", "key updates received",
+	"key updates sent",
 	"record faults", "truncations",
 }
 
@@ -111,18 +112,18 @@ func (g Gauge) String() string { return gaugeNames[g] }
 type Timing uint8
 
 const (
-	RequestDuration       Timing = iota // from a request's first byte to its response's last
-	FirstByteTime                       // from the request sent to the upstream's first byte
-	ConnectTime                         // opening a connection to an endpoint
-	OwnTime                             // handling the heads of a request and of its response: one request in RequestSample
-	RoutingTime                         // choosing the route of a request, a part of OwnTime: of the same requests
-	TurnTime                            // handling the events and deadlines of a turn, after Poll: one turn in TurnSample
-	TurnEvents                          // events in such a turn: a number
-	SwapTime                            // from a snapshot's publication until the shard has adopted it
-	HandshakeTime                       // a client's TLS handshake, from the connection's first byte to its end
-	UpstreamHandshakeTime               // a TLS handshake with an endpoint
-	CertificateTime                     // finding the certificate for a ClientHello's name
-	RecordTime                          // opening and sealing TLS records, a part of OwnTime: of the same requests
+	RequestDuration Timing = iota // from a request's first byte to its response's last
+	FirstByteTime                 // from the request sent to the upstream's first byte
+	ConnectTime                   // opening a connection to an endpoint
+	OwnTime                       // handling the heads of a request and of its response: one request in RequestSample
+	RoutingTime                   // choosing the route of a request, a part of OwnTime: of the same requests
+	TurnTime                      // handling the events and deadlines of a turn, after Poll: one turn in TurnSample
+	TurnEvents                    // events in such a turn: a number
+	SwapTime                      // from a snapshot's publication until the shard has adopted it
+	HandshakeTime                 // a client's TLS handshake, from the connection's first byte to its end
+	UpstreamTLSTime               // a TLS handshake with an endpoint
+	CertificateTime               // finding the certificate for a ClientHello's name
+	RecordTime                    // opening and sealing TLS records, a part of OwnTime: of the same requests
 	timings
 )
 

@@ -129,7 +129,7 @@ func (p *process) config(st *control.Status, now time.Time) admin.Config {
 	snap := st.Snapshot
 	c := admin.Config{
 		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: now.Sub(snap.Created).Seconds(),
-		Watching: st.Watching, Routes: st.Routes, Services: len(snap.Services), Waiting: st.Waiting,
+		Watching: st.Watching, Routes: len(st.Config.Routes), Services: len(snap.Services), Waiting: st.Waiting,
 		Reloads: st.Attempts, ReloadsFailed: st.Failed,
 	}
 	for i := range snap.Listeners {

@@ -19,7 +19,6 @@ type sample struct {
 	at     time.Time
 	shards []*metrics.Snapshot
 	loops  []engine.Stats
-	sum    *metrics.Snapshot
 }
 
 func (p *process) sample() *sample {
@@ -27,12 +26,11 @@ func (p *process) sample() *sample {
 	for i := range s.shards {
 		s.loops = append(s.loops, p.shards[i].shard.Stats.Load())
 	}
-	s.sum = metrics.Sum(s.shards)
 	return s
 }
 
 func (p *process) traffic(s *sample) admin.Traffic {
-	m := s.sum
+	m := metrics.Sum(s.shards)
 	t := admin.Traffic{
 		Connections: m.Gauge(metrics.ConnsActive), Accepted: m.Counter(metrics.ConnsAccepted),
 		Refused: m.TotalRefused(), Running: m.Gauge(metrics.ExchangesActive), Requests: m.Requests(),

@@ -16,15 +16,16 @@ import (
 
 // WriteMetrics writes what is counted and timed, as OpenMetrics or in Prometheus' text format. It disturbs no shard.
 func (p *process) WriteMetrics(w io.Writer, openMetrics bool) error {
+	at := p.sample()
 	in := expose.Input{
-		Now: time.Now(), Started: p.started,
+		Now: at.at, Started: p.started,
 		Build: expose.Build{
 			Version: p.opts.Version, Go: runtime.Version(), Engine: p.choice.Engine, Tier: p.choice.Tier,
 		},
 		Config: p.configSample(), Runtime: runtimeSample(), Process: processSample(),
 	}
-	for i, m := range p.metrics.Shards() {
-		st := p.shards[i].shard.Stats.Load()
+	for i, m := range at.shards {
+		st := &at.loops[i]
 		in.Shards = append(in.Shards, expose.Shard{
 			Metrics: m, Syscalls: st.Syscalls, Turns: st.Polls, Events: st.Events,
 			NoBuffers: st.NoBufs, Stale: st.Stale,
@@ -41,7 +42,7 @@ func (p *process) configSample() expose.Config {
 	st := p.control.Status()
 	c := expose.Config{
 		Generation: st.Snapshot.Generation, Created: st.Snapshot.Created,
-		Routes: st.Routes, Services: len(st.Snapshot.Services),
+		Routes: len(st.Config.Routes), Services: len(st.Snapshot.Services),
 		Attempts: st.Attempts, Failed: st.Failed, InForce: st.Refused == nil,
 	}
 	for i := range st.Snapshot.Listeners {

@@ -39,14 +39,15 @@ func (k kind) has(name string) bool {
 // IsMaterial reports whether a file of that name in a directory of certificates may be one of them, or a key.
 func IsMaterial(name string) bool {
 	switch filepath.Ext(name) {
-	case ".crt", ".pem", ".key", ".ocsp":
+	case ".crt", ".pem", ".key":
 		return !strings.HasPrefix(name, ".")
 	}
 	return false
 }
 
-// maxFollowed is how many files of a directory with material are followed and looked at one by one. Where there are more, only
-// notifications tell of those that are changed in place; that others came or went shows in the directory's own state.
+// maxFollowed is how many files of a directory with material are followed and looked at one by one. Where there are
+// more, only notifications tell of those that are changed in place; that others came or went shows in the directory's
+// own state.
 const maxFollowed = 1024
 
 // maxLinks is how many symbolic links a path may lead through, as in the kernel.

@@ -69,8 +69,8 @@ var tlsFamilies = slices.Concat(
 		counted("tls_key_updates", "Key updates of TLS 1.3.", "direction",
 			labelled[metrics.Counter]{"received", metrics.KeyUpdatesReceived},
 			labelled[metrics.Counter]{"sent", metrics.KeyUpdatesSent}),
-		counts("tls_record_faults", metrics.RecordFaults, "Connections that were ended because of a record that is none, "+
-			"or was not sealed with their key."),
+		counts("tls_record_faults", metrics.RecordFaults, "Connections that were ended because of a record that is "+
+			"none, or was not sealed with their key."),
 		counts("tls_truncations", metrics.Truncations, "Connections whose peer ended them without close_notify while "+
 			"something was still to come."),
 		levels("tls_connections_open", metrics.TLSConnsOpen,
@@ -91,7 +91,7 @@ var tlsFamilies = slices.Concat(
 	},
 	timed("tls_handshake", metrics.HandshakeTime,
 		"A TLS handshake with a client that succeeded, from the connection's first byte, waiting included."),
-	timed("tls_upstream_handshake", metrics.UpstreamHandshakeTime,
+	timed("tls_upstream_handshake", metrics.UpstreamTLSTime,
 		"A TLS handshake with an endpoint that succeeded, from the connection's opening."),
 	timed("tls_certificate_lookup", metrics.CertificateTime, "Finding the certificate for the name in a ClientHello."),
 	timed("tls_own", metrics.RecordTime, "Opening and sealing TLS records for a request, a part of its own time; one "+
