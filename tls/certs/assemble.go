@@ -126,7 +126,7 @@ func quoted(names []string) string {
 
 func (a *assembly) judgeLeaf() {
 	if a.leaf.IsCA {
-		a.note("is a certificate authority's own: many clients refuse that; have it issue one for the server")
+		a.note("is a certificate authority's own: some clients refuse that; have it issue one for the server")
 	}
 	if bits := a.private.bits; a.private.kind == RSA && bits < usefulRSA {
 		a.note("its RSA key has %d bits, and browsers accept no less than %d: make a new key", bits, usefulRSA)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // named makes certificates that a set can be made of, without keys: tests of sets need thousands.
@@ -185,7 +187,8 @@ func TestFindAllocatesNothing(t *testing.T) {
 // TestSetsShare makes two sets of one list, and finds what they hold to be the list's.
 func TestSetsShare(t *testing.T) {
 	list := []*Certificate{named("x", ECDSA, -day, day, "a.example")}
-	one, two := NewSet(list, nil), NewSet(list, nil)
+	s := Store{Breath: breath.New()}
+	one, two := NewSet(list, nil), s.Set(list, nil)
 	x, _ := one.Find([]byte("a.example"))
 	y, _ := two.Find([]byte("a.example"))
 	if x.First() != y.First() || x.First() != list[0] {
