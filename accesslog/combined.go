@@ -7,7 +7,7 @@ import "strconv"
 //	address - - [time] "METHOD target HTTP/1.x" status bytes "referer" "user agent"
 //
 // What is absent is "-". The address comes without its port.
-func (e *Encoder) appendCombined(dst []byte, rec *Record) []byte {
+func (e *encoder) appendCombined(dst []byte, rec *Record) []byte {
 	dst = appendClient(dst, rec.Client, false)
 	dst = e.clock.appendCLF(append(dst, " - - "...), rec.Time)
 	dst = append(dst, ` "`...)

@@ -12,8 +12,8 @@ import (
 )
 
 func encode(f Format, rec Record) string {
-	e := NewEncoder(f)
-	return string(e.Append(nil, &rec))
+	e := newEncoder(f)
+	return string(e.appendLine(nil, &rec))
 }
 
 func TestCombined(t *testing.T) {
@@ -249,10 +249,10 @@ func TestPlainPrefix(t *testing.T) {
 func BenchmarkEncode(b *testing.B) {
 	for name, f := range map[string]Format{"JSON": JSON, "Combined": Combined} {
 		b.Run(name, func(b *testing.B) {
-			e, rec, dst := NewEncoder(f), served(), make([]byte, 0, MaxLine)
+			e, rec, dst := newEncoder(f), served(), make([]byte, 0, MaxLine)
 			b.ReportAllocs()
 			for b.Loop() {
-				dst = e.Append(dst[:0], &rec)
+				dst = e.appendLine(dst[:0], &rec)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // appendJSON appends rec as an object on one line. The members up to "duration" are always there.
-func (e *Encoder) appendJSON(dst []byte, rec *Record) []byte {
+func (e *encoder) appendJSON(dst []byte, rec *Record) []byte {
 	dst = e.clock.appendISO(append(dst, `{"time":"`...), rec.Time)
 	dst = appendClient(append(dst, `","client":"`...), rec.Client, true)
 	dst = append(dst, '"')

@@ -9,7 +9,7 @@
 // parser of the format would act upon.
 //
 // It is part of the data plane: it imports metrics, internal/invariant, x/sys/unix and the standard library's
-// formatting packages, and may be imported by shard, proxy, server and accesslog/sink.
+// formatting packages, and may be imported by proxy, server and accesslog/sink.
 package accesslog
 
 import (
@@ -68,17 +68,17 @@ const (
 	Combined               // the combined log format of Apache httpd and nginx
 )
 
-// Encoder appends lines in one format. It has one user at a time.
-type Encoder struct {
+// encoder appends lines in one format. It has one user at a time.
+type encoder struct {
 	format Format
 	clock  clock
 }
 
-// NewEncoder makes an encoder for f.
-func NewEncoder(f Format) Encoder { return Encoder{format: f} }
+// newEncoder makes an encoder for f.
+func newEncoder(f Format) encoder { return encoder{format: f} }
 
-// Append appends rec's line, at most MaxLine bytes, to dst.
-func (e *Encoder) Append(dst []byte, rec *Record) []byte {
+// appendLine appends rec's line, at most MaxLine bytes, to dst.
+func (e *encoder) appendLine(dst []byte, rec *Record) []byte {
 	if e.format == Combined {
 		return e.appendCombined(dst, rec)
 	}

@@ -21,7 +21,7 @@ type Ring struct {
 	head    atomic.Uint64 // end of what may be read
 	tailWas uint64        // a tail seen before; the real one may be further on
 	dropped atomic.Uint64
-	enc     Encoder
+	enc     encoder
 	line    []byte // the line being built: its length must be known before it may enter
 	_       [cacheLine]byte
 
@@ -33,14 +33,14 @@ type Ring struct {
 func newRing(size int, f Format, b *bell) *Ring {
 	return &Ring{
 		buf: make([]byte, size), mask: uint64(size) - 1, bell: b,
-		enc: NewEncoder(f), line: make([]byte, 0, MaxLine),
+		enc: newEncoder(f), line: make([]byte, 0, MaxLine),
 	}
 }
 
 // Append adds rec's line. It reports false, and counts, when there was no room: the line is lost then. It neither
 // blocks nor allocates, and is called by the ring's shard only.
 func (r *Ring) Append(rec *Record) bool {
-	line := r.enc.Append(r.line, rec)
+	line := r.enc.appendLine(r.line, rec)
 	if invariant.Enabled && len(line) > MaxLine {
 		invariant.Fail("access log line of %d bytes: at most %d were foreseen", len(line), MaxLine)
 	}
