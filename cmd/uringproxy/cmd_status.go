@@ -96,13 +96,13 @@ func shard(s *admin.Shard) string {
 
 // snapshots are the numbers of all shards; a question mark for one that is not known.
 func snapshots(all []*int64) string {
-	words := make([]string, len(all))
+	numbers := make([]string, len(all))
 	for i, n := range all {
-		if words[i] = "?"; n != nil {
-			words[i] = strconv.FormatInt(*n, 10)
+		if numbers[i] = "?"; n != nil {
+			numbers[i] = strconv.FormatInt(*n, 10)
 		}
 	}
-	return strings.Join(words, " ")
+	return strings.Join(numbers, " ")
 }
 
 func reloads(s *admin.Status) string {

@@ -1,7 +1,8 @@
 // Command uringproxy is a reverse proxy for Linux. This package owns the command line: arguments, help texts, exit
 // codes and how faults look on a terminal. What the commands do is elsewhere.
 //
-// It imports server, admin, config, inspect and engine/probe; nothing imports it.
+// It imports server, admin, config, inspect, engine/probe and, for bench, perf/bench, perf/report and perf/result;
+// nothing imports it.
 package main
 
 import (
