@@ -115,6 +115,8 @@ type exchange struct {
 	own   int64 // metrics.OwnTime so far; negative: it is not in the sample
 	since int64 // since when an event is handled that counts for own; 0: none is
 
+	records int64 // of it, how long records of TLS have taken
+
 	rxBefore, txBefore uint64 // what the client's link had consumed and sent when it began
 
 	code  h1.Code       // what was wrong with a message that we refused

@@ -135,10 +135,10 @@ func lowerByte(c byte) byte {
 // misdirected reports whether a request belongs to a policy that lets nobody in without a certificate, while its
 // connection was made under another one (RFC 9110, section 15.5.20). Of a connection that has outlived a change of the
 // configuration it is asked whether the right policy was applied when it was made.
-func (w *Worker) misdirected(l *link, x *exchange, listener *plan.Listener) bool {
+func (w *Worker) misdirected(x *exchange, tls *plan.TLS) bool {
 	f := &w.secure[x.client-1].facts
 	name := hostOf(x.req.Authority.In(w.mem.Bytes(x.head.span)), &w.host)
-	now := listener.TLS.Server
+	now := tls.Server
 	wanted := now.PolicyOf(name)
 	if !now.Requires(wanted) {
 		return false

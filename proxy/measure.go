@@ -4,6 +4,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/tls/record"
 )
 
 // measureStart records what does not change.
@@ -39,7 +40,7 @@ func (w *Worker) beginOwn(l *link) {
 		x := w.exs.At(l.ex)
 		due = x.own >= 0 && !x.has(exAnswered)
 	}
-	w.began = 0
+	w.began, w.unsealing = 0, 0
 	if due {
 		w.began = w.sh.Read()
 	}
@@ -49,8 +50,36 @@ func (w *Worker) beginOwn(l *link) {
 func (w *Worker) sample(x *exchange) {
 	w.heads++
 	if w.began != 0 {
-		x.own, x.since = 0, w.began
+		x.own, x.since, x.records = 0, w.began, w.unsealing
 	}
+}
+
+// timedOpen is openSome, timed for the requests of the sample.
+func (w *Worker) timedOpen(l *link, s *secure) (opening, record.Result) {
+	if w.began == 0 {
+		return w.openSome(l, s)
+	}
+	began := w.sh.Read()
+	state, r := w.openSome(l, s)
+	took := w.sh.Elapsed(began)
+	if l.ex != 0 {
+		w.exs.At(l.ex).records += took
+	} else {
+		w.unsealing += took
+	}
+	return state, r
+}
+
+// timedSeal is sealOut, timed for the requests of the sample.
+func (w *Worker) timedSeal(l *link, s *secure, b []byte) ([]byte, record.Refusal) {
+	x := w.exs.At(l.ex)
+	if x.since == 0 {
+		return w.sealOut(l, s, b)
+	}
+	began := w.sh.Read()
+	b, refused := w.sealOut(l, s, b)
+	x.records += w.sh.Elapsed(began)
+	return b, refused
 }
 
 // handedOn adds to x's own time what has been done for it in this event: it is about to be handed to the backend, has
@@ -84,6 +113,9 @@ func (w *Worker) countExchange(x *exchange, l *link, t *times) {
 		e.Routed, e.Route, e.Service = true, snap.Routes[x.route].Series, snap.Services[x.service].Series
 	}
 	w.m.Served(&e)
+	if x.own >= 0 && l.has(flagSecure) {
+		w.m.Observe(metrics.RecordTime, x.records)
+	}
 }
 
 // countRetry records that x is tried again.

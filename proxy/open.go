@@ -43,7 +43,7 @@ func (w *Worker) unseal(l *link, c *engine.Conn, s *secure) {
 			l.set(flagHeld)
 			return
 		}
-		state, r := w.openSome(l, s)
+		state, r := w.timedOpen(l, s)
 		if !l.in.empty() {
 			w.use(l, c)
 		}

@@ -31,7 +31,7 @@ func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 		x.clear(exKeep)
 	}
 	l.state = stateBusy
-	buf, ok := w.mem.Take(mem.Small)
+	buf, ok := w.mem.Take(replyClass(x, status))
 	if !ok {
 		w.abort(x, why)
 		return
@@ -83,7 +83,10 @@ func (w *Worker) writeReply(x *exchange, room mem.Span, status int) mem.Span {
 		b = append(b, "\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH"...)
 	case 503:
 		b = append(b, "\r\nRetry-After: 1"...)
+	case 301, 302, 307, 308:
+		b = w.appendLocation(append(b, "\r\nLocation: "...), x, head)
 	}
+	b = w.appendHSTS(b, x, "\r\n", "")
 	if !x.has(exKeep) {
 		b = append(b, "\r\nConnection: close"...)
 	} else if x.req.Minor == 0 {
@@ -114,6 +117,14 @@ func statusPhrase(status int) string {
 	switch status {
 	case 400:
 		return "Bad Request"
+	case 301:
+		return "Moved Permanently"
+	case 302:
+		return "Found"
+	case 307:
+		return "Temporary Redirect"
+	case 308:
+		return "Permanent Redirect"
 	case 404:
 		return "Not Found"
 	case 405:
@@ -126,6 +137,8 @@ func statusPhrase(status int) string {
 		return "URI Too Long"
 	case 417:
 		return "Expectation Failed"
+	case 421:
+		return "Misdirected Request"
 	case 431:
 		return "Request Header Fields Too Large"
 	case 501:

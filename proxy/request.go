@@ -25,6 +25,11 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 405, metrics.UnsupportedRequest)
 		return
 	}
+	listener := &snap.Listeners[l.from]
+	if l.has(flagSecure) && listener.TLS != nil && w.misdirected(x, listener.TLS) {
+		w.refuse(x, 421, metrics.UnsupportedRequest)
+		return
+	}
 	if max := snap.Limits.BodyBytes; max > 0 && x.req.ContentLength > max {
 		w.refuse(x, 413, metrics.LimitRequestBody)
 		return
@@ -34,7 +39,11 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 400, metrics.BadRequestPath)
 		return
 	}
-	route := w.timedRoute(l, x, snap.Listeners[l.from].Table, path)
+	if listener.Redirect != nil {
+		w.redirect(x, listener.Redirect)
+		return
+	}
+	route := w.timedRoute(l, x, listener.Table, path)
 	if route < 0 {
 		w.refuse(x, 404, metrics.NoRoute)
 		return

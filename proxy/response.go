@@ -136,6 +136,7 @@ func (w *Worker) finalHead(u *link, x *exchange) bool {
 		x.set(exEnchunk)
 		add = append(add, "Transfer-Encoding: chunked\r\n"...)
 	}
+	add = w.ownHSTS(add, x)
 	switch {
 	case !x.has(exKeep):
 		add = append(add, "Connection: close\r\n"...)
@@ -157,11 +158,13 @@ func (w *Worker) dropFraming(x *exchange) {
 
 // enqueueHead edits the response's head in place and hands it to the client's queue.
 func (w *Worker) enqueueHead(x *exchange, add []byte) bool {
-	start, ok := x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead, x.upstream), int(x.resHead.span.Off), add)
+	floor := w.floor(&x.resHead, x.upstream)
+	start, ok := x.res.RewriteResponse(w.mem.All(), floor, int(x.resHead.span.Off), add)
 	if !ok {
 		status, why := 503, metrics.LimitBuffers
 		if w.relocate(&x.resHead, 0) {
-			start, ok = x.res.RewriteResponse(w.mem.All(), w.floor(&x.resHead, x.upstream), int(x.resHead.span.Off), add)
+			floor = w.floor(&x.resHead, x.upstream)
+			start, ok = x.res.RewriteResponse(w.mem.All(), floor, int(x.resHead.span.Off), add)
 			status, why = 502, metrics.LimitResponseHead
 		}
 		if !ok {

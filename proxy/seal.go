@@ -70,7 +70,7 @@ func (w *Worker) fillWire(l *link, c *engine.Conn, s *secure) bool {
 	}
 	room := w.mem.Data(buf)
 	b := w.mem.All()[room.Off : room.Off : room.End()-record.ControlRoom]
-	b, refused := w.sealOut(l, s, b)
+	b, refused := w.timedSeal(l, s, b)
 	if refused == record.Sealed && l.out.empty() && w.sendsLast(l) {
 		b = s.layer.Alert(w.mem.All()[room.Off:room.Off+uint32(len(b)):room.End()], alert.CloseNotify)
 	}

@@ -64,7 +64,7 @@ func (w *Worker) resetExchange(x *exchange) {
 	x.head, x.resHead, x.asked, x.frames, x.framed = noHead, noHead, noHead, noBuf, 0
 	x.pending, x.interims, x.requestIDLen = queue{}, 0, 0
 	x.understood, x.forwarded, x.sent, x.firstByte, x.received = 0, 0, 0, 0, 0
-	x.own, x.since = -1, 0
+	x.own, x.since, x.records = -1, 0, 0
 	x.code, x.fault, x.errno = h1.OK, urlpath.OK, 0
 }
 

@@ -3,7 +3,10 @@ package proxy
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -63,4 +66,50 @@ func secureClient(t testing.TB, id identity, edit func(*tls.Config)) *http.Clien
 	tr := &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true, TLSClientConfig: cfg}
 	t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr, Timeout: 30 * time.Second}
+}
+
+// secureUpstream starts a Go server that speaks TLS with id's certificate.
+func secureUpstream(t testing.TB, id identity, h http.HandlerFunc, edit func(*tls.Config)) string {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{id.certificate.TLS}}
+	if edit != nil {
+		edit(s.TLS)
+	}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return "http://" + s.Listener.Addr().String()
+}
+
+// toSecure has all endpoints spoken to over TLS.
+func toSecure(id identity, relay bool, options handshake.ClientOptions) func(*rig) {
+	return func(r *rig) {
+		r.t.Helper()
+		if options.Roots == nil {
+			options.Roots = id.believers
+		}
+		if options.ServerName == "" {
+			options.ServerName = "example.com"
+		}
+		client, err := handshake.NewClient(options)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if r.pool == nil {
+			r.pool = handshake.NewPool(handshake.PoolOptions{Shards: 1, InFlight: 64, Waiting: 1024, Relay: relay})
+		}
+		for i := range r.snap.Services[0].Endpoints {
+			r.snap.Services[0].Endpoints[i].TLS = client
+		}
+	}
+}
+
+// edits are several edits of a rig.
+func edits(all ...func(*rig)) func(*rig) {
+	return func(r *rig) {
+		for _, edit := range all {
+			edit(r)
+		}
+	}
 }

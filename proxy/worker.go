@@ -71,6 +71,7 @@ type Worker struct {
 	turn      uint32 // counts turns
 	events    int64  // of this turn
 	heads     uint32 // counts requests whose head was understood
+	unsealing int64  // of it, how long opening records has taken
 	began     int64  // when the handling of the data at hand began, if it may belong to the sample; 0: it does not
 	paused    pause
 	resumeAt  int64
@@ -331,7 +332,8 @@ func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
 	w.closeClient(l, c, true)
 }
 
-// TurnEnd does what waits for the end of a turn: news of handshakes, receives that found no buffer, accepting again, the end of a drain.
+// TurnEnd does what waits for the end of a turn: news of handshakes, receives that found no buffer, accepting again,
+// the end of a drain.
 func (w *Worker) TurnEnd() {
 	w.hear()
 	for n := w.starved.len; n > 0 && w.starved.last != 0 && w.mem.Free(mem.Small) > 0; n-- {

@@ -115,14 +115,18 @@ func (s *Server) slots() int {
 }
 
 // divide splits a shard's buffer memory among the classes: most of it for heads and small bodies, which every
-// connection needs; a third for large bodies, which fall back to small buffers when it is spent; the rest for large
-// heads.
+// connection needs; a quarter for large bodies, which fall back to small buffers when it is spent; the rest for large
+// heads and for TLS records that come in several pieces.
 func divide(bytes int64) mem.Sizes {
 	const bulkBytes = 128 << 10
-	small := bytes * 6 / 10 / (mem.Headroom + mem.SmallBytes)
-	bulk := bytes * 3 / 10 / bulkBytes
+	small := bytes * 11 / 20 / (mem.Headroom + mem.SmallBytes)
+	bulk := bytes / 4 / bulkBytes
 	head := bytes / 10 / (mem.Headroom + mem.HeadBytes)
-	return mem.Sizes{Small: int(max(small, 64)), Bulk: int(max(bulk, 4)), Head: int(max(head, 4)), BulkBytes: bulkBytes}
+	record := bytes / 10 / mem.RecordBytes
+	return mem.Sizes{
+		Small: int(max(small, 64)), Bulk: int(max(bulk, 4)), Head: int(max(head, 4)), Record: int(max(record, 4)),
+		BulkBytes: bulkBytes,
+	}
 }
 
 func seed() (s [4]uint64) {

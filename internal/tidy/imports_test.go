@@ -48,7 +48,7 @@ const edges = `
 	control/watch:     config
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	control:           tls/certs tls/handshake
-	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words
+	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words tls/hello tls/certs
 
 	tls/certs:         internal/breath
 	tls/record:        internal/invariant tls/alert
