@@ -61,7 +61,8 @@ func TestDial(t *testing.T) {
 					s, done := b.dial(newClient(t, way.options), config, chat)
 					s.chunk = chunk
 					o := s.answer(done)
-					if o.Peer == nil || o.Peer.Subject.CommonName != "example.com" || o.ALPN != "http/1.1" || o.Resumed {
+					if o.Peer == nil || o.Peer.Subject.CommonName != "example.com" || o.ALPN != "http/1.1" ||
+						o.Resumed {
 						t.Errorf("outcome %+v", o)
 					}
 				})

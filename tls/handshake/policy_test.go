@@ -100,7 +100,7 @@ func TestTicketsStayWithTheirPolicy(t *testing.T) {
 			first, second ServerOptions
 			resumed       bool
 		}{
-			{"same", ServerOptions{Default: plain, Tickets: tickets}, ServerOptions{Default: plain, Tickets: tickets}, true},
+			{"same", ServerOptions{Tickets: tickets}, ServerOptions{Tickets: tickets}, true},
 			{
 				"another policy without certificates", ServerOptions{Default: plain, Tickets: tickets},
 				ServerOptions{Default: Policy{Name: "q"}, Tickets: tickets}, true,

@@ -190,7 +190,11 @@ func TestFinishedWithData(t *testing.T) {
 		name    string
 		version uint16
 		resumed bool
-	}{{"1.3", tls.VersionTLS13, false}, {"1.3 resumed", tls.VersionTLS13, true}, {"1.2 resumed", tls.VersionTLS12, true}} {
+	}{
+		{"1.3", tls.VersionTLS13, false},
+		{"1.3 resumed", tls.VersionTLS13, true},
+		{"1.2 resumed", tls.VersionTLS12, true},
+	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t, PoolOptions{InFlight: 1})
 			server := newServer(t, ServerOptions{Tickets: RandomTickets(), Default: Policy{MaxVersion: c.version}})

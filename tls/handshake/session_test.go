@@ -52,8 +52,9 @@ type session struct {
 	*bench
 	wire   *wire
 	c      *Conversation
-	chunk  int  // how many bytes are fed at a time; 0: all
-	hold   bool // what is received is not fed yet
+	chunk  int                   // how many bytes are fed at a time; 0: all
+	hold   bool                  // what is received is not fed yet
+	mangle func(p []byte) []byte // what becomes of a piece that is received; nil: nothing
 	stream []byte
 	fed    int
 
@@ -112,7 +113,11 @@ func (s *session) until(what string, so func() bool) {
 // turn is one turn of the loop.
 func (s *session) turn() {
 	for p := s.wire.up.front(); len(p) > 0; p = s.wire.up.front() {
-		s.stream = append(s.stream, p...)
+		if s.mangle != nil {
+			s.stream = append(s.stream, s.mangle(p)...)
+		} else {
+			s.stream = append(s.stream, p...)
+		}
 		s.wire.up.drop(len(p))
 		s.wire.waker.wake()
 	}

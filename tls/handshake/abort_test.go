@@ -1,0 +1,178 @@
+package handshake
+
+import (
+	"crypto/tls"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// idle counts the conversations that can be used again.
+func (p *Port) idleLen() (n int) {
+	for c := p.idle; c != nil; c = c.next {
+		n++
+	}
+	return n
+}
+
+// quiet waits until nothing goes on at the port.
+func (b *bench) quiet() {
+	b.t.Helper()
+	limit := time.NewTimer(deadline)
+	defer limit.Stop()
+	for {
+		for b.port.Next() != nil {
+		}
+		if b.port.idleLen() == len(b.port.all) {
+			return
+		}
+		select {
+		case <-b.bell:
+		case <-limit.C:
+			b.t.Fatalf("%d of %d conversations are not used again", len(b.port.all)-b.port.idleLen(), len(b.port.all))
+		}
+	}
+}
+
+// TestAborted ends conversations after a random number of bytes from the client: in the line, while crypto/tls computes
+// and while it waits, with the outcome there and not seen. Nothing of them is left.
+func TestAborted(t *testing.T) {
+	for _, relay := range []bool{false, true} {
+		before := runtime.NumGoroutine()
+		total := 2000
+		if testing.Short() {
+			total = 300
+		}
+		b := newBench(t, PoolOptions{InFlight: 6, Waiting: 10, Relay: relay})
+		rng := rand.New(rand.NewPCG(3, 4))
+		server := newServer(t, ServerOptions{Tickets: RandomTickets(), Default: Policy{Curves: []tls.CurveID{tls.X25519}}})
+		var peers atomic.Int32
+		type aborted struct {
+			*session
+			limit int
+			done  <-chan error
+		}
+		var open []aborted
+		shed, agreed := 0, 0
+		for begun := 0; begun < total || len(open) > 0; {
+			for begun < total && len(open) < 18 {
+				config := theWorld().client()
+				config.MaxVersion = tls.VersionTLS12 + uint16(rng.IntN(2))
+				from := netip.AddrFrom4([4]byte{192, 0, 2, byte(rng.IntN(5))})
+				c := b.port.Serve(uint64(begun), server, from, nil)
+				if c == nil {
+					shed++
+					break
+				}
+				begun++
+				peers.Add(1)
+				s, done := b.connect(func() *Conversation { return c }, func(w *wire) error {
+					defer peers.Add(-1)
+					return chat(tls.Client(w, config))
+				})
+				open = append(open, aborted{s, rng.IntN(700), done})
+			}
+			kept := open[:0]
+			for _, s := range open {
+				s.chunk = 1 + rng.IntN(300)
+				s.turn()
+				switch {
+				case s.outcome != nil && s.outcome.Err == nil && s.outcome.Left == nil && s.limit > 600:
+					agreed++
+				case s.fed < s.limit && rng.IntN(200) > 0 && (s.outcome == nil || s.limit > 500):
+					kept = append(kept, s)
+					continue
+				}
+				if rng.IntN(2) == 0 {
+					s.c.EOF()
+				}
+				s.c.End()
+				s.wire.cut()
+			}
+			open = kept
+			runtime.Gosched()
+		}
+		b.quiet()
+		b.pool.Close()
+		b.pool = NewPool(PoolOptions{}) // for the bench's own end
+		t.Logf("relayed %v: %d shed, %d agreed, %d conversations made", relay, shed, agreed, len(b.port.all))
+		for limit := time.Now().Add(deadline); runtime.NumGoroutine() > before || peers.Load() > 0; runtime.Gosched() {
+			if time.Now().After(limit) {
+				t.Fatalf("%d goroutines, %d before, %d peers", runtime.NumGoroutine(), before, peers.Load())
+			}
+		}
+	}
+}
+
+// TestShed has a client ask for more than there is room for; another one gets in, in its place.
+func TestShed(t *testing.T) {
+	b := newBench(t, PoolOptions{InFlight: 1, Waiting: 2})
+	server := newServer(t, ServerOptions{})
+	first := b.port.Serve(1, server, theAddr, nil)
+	second := b.port.Serve(2, server, theAddr, nil)
+	third := b.port.Serve(3, server, theAddr, nil)
+	if first == nil || second == nil || third == nil || b.port.Serve(4, server, theAddr, nil) != nil {
+		t.Fatal("one is on its way, and two wait")
+	}
+	other := b.port.Serve(5, server, netip.MustParseAddr("2001:db8::1"), nil)
+	if other == nil {
+		t.Fatal("another client is shed")
+	}
+	var news *Conversation
+	for news = b.port.Next(); news == nil; news = b.port.Next() {
+		<-b.bell
+	}
+	if news.ID() != 3 || third.Outcome() == nil || third.Outcome().Reason != Shed {
+		t.Fatalf("conversation %d has news, and %+v", news.ID(), third.Outcome())
+	}
+	if second.Outcome() != nil || second.Output() != nil {
+		t.Error("one that waits has an outcome, or output")
+	}
+	for _, c := range []*Conversation{third, second, other, first} {
+		c.End()
+	}
+	b.quiet()
+}
+
+// TestShedAndEnded ends a conversation before it is known that it was shed.
+func TestShedAndEnded(t *testing.T) {
+	b := newBench(t, PoolOptions{InFlight: 1, Waiting: 1})
+	server := newServer(t, ServerOptions{})
+	first, second := b.port.Serve(1, server, theAddr, nil), b.port.Serve(2, server, theAddr, nil)
+	third := b.port.Dial(3, newClient(t, ClientOptions{ServerName: "a"}))
+	second.End()
+	if b.port.Next() != nil {
+		t.Error("an ended conversation has news")
+	}
+	first.End()
+	third.End()
+	b.quiet()
+}
+
+// TestPoolClose closes a pool with conversations in all states.
+func TestPoolClose(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, relay := range []bool{false, true} {
+		pool := NewPool(PoolOptions{Shards: 2, InFlight: 8, Waiting: 8, Relay: relay})
+		for range 2 {
+			port := pool.Port(func() {})
+			for id := range uint64(7) {
+				if port.Serve(id, newServer(t, ServerOptions{}), theAddr, []byte("\x16\x03\x01\x00")) == nil {
+					t.Fatal("there is room")
+				}
+			}
+			if port.Serve(8, nil, theAddr, nil) == nil || port.Serve(9, nil, theAddr, nil) != nil || port.busy != 4 {
+				t.Errorf("a port has half of what the pool has: %d on their way, %d in line", port.busy, port.line.len)
+			}
+		}
+		pool.Close()
+	}
+	for limit := time.Now().Add(deadline); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(limit) {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+		}
+	}
+}
