@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/internal/words"
@@ -43,12 +44,12 @@ func (s *Server) hints(w io.Writer, base string) {
 and then your own configuration:
 
   cp examples/two-upstreams.toml my.toml     every key: docs/configuration.md
-  uringproxy check --config my.toml
-  uringproxy run --config my.toml
+  %[2]s check --config my.toml
+  %[2]s run --config my.toml
 
 Ctrl-C ends it.
 
-`, base)
+`, base, os.Args[0])
 }
 
 // url is what to type to reach l from this machine.
