@@ -1,35 +1,34 @@
 package inspect
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/routing"
-	"github.com/uringproxy/uringproxy/routing/rule"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
+	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
-// Report says what becomes of a request, and why.
+// Report says what becomes of a connection and a request, and why.
 type Report struct {
-	Request  Request  `json:"request"`
+	// Request is nil when the question is about a connection only.
+	Request  *Request `json:"request,omitempty"`
 	Listener Listener `json:"listener"`
 	Notes    []string `json:"notes,omitempty"`
-	// Status is what the proxy answers by itself, and Reason why; 0 if the request is forwarded.
+	// Hello is what the client says by TLS, as far as it is known; nil on a plain connection.
+	Hello *Hello `json:"client_hello,omitempty"`
+	// Streams are the tcp routes of a TLS listener, one of which may take the connection as it is; nil: it has none.
+	Streams *Standing `json:"tcp_routes,omitempty"`
+	// TLS is what is agreed on; nil on a plain connection, and on one that a tcp route takes.
+	TLS *Termination `json:"tls,omitempty"`
+	// Status is what the proxy answers by itself, and Reason why; without a Status, there is no answer at all. Both are
+	// empty if the request is forwarded.
 	Status int    `json:"status,omitempty"`
 	Reason string `json:"reason,omitempty"`
 
-	Winner  *Verdict `json:"winner,omitempty"`
-	Forward *Forward `json:"forward,omitempty"`
-	// Later are the routes that fit too, in the order in which they would come; Misses those that do not, the nearest
-	// first.
-	Later  []Verdict `json:"later"`
-	Misses []Verdict `json:"misses"`
-	// Omitted are those that are neither.
-	Omitted []Omitted `json:"omitted,omitempty"`
+	Standing // of the routes
 }
 
 // Request is the request as rules see it.
@@ -50,52 +49,21 @@ type Listener struct {
 	Address string `json:"address"`
 }
 
-// Verdict is what becomes of one route.
-type Verdict struct {
-	Route    string `json:"route"`
-	Rule     string `json:"rule"`
-	File     string `json:"file"`
-	Line     int    `json:"line,omitempty"`
-	Column   int    `json:"column,omitempty"`
-	Priority int    `json:"priority"`
-	// Alternative is the part of the rule that fits, or that comes nearest.
-	Alternative string `json:"alternative,omitempty"`
-	// Order says where the alternative stands: priority, host, path, number of further conditions.
-	Order string `json:"order,omitempty"`
-	// By is what decided: for routes that fit "priority", "host", "path", "conditions" or "name"; for others "host",
-	// "path" and "condition" are the first that does not fit, "never" that none could, "listener" that the route is for
-	// others.
-	By string `json:"by,omitempty"`
-	// Because says it in words; Missed is the condition that does not fit.
-	Because string `json:"because,omitempty"`
-	Missed  string `json:"missed,omitempty"`
+// Running is what a running process has at hand of the configuration in question, so that nothing has to be compiled or
+// read for an answer. What is nil, it does not have.
+type Running struct {
+	// Route is the name of the route that a listener's table leads to, or of the tcp route, by what is known of the
+	// request; empty: none.
+	Route func(listener string, streams bool, r *routing.Request) string
+	// Certificates are those of a listener that speaks TLS.
+	Certificates func(listener string) *certs.Set
 }
-
-// Forward is what happens to a request that has a route.
-type Forward struct {
-	Service   string     `json:"service"`
-	Path      string     `json:"path"` // with the query
-	Balance   string     `json:"balance"`
-	Endpoints []Endpoint `json:"endpoints"`
-}
-
-// Endpoint is where a request may go.
-type Endpoint struct {
-	URL    string `json:"url"`
-	Weight int    `json:"weight"`
-}
-
-// Omitted counts routes that are not told one by one.
-type Omitted struct {
-	Count int    `json:"count"`
-	By    string `json:"by"` // as Verdict.By
-}
-
-// nearest is how many routes that do not fit are told.
-const nearest = 20
 
 // Explain says what becomes of a request. The error says what is wrong with the question.
-func Explain(c *config.Config, q *Question) (*Report, error) {
+func Explain(c *config.Config, q *Question) (*Report, error) { return ExplainRunning(c, q, Running{}) }
+
+// ExplainRunning is Explain for a process that runs by c.
+func ExplainRunning(c *config.Config, q *Question, running Running) (*Report, error) {
 	a, err := ask(c, q)
 	if err != nil {
 		return nil, err
@@ -105,21 +73,59 @@ func Explain(c *config.Config, q *Question) (*Report, error) {
 		return nil, err
 	}
 	for _, name := range q.Routes {
-		if routeNamed(c, name) == nil {
+		if !isRoute(c, name) {
 			return nil, fmt.Errorf("find route: there is none named %q", name)
 		}
 	}
-	e := &explainer{config: c, asked: a, question: q, listener: l}
+	e := &explainer{config: c, asked: a, question: q, listener: l, running: running}
 	e.describe()
-	switch {
-	case string(a.Method) == "CONNECT":
-		e.report.Status, e.report.Reason = 405, "CONNECT is not for a reverse proxy"
-		return &e.report, nil
-	case a.refused != urlpath.OK:
-		e.report.Status, e.report.Reason = 400, a.refused.String()
-		return &e.report, nil
+	r := &e.report
+	r.Later, r.Misses = []Verdict{}, []Verdict{}
+	err = e.connection()
+	if err == nil && r.Reason == "" && r.Request != nil && (r.Streams == nil || r.Streams.Winner == nil) {
+		err = e.request()
 	}
-	return &e.report, e.decide()
+	r.Notes = a.notes
+	return r, err
+}
+
+// request explains what becomes of the request, on a connection that serves requests.
+func (e *explainer) request() error {
+	a, r := e.asked, &e.report
+	switch {
+	case e.listener.Redirect != nil && a.TLS == nil:
+		r.Status, r.Reason = e.listener.Redirect.Code, "the listener sends clients to "+e.redirection()
+		return nil
+	case string(a.Method) == "CONNECT":
+		r.Status, r.Reason = 405, "CONNECT is not for a reverse proxy"
+		return nil
+	case a.refused != urlpath.OK:
+		r.Status, r.Reason = 400, a.refused.String()
+		return nil
+	}
+	if e.misdirected() {
+		return nil
+	}
+	c := e.routes()
+	if err := c.decide(); err != nil {
+		return err
+	}
+	if r.Standing = c.Standing; r.Winner == nil {
+		r.Status, r.Reason = 404, "no route fits"
+	}
+	return nil
+}
+
+// redirection is where a listener sends clients that it does not serve.
+func (e *explainer) redirection() string {
+	host := e.asked.name
+	if host == "" {
+		host = "HOST"
+	}
+	if port := e.listener.Redirect.Port; port != 443 {
+		host = fmt.Sprintf("%s:%d", host, port)
+	}
+	return "https://" + host
 }
 
 // listenerOf finds the listener that a question is about.
@@ -137,31 +143,36 @@ func listenerOf(c *config.Config, q *Question, a *asked) (*config.Listener, erro
 	if port == 0 {
 		port = map[string]int{"http": 80, "https": 443}[a.scheme]
 	}
-	var fit []*config.Listener
+	var fit, secure []*config.Listener
 	for _, l := range c.Listeners {
 		if l.Unix == "" && int(l.Addr.Port()) == port {
 			fit = append(fit, l)
+		}
+		if l.TLS != nil {
+			secure = append(secure, l)
 		}
 	}
 	named := slices.ContainsFunc(c.Routes, func(r *config.Route) bool { return len(r.Listeners) > 0 })
 	switch {
 	case len(fit) == 1:
 		return fit[0], nil
-	case len(c.Listeners) == 1 || !named: // they all have the same routes
+	case len(secure) == 1 && a.port == 0 && (a.scheme == "https" || q.TLS.Given()):
+		return secure[0], nil
+	case len(c.Listeners) == 1 || !named && len(secure) == 0 && !redirects(c): // they all have the same routes
 		return c.Listeners[0], nil
 	}
 	return nil, fmt.Errorf("find listener: the URL does not tell which; say --listener and one of %s",
 		strings.Join(names, ", "))
 }
 
-func routeNamed(c *config.Config, name string) *config.Route {
-	i, ok := slices.BinarySearchFunc(c.Routes, name, func(r *config.Route, n string) int {
-		return strings.Compare(r.Name, n)
-	})
-	if !ok {
-		return nil
-	}
-	return c.Routes[i]
+// redirects reports whether some listener serves nobody.
+func redirects(c *config.Config) bool {
+	return slices.ContainsFunc(c.Listeners, func(l *config.Listener) bool { return l.Redirect != nil })
+}
+
+func isRoute(c *config.Config, name string) bool {
+	return slices.ContainsFunc(c.Routes, func(r *config.Route) bool { return r.Name == name }) ||
+		slices.ContainsFunc(c.Streams, func(r *config.StreamRoute) bool { return r.Name == name })
 }
 
 // explainer is one explanation at work.
@@ -170,27 +181,23 @@ type explainer struct {
 	asked    *asked
 	question *Question
 	listener *config.Listener
+	running  Running
 	report   Report
-
-	here   []routing.Route // of the listener; their targets are indexes in config.Routes
-	fits   []routing.Judgement
-	misses []miss
-	others int // routes for other listeners
-}
-
-// miss is a route that does not fit, and how near it comes.
-type miss struct {
-	index  int // in explainer.here
-	stage  int // how many conditions it met
-	near   int // how much of the host or path is right
-	spec   uint64
-	reason string
 }
 
 // describe fills in what is known before any route is asked.
 func (e *explainer) describe() {
 	a, r := e.asked, &e.report
-	r.Request = Request{Method: string(a.Method), Host: a.name, Path: string(a.Path), Query: string(a.Query)}
+	r.Listener = Listener{e.listener.Name, e.listener.Unix}
+	if e.listener.Unix == "" {
+		r.Listener.Address = e.listener.Addr.String()
+	} else {
+		r.Listener.Address = "unix:" + e.listener.Unix
+	}
+	if e.question.URL == "" {
+		return
+	}
+	r.Request = &Request{Method: string(a.Method), Host: a.name, Path: string(a.Path), Query: string(a.Query)}
 	if a.written != a.name {
 		r.Request.HostReceived = a.written
 	}
@@ -200,13 +207,8 @@ func (e *explainer) describe() {
 	if a.Client.IsValid() {
 		r.Request.Client = a.Client.String()
 	}
-	r.Listener = Listener{e.listener.Name, e.listener.Unix}
-	if e.listener.Unix == "" {
-		r.Listener.Address = e.listener.Addr.String()
-	} else {
-		r.Listener.Address = "unix:" + e.listener.Unix
-	}
 	switch {
+	case e.listener.TLS != nil:
 	case a.TLS != nil:
 		a.note("listener %s speaks no TLS: this is what it would do if it did", e.listener.Name)
 	case a.scheme == "https":
@@ -215,170 +217,4 @@ func (e *explainer) describe() {
 	if len(a.Host) == 0 {
 		a.note("there is no host: a client of HTTP/1.1 always sends one")
 	}
-	r.Notes = a.notes
-	r.Later, r.Misses = []Verdict{}, []Verdict{}
-}
-
-// isHere reports whether a route is for the listener.
-func (e *explainer) isHere(r *config.Route) bool {
-	return len(r.Listeners) == 0 || slices.Contains(r.Listeners, e.listener.Name)
-}
-
-// decide asks the tables for the winner, and each rule for the reasons.
-func (e *explainer) decide() error {
-	for i, r := range e.config.Routes {
-		if e.isHere(r) {
-			e.here = append(e.here, routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: i})
-		}
-	}
-	e.others = len(e.config.Routes) - len(e.here)
-	table, err := routing.Compile(e.here)
-	if err != nil {
-		return err
-	}
-	winner := table.Match(&e.asked.Request)
-	for i := range e.here {
-		j, err := routing.Judge(e.here[i], &e.asked.Request)
-		if err != nil {
-			return err
-		}
-		if j.Fits {
-			e.fits = append(e.fits, j)
-		} else {
-			e.misses = append(e.misses, e.miss(i, &j))
-		}
-	}
-	slices.SortFunc(e.fits, func(a, b routing.Judgement) int {
-		if before, _ := a.Before(&b); before {
-			return -1
-		}
-		return 1
-	})
-	best := -1
-	if len(e.fits) > 0 {
-		best = e.fits[0].Route.Target
-	}
-	if best != winner {
-		return errors.New("explain request: the tables and the rules disagree, which is a bug of uringproxy: " +
-			"please report the configuration and the request")
-	}
-	e.tell()
-	return nil
-}
-
-// tell fills in what was found out.
-func (e *explainer) tell() {
-	r := &e.report
-	if len(e.fits) == 0 {
-		r.Status, r.Reason = 404, "no route fits"
-	} else {
-		w := e.verdict(&e.fits[0])
-		r.Winner = &w
-		r.Forward = e.forward(e.config.Routes[e.fits[0].Route.Target])
-	}
-	for i := range e.fits {
-		if i == 0 {
-			continue
-		}
-		v := e.verdict(&e.fits[i])
-		_, by := e.fits[0].Before(&e.fits[i])
-		v.By, v.Because = edgeName(by), decision(&e.fits[0], &e.fits[i], by)
-		if e.wanted(v.Route, i-1) {
-			r.Later = append(r.Later, v)
-		} else {
-			e.omit(byLater, 1)
-		}
-	}
-	slices.SortStableFunc(e.misses, func(a, b miss) int {
-		return cmp.Or(b.stage-a.stage, b.near-a.near, cmp.Compare(b.spec, a.spec))
-	})
-	for i, m := range e.misses {
-		if !e.wanted(e.here[m.index].Name, i) {
-			e.omit(m.reason, 1)
-			continue
-		}
-		if j, err := routing.Judge(e.here[m.index], &e.asked.Request); err == nil {
-			r.Misses = append(r.Misses, e.missed(&j, m.reason))
-		}
-	}
-	e.elsewhere()
-}
-
-// wanted reports whether a route is told, which is the nth of its list.
-func (e *explainer) wanted(name string, nth int) bool {
-	if len(e.question.Routes) > 0 {
-		return slices.Contains(e.question.Routes, name)
-	}
-	return e.question.All || nth < nearest
-}
-
-func (e *explainer) omit(by string, n int) {
-	if n == 0 {
-		return
-	}
-	i := slices.IndexFunc(e.report.Omitted, func(o Omitted) bool { return o.By == by })
-	if i < 0 {
-		i = len(e.report.Omitted)
-		e.report.Omitted = append(e.report.Omitted, Omitted{By: by})
-	}
-	e.report.Omitted[i].Count += n
-}
-
-// elsewhere tells of routes for other listeners.
-func (e *explainer) elsewhere() {
-	told := 0
-	for _, r := range e.config.Routes {
-		if e.isHere(r) || !slices.Contains(e.question.Routes, r.Name) {
-			continue
-		}
-		v := e.verdict(&routing.Judgement{Route: routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule}})
-		v.Alternative, v.Order = "", ""
-		v.By, v.Because = elsewhere, "it is for "+strings.Join(r.Listeners, ", ")
-		e.report.Misses = append(e.report.Misses, v)
-		told++
-	}
-	e.omit(elsewhere, e.others-told)
-}
-
-// verdict is what there is to say of a route in any case.
-func (e *explainer) verdict(j *routing.Judgement) Verdict {
-	f := e.config.Fault(config.Path("routes", j.Route.Name), "", "", "")
-	whole, part := j.Route.Rule, j.Alternative
-	if e.question.Masked {
-		whole, part = whole.Masked(), part.Masked()
-	}
-	v := Verdict{
-		Route: j.Route.Name, Rule: whole.String(), File: f.File, Line: f.Line, Column: f.Column,
-		Priority: j.Route.Priority,
-	}
-	if j.Route.Rule == nil {
-		v.Rule = ""
-	}
-	if j.Alternative.Host.Kind != rule.None || j.Alternative.Path.Kind != rule.None || len(j.Alternative.Tests) > 0 {
-		v.Alternative = part.String()
-	}
-	v.Order = fmt.Sprintf("priority: %d; host: %s; path: %s; further conditions: %d", j.Route.Priority,
-		hostWords(&j.Alternative.Host), pathWords(&j.Alternative.Path), len(j.Alternative.Tests))
-	return v
-}
-
-// forward says where a request goes.
-func (e *explainer) forward(r *config.Route) *Forward {
-	path := e.report.Request.Path
-	if e.config.Paths.ForwardReceived {
-		path = string(e.asked.encoded)
-	}
-	if len(e.asked.Query) > 0 {
-		path += "?" + string(e.asked.Query)
-	}
-	f := &Forward{Service: r.Service, Path: path, Balance: "round_robin", Endpoints: []Endpoint{}}
-	for _, s := range e.config.Services {
-		if s.Name != r.Service {
-			continue
-		}
-		for _, p := range s.Endpoints {
-			f.Endpoints = append(f.Endpoints, Endpoint{p.URL, p.Weight})
-		}
-	}
-	return f
 }

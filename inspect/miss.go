@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/routing"
@@ -19,7 +20,7 @@ const (
 )
 
 // miss says how near a route comes that does not fit.
-func (e *explainer) miss(index int, j *routing.Judgement) miss {
+func (c *contest) miss(index int, j *routing.Judgement) miss {
 	m := miss{index: index, spec: routing.Specificity(&j.Alternative)}
 	a, p := &j.Alternative, &j.Missed
 	switch {
@@ -27,10 +28,10 @@ func (e *explainer) miss(index int, j *routing.Judgement) miss {
 		m.reason, m.stage = missedNever, -1
 	case p.Kind == a.Host.Kind && !p.Not && sameValues(p, &a.Host):
 		m.reason = missedHost
-		m.near = commonEnd(e.asked.name, strings.TrimLeft(p.Values[0], "*"))
+		m.near = commonEnd(c.host(), strings.TrimLeft(p.Values[0], "*"))
 	case p.Kind == a.Path.Kind && !p.Not && sameValues(p, &a.Path):
 		m.reason, m.stage = missedPath, 1
-		m.near = commonBegin(string(e.asked.Path), p.Values[0])
+		m.near = commonBegin(string(c.asked.Path), p.Values[0])
 	default:
 		m.reason, m.stage = missedCondition, 2
 		for i := range a.Tests {
@@ -41,6 +42,17 @@ func (e *explainer) miss(index int, j *routing.Judgement) miss {
 		}
 	}
 	return m
+}
+
+// host is what conditions in the place of the host look at.
+func (c *contest) host() string {
+	switch {
+	case !c.streams:
+		return c.asked.name
+	case c.asked.TLS != nil:
+		return string(c.asked.TLS.SNI)
+	}
+	return ""
 }
 
 func sameValues(p, q *rule.Predicate) bool {
@@ -62,8 +74,8 @@ func commonEnd(a, b string) (n int) {
 }
 
 // missed is the verdict on a route that does not fit.
-func (e *explainer) missed(j *routing.Judgement, reason string) Verdict {
-	v := e.verdict(j)
+func (c *contest) missed(j *routing.Judgement, reason string) Verdict {
+	v := c.verdict(j)
 	v.By = reason
 	if reason == missedNever {
 		v.Alternative, v.Order = "", ""
@@ -71,16 +83,20 @@ func (e *explainer) missed(j *routing.Judgement, reason string) Verdict {
 		return v
 	}
 	missed := j.Missed
-	if e.question.Masked {
+	if c.streams {
+		missed = missed.OverSNI()
+	}
+	v.Because = c.has(&missed)
+	if c.question.Masked {
 		missed = missed.Masked()
 	}
-	v.Missed, v.Because = missed.String(), e.has(&j.Missed)
+	v.Missed = missed.String()
 	return v
 }
 
 // has says what the request has where a condition looks.
-func (e *explainer) has(p *rule.Predicate) string {
-	a := e.asked
+func (c *contest) has(p *rule.Predicate) string {
+	a := c.asked
 	switch subjectOf(p.Kind) {
 	case rule.Host:
 		if len(a.Host) == 0 {
@@ -107,7 +123,7 @@ func (e *explainer) has(p *rule.Predicate) string {
 		}
 		return "the client is " + a.Client.String()
 	}
-	return e.offers(p)
+	return c.offers(p)
 }
 
 // has says which values there are under a name.
@@ -140,20 +156,40 @@ func decoded(s string) string {
 // offers says what the client says by TLS.
 func (e *explainer) offers(p *rule.Predicate) string {
 	h := e.asked.TLS
+	if subjectOf(p.Kind) == rule.ClientCert {
+		return e.shown()
+	}
 	if h == nil {
 		return "the connection is plain"
 	}
 	switch p.Kind {
-	case rule.SNI:
+	case rule.SNI, rule.SNIRegexp:
 		return "the client asks for " + orNone(string(h.SNI))
 	case rule.ALPN:
-		return "the client offers " + orNone(strings.Join(e.question.TLS.ALPN, ", "))
+		return "the client offers " + orNone(strings.Join(e.asked.hello.ALPN, ", "))
 	case rule.TLSVersion:
-		return "the client offers version " + orNone(e.question.TLS.Version)
-	case rule.CipherSuite:
-		return "the client offers " + orNone(strings.Join(e.question.TLS.Suites, ", "))
+		if h.Version == 0 {
+			return "the client offers version none"
+		}
+		return "the client offers version " + rule.VersionName(h.Version)
+	case rule.CipherSuite, rule.CipherSuiteOnly:
+		var others []string
+		for _, n := range h.Suites {
+			if !slices.Contains(p.Numbers, n) && !rule.IsSignal(n) {
+				others = append(others, rule.SuiteName(n))
+			}
+		}
+		return "the client offers " + orNone(shortList(others, ", "))
 	}
 	return "the client has " + orNone(string(h.JA4))
+}
+
+// shown says which names are in the client's certificate.
+func (e *explainer) shown() string {
+	if len(e.asked.ClientCert) == 0 {
+		return "the client has no certificate that was verified"
+	}
+	return "the client's certificate is of " + strings.Join(e.question.TLS.ClientCert, ", ")
 }
 
 func orNone(s string) string {

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -11,11 +12,14 @@ import (
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
+	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
-// Question is a request to be explained, in the words of a user.
+// Question is a request to be explained, in the words of a user, or a connection alone.
 type Question struct {
-	URL      string   // "http://example.com:8080/path?query", "example.com/path" or "/path"
+	// URL is "http://example.com:8080/path?query", "example.com/path" or "/path". It may be empty where TLS is given: then
+	// it is about what becomes of the connection.
+	URL      string
 	Method   string   // empty: GET
 	Fields   []string // as "Name: value"; one named Host goes before the host of the URL
 	ClientIP string   // empty: not known, and in no network
@@ -27,15 +31,6 @@ type Question struct {
 	Masked bool     // show no values that rules ask a header or a query for
 }
 
-// TLS is what a client would say of itself when it sets a connection up.
-type TLS struct {
-	SNI, Version, JA4 string
-	ALPN, Suites      []string
-}
-
-// Given reports whether there is anything in it.
-func (t *TLS) Given() bool { return t.SNI+t.Version+t.JA4 != "" || len(t.ALPN)+len(t.Suites) > 0 }
-
 // asked is a question as it was understood.
 type asked struct {
 	routing.Request
@@ -46,6 +41,9 @@ type asked struct {
 	received string // the path as it was written
 	encoded  []byte // the path as a client sends it
 	refused  urlpath.Fault
+	hello    *Hello               // what there is to say of the ClientHello; nil when nothing is given of it
+	info     *tls.ClientHelloInfo // the same for choosing a certificate; nil without a whole hello
+	code     hello.Code           // why it is refused, if it is
 	notes    []string
 }
 
@@ -59,8 +57,10 @@ func ask(c *config.Config, q *Question) (*asked, error) {
 	if strings.ContainsFunc(q.Method, notToken) {
 		return nil, fmt.Errorf("read method: %q cannot be one", q.Method)
 	}
-	if err := a.url(q.URL, c.Paths.Policy); err != nil {
-		return nil, fmt.Errorf("read URL %q: %w", q.URL, err)
+	if q.URL != "" || !q.TLS.Given() {
+		if err := a.url(q.URL, c.Paths.Policy); err != nil {
+			return nil, fmt.Errorf("read URL %q: %w", q.URL, err)
+		}
 	}
 	if err := a.fields(q.Fields); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func ask(c *config.Config, q *Question) (*asked, error) {
 		a.Client = addr.Unmap().WithZone("")
 	}
 	if q.TLS.Given() {
-		return a, a.hello(&q.TLS)
+		return a, a.offer(&q.TLS)
 	}
 	return a, nil
 }
@@ -194,52 +194,4 @@ func (a *asked) fields(list []string) error {
 		a.Fields = append([]routing.Field{{Name: []byte("Host"), Value: a.Host}}, a.Fields...)
 	}
 	return nil
-}
-
-// hello reads what a client says by TLS, in the words that rules have for it.
-func (a *asked) hello(t *TLS) error {
-	var values [rule.Kinds]rule.Predicate
-	for _, m := range []struct {
-		kind rule.Kind
-		flag string
-		args []string
-	}{
-		{rule.SNI, "SNI", one(t.SNI)}, {rule.ALPN, "ALPN", t.ALPN}, {rule.TLSVersion, "TLS version", one(t.Version)},
-		{rule.CipherSuite, "cipher suite", t.Suites}, {rule.JA4, "JA4", one(t.JA4)},
-	} {
-		if len(m.args) == 0 {
-			continue
-		}
-		e, _, err := rule.Match(m.kind, "", m.args...)
-		if m.kind == rule.SNI && strings.HasPrefix(t.SNI, "*") {
-			err = fmt.Errorf("%q is a pattern, and no name", t.SNI)
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", m.flag, err)
-		}
-		values[m.kind] = e.Pred
-	}
-	h := &routing.Hello{Suites: values[rule.CipherSuite].Numbers}
-	for _, p := range t.ALPN {
-		h.ALPN = append(h.ALPN, []byte(p))
-	}
-	if v := values[rule.SNI].Values; len(v) > 0 {
-		h.SNI = []byte(v[0])
-	}
-	if v := values[rule.JA4].Values; len(v) > 0 {
-		h.JA4 = []byte(v[0])
-	}
-	if n := values[rule.TLSVersion].Numbers; len(n) > 0 {
-		h.Version = n[0]
-	}
-	a.TLS = h
-	return nil
-}
-
-// one is a list of one text, or none if it is empty.
-func one(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return []string{s}
 }

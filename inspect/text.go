@@ -11,18 +11,36 @@ import (
 func (r *Report) Text() string {
 	w := &writer{}
 	w.request(r)
+	if r.Hello != nil {
+		w.hello(r.Hello)
+	}
+	if r.TLS != nil {
+		w.termination(r.TLS)
+	}
+	if r.Streams != nil && r.Streams.Winner != nil {
+		w.stream(r.Streams)
+	}
 	switch {
 	case r.Winner != nil:
 		w.winner(r.Winner, r.Forward)
 	case r.Status == 404:
 		w.line("")
 		w.line("404: no route fits")
-	default:
+	case r.Status != 0:
 		w.line("")
 		w.line("%d: %s; no route is asked", r.Status, r.Reason)
+	case r.Reason != "":
+		w.line("")
+		w.line("no request: %s", r.Reason)
+	case r.Request == nil && r.TLS != nil:
+		w.line("")
+		w.line("requests take routes from here on; add a URL to ask for one")
 	}
 	w.list("these fit too, and come later", r.Later, omitted(r.Omitted, true))
 	w.list("these do not fit", r.Misses, omitted(r.Omitted, false))
+	if r.Streams != nil && r.Streams.Winner == nil {
+		w.list("before that, no tcp route took the connection", r.Streams.Misses, omitted(r.Streams.Omitted, false))
+	}
 	return w.String()
 }
 
@@ -38,12 +56,20 @@ func (w *writer) line(format string, args ...any) {
 }
 
 func (w *writer) request(r *Report) {
-	q := &r.Request
+	q := r.Request
+	if q == nil {
+		q = &Request{}
+		if r.Hello != nil {
+			q.Client = r.Hello.Client
+		}
+	}
 	target := q.Path
 	if q.Query != "" {
 		target += "?" + q.Query
 	}
-	w.line("request   %s %s%s", q.Method, q.Host, target)
+	if r.Request != nil {
+		w.line("request   %s %s%s", q.Method, q.Host, target)
+	}
 	if q.HostReceived != "" {
 		w.line("          the host came as %s", q.HostReceived)
 	}
@@ -62,12 +88,19 @@ func (w *writer) request(r *Report) {
 func (w *writer) winner(v *Verdict, f *Forward) {
 	w.line("")
 	w.line("%s gets it    %s", v.Route, v.place())
+	w.taken(v, f)
+}
+
+// taken says by what a route wins, and where it leads.
+func (w *writer) taken(v *Verdict, f *Forward) {
 	w.line("├─ rule     %s", v.ruleText())
 	if v.Alternative != "" && v.Alternative != v.Rule {
 		w.line("├─ by       %s", v.Alternative)
 	}
 	w.line("├─ order    %s", v.Order)
-	w.line("├─ path     %s", f.Path)
+	if f.Path != "" {
+		w.line("├─ path     %s", f.Path)
+	}
 	w.line("└─ service  %s, %s", f.Service, f.Balance)
 	for i, e := range f.Endpoints {
 		branch := "├─"
@@ -116,7 +149,7 @@ func (v *Verdict) place() string { return fmt.Sprintf("%s:%d", v.File, v.Line) }
 
 func (v *Verdict) ruleText() string {
 	if v.Rule == "" {
-		return "any request"
+		return v.everything
 	}
 	return shortened(v.Rule)
 }

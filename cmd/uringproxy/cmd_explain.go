@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
@@ -19,10 +20,12 @@ func runExplain(env *environment, args []string) int {
 	f.list("H", &q.Fields)
 	f.StringVar(&q.ClientIP, "client-ip", "", "")
 	f.StringVar(&q.TLS.SNI, "sni", "", "")
-	f.list("alpn", &q.TLS.ALPN)
+	f.separated("alpn", &q.TLS.ALPN)
 	f.StringVar(&q.TLS.Version, "tls-version", "", "")
-	f.list("cipher-suite", &q.TLS.Suites)
+	f.separated("cipher-suite", &q.TLS.Suites)
 	f.StringVar(&q.TLS.JA4, "ja4", "", "")
+	f.list("client-cert", &q.TLS.ClientCert)
+	hello := f.String("client-hello", "", "")
 	f.list("route", &q.Routes)
 	f.BoolVar(&q.All, "all", false, "")
 	format := "text"
@@ -33,10 +36,18 @@ func runExplain(env *environment, args []string) int {
 		return code
 	case len(paths) == 0:
 		return env.usage("explain needs --config FILE; see: uringproxy help explain")
-	case len(urls) != 1:
+	case len(urls) > 1 || len(urls) == 0 && !q.TLS.Given() && *hello == "":
 		return env.usage("explain takes one URL, and has %d; see: uringproxy help explain", len(urls))
 	}
-	q.URL = urls[0]
+	if len(urls) == 1 {
+		q.URL = urls[0]
+	}
+	if *hello != "" {
+		var err error
+		if q.TLS.Hello, err = clientHello(*hello); err != nil {
+			return env.failed(err)
+		}
+	}
 	c, faults := config.Load(paths)
 	if len(faults) > 0 {
 		return env.faulty(faults)
@@ -54,6 +65,32 @@ func runExplain(env *environment, args []string) int {
 		return env.failed(fmt.Errorf("write report: %w", err))
 	}
 	return exitOK
+}
+
+// maxHelloFile is more than the longest ClientHello has in digits with something between them.
+const maxHelloFile = 128 << 10
+
+// clientHello reads a file, or what is piped into the command for "-".
+func clientHello(name string) ([]byte, error) {
+	from := io.Reader(os.Stdin)
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("read ClientHello: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	b, err := io.ReadAll(io.LimitReader(from, maxHelloFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read ClientHello: %w", err)
+	case len(b) == 0:
+		return nil, fmt.Errorf("read ClientHello: %s is empty", name)
+	case len(b) > maxHelloFile:
+		return nil, fmt.Errorf("read ClientHello: %s has more than %d bytes, which none has", name, maxHelloFile)
+	}
+	return b, nil
 }
 
 // painted is the report with its winner in colour, where that can be seen.

@@ -35,10 +35,14 @@ func split(line string) (all []string) {
 // TestDocsShowWhatIsPrinted runs the examples of docs/check-and-explain.md.
 func TestDocsShowWhatIsPrinted(t *testing.T) {
 	file := document(t, "check-and-explain.md")
-	_, config, _, _ := block(read(t, file), "toml")
+	_, config, rest, _ := block(read(t, file), "toml")
+	_, secure, rest, _ := block(rest, "toml")
+	_, hello, _, _ := block(rest, "text")
 	t.Chdir(t.TempDir())
 	write(t, "my.toml", config)
-	examples(t, file, 7, func(command string) string {
+	write(t, "secure.toml", secure)
+	write(t, "till.hex", hello)
+	examples(t, file, 10, func(command string) string {
 		_, stdout, stderr := call(split(strings.TrimPrefix(command, "uringproxy "))...)
 		return stderr + stdout
 	})

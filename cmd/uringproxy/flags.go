@@ -109,3 +109,16 @@ func (f *flags) list(name string, to *[]string) {
 		return nil
 	})
 }
+
+// separated defines a flag that may be given several times, and takes several values with commas between them.
+func (f *flags) separated(name string, to *[]string) {
+	f.Func(name, "", func(s string) error {
+		for value := range strings.SplitSeq(s, ",") {
+			if value = strings.TrimSpace(value); value == "" {
+				return errors.New("a value is empty")
+			}
+			*to = append(*to, value)
+		}
+		return nil
+	})
+}

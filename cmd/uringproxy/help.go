@@ -66,7 +66,7 @@ Flags:
   --config PATH    the configuration, a file or a directory of *.toml files;
                    may be repeated
   --strict         warnings count as faults do
-  --offline        look no names up, and at no token
+  --offline        look no names up, and at no token, certificate or key
   --format FORMAT  text or json, for editors and tests
 
 Exit codes: 0 no fault, 1 faults, 2 a call that makes no sense.
@@ -77,10 +77,12 @@ const helpExplain = `uringproxy explain: say which route a request takes, and wh
   uringproxy explain --config my.toml http://example.com/api/users
   uringproxy explain --config my.toml example.com/api -X POST -H 'X-Env: test'
   uringproxy explain --config my.toml /login --listener web --client-ip 10.0.0.9
+  uringproxy explain --config my.toml --client-hello hello.bin
 
 Shows the request as rules see it, the route that gets it, those that fit but
-come later, with what decided, and those that do not fit, the nearest first,
-with the condition that fails. Nothing is sent, and no process is asked.
+come later, with what decided, and those that do not fit, with the condition
+that fails; before that, on a listener with TLS, which tcp route takes the
+connection, or the policy and the certificate that the client gets.
 
 Flags:
   --config PATH    the configuration, a file or a directory; may be repeated
@@ -91,6 +93,8 @@ Flags:
   --client-ip IP   the address that the client connects from
   --sni NAME, --alpn PROTOCOL, --tls-version VERSION, --cipher-suite SUITE,
   --ja4 FINGERPRINT   what the client says by TLS
+  --client-hello FILE   all of that from a ClientHello, in bytes or digits
+  --client-cert NAME   a name in the client's certificate; may be repeated
   --route NAME     explain this route beside the winner; may be repeated
   --all            explain all routes, and not only the nearest
   --format FORMAT  text or json
