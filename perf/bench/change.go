@@ -15,6 +15,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/peer"
+	"github.com/uringproxy/uringproxy/perf/result"
 )
 
 const (
@@ -138,7 +139,7 @@ func (c *changer) loop(ctx context.Context, length time.Duration, switching bool
 			after = append(after, float64(time.Since(began)))
 		}
 	}
-	sum.liveAfter = time.Duration(peer.Median(after))
+	sum.liveAfter = time.Duration(result.SpreadOf(after).Median)
 	return sum, nil
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"maps"
@@ -29,11 +30,24 @@ const (
 	mostAsked = 64 << 10 // bytes of an answer
 )
 
+// dialer opens connections: net.Dialer, or tls.Dialer.
+type dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// dialer is for connections to the proxy of a site.
+func (b *bench) dialer(s *site) dialer {
+	if s.TLS {
+		return &tls.Dialer{Config: b.certificate.trust()}
+	}
+	return new(net.Dialer)
+}
+
 // ask makes a request on a connection of its own, which ends with it.
-func ask(ctx context.Context, port int, host, path string) (string, error) {
+func ask(ctx context.Context, d dialer, port int, host, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	c, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	c, err := d.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return "", err
 	}
@@ -53,7 +67,7 @@ func ask(ctx context.Context, port int, host, path string) (string, error) {
 
 // accepted is how many connections the upstream has accepted so far.
 func (b *bench) accepted(ctx context.Context) (int, error) {
-	text, err := ask(ctx, b.services[0].Port, loadedHost, load.AcceptedPath)
+	text, err := ask(ctx, new(net.Dialer), b.services[0].Port, loadedHost, load.AcceptedPath)
 	n := 0
 	if err == nil {
 		n, err = strconv.Atoi(text)
@@ -66,12 +80,12 @@ func (b *bench) accepted(ctx context.Context) (int, error) {
 
 // forwarding says in words how requests behind the proxy differ from what it was configured to make of them; empty if
 // they do not.
-func (t *target) forwarding(ctx context.Context) string {
+func (t *target) forwarding(ctx context.Context, d dialer) string {
 	host := t.site.Host()
 	if host == "" {
 		host = loadedHost
 	}
-	fields, err := ask(ctx, t.site.Port, host, load.FieldsPath)
+	fields, err := ask(ctx, d, t.site.Port, host, load.FieldsPath)
 	if err != nil {
 		return fmt.Sprintf("what it forwards could not be verified: %v", err)
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/origin"
 	"github.com/uringproxy/uringproxy/perf/peer"
@@ -27,6 +29,11 @@ var errHelper = errors.New("bench helper is for uringproxy itself; see: uringpro
 func Help(args []string, in io.Reader, out io.Writer) error {
 	switch {
 	case len(args) == 2 && args[0] == "load":
+		return serveLoad(args[1], in, out)
+	case len(args) == 2 && args[0] == "flood":
+		if err := standBack(); err != nil {
+			return err
+		}
 		return serveLoad(args[1], in, out)
 	case len(args) == 1 && args[0] == "upstream":
 		return serveUpstream(in, out)
@@ -62,6 +69,21 @@ func serveLoad(config string, in io.Reader, out io.Writer) error {
 			return fmt.Errorf("write result: %w", err)
 		}
 	}
+}
+
+// standBack has this process run only when nobody else wants its core.
+func standBack() error {
+	tasks, err := ownTasks()
+	for _, task := range tasks {
+		attributes := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}
+		if e := unix.SchedSetAttr(task, &attributes, 0); e != nil && e != unix.ESRCH {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("leave the core to others: %w", err)
+	}
+	return nil
 }
 
 // serveUpstream serves all services until in ends, and tells their ports on out.

@@ -22,6 +22,13 @@ func idleMemory() scenario {
 	}}
 }
 
+func idleTLS() scenario {
+	return &idling{profile{
+		name: "tls-idle", title: "memory of a kept HTTPS connection that waits", unit: result.PerConnection, conns: 64,
+		idle: 5000, tls: withTLS,
+	}}
+}
+
 // idleRounds are enough for a figure that hardly differs from one to the next.
 const idleRounds = 3
 

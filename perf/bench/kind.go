@@ -20,7 +20,11 @@ type kind struct {
 	args    func(s *site) []string
 	signal  syscall.Signal // that makes it read its files again; 0: it watches them
 	changes bool           // it can be given changes while it runs
+	tls     inquiry        // whether it was built with TLS; zero: always
 }
+
+// inquiry is an argument with which a program is run, and a word that it says if it can do something.
+type inquiry struct{ argument, word string }
 
 // oursProgram is how our own program is named among peers, and baseProgram another build of it.
 const (
@@ -45,14 +49,14 @@ func kinds() []kind {
 		uringproxy(oursProgram, "uring"), uringproxy(oursProgram, "epoll"),
 		uringproxy(baseProgram, "uring"), uringproxy(baseProgram, "epoll"),
 		{
-			name: "nginx", program: "nginx", version: "-v",
+			name: "nginx", program: "nginx", version: "-v", tls: inquiry{"-V", "--with-http_ssl_module"},
 			files: []file{{"nginx.conf", unrelatedNginx}}, signal: syscall.SIGHUP, changes: true,
 			args: func(s *site) []string { // a build that was never installed has no folder of its own
 				return []string{"-p", s.path("."), "-e", "stderr", "-c", s.path("nginx.conf")}
 			},
 		},
 		{
-			name: "haproxy", program: "haproxy", version: "-v",
+			name: "haproxy", program: "haproxy", version: "-v", tls: inquiry{"-vv", "+OPENSSL"},
 			files: []file{{"hosts.map", unrelatedMap}, {"haproxy.cfg", nil}}, signal: syscall.SIGUSR2, changes: true,
 			args: func(s *site) []string {
 				if s.Changing { // only a master can be told to read again

@@ -27,16 +27,24 @@ type phaseResult struct {
 
 // startLoader starts a load generator for a target. What is left open in cfg is filled in.
 func (b *bench) startLoader(t *target, cfg load.Config) (*loader, error) {
+	return b.startLoad("load", t, cfg)
+}
+
+// startLoad starts a helper that is a load generator.
+func (b *bench) startLoad(as string, t *target, cfg load.Config) (*loader, error) {
 	cfg.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(t.site.Port))
 	cfg.Services = serviceNames
 	if cfg.Host = t.site.Host(); cfg.Host == "" {
 		cfg.Host = loadedHost
 	}
+	if t.site.TLS {
+		cfg.TLS = &load.TLS{Roots: string(b.certificate.cert), Resume: t.site.Tickets}
+	}
 	text, err := json.Marshal(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("write load: %w", err)
 	}
-	h, err := b.startHelper("load", string(text))
+	h, err := b.startHelper(as, string(text))
 	if err != nil {
 		return nil, err
 	}

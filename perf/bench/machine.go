@@ -20,9 +20,10 @@ import (
 // machine describes where we are. What the kernel does not tell is left empty.
 func machine(o *Options) result.Machine {
 	m := result.Machine{
-		Processor: processor(), Cores: runtime.NumCPU(), Virtual: hypervisor(), Go: runtime.Version(),
-		ProxyCore: o.ProxyCore, LoadCore: o.LoadCore,
+		Cores: runtime.NumCPU(), Go: runtime.Version(), ProxyCore: o.ProxyCore, LoadCore: o.LoadCore,
 	}
+	text, _ := os.ReadFile("/proc/cpuinfo") // it is only told
+	m.Processor, m.Virtual = processor(string(text)), hypervisor(string(text))
 	var name unix.Utsname
 	if unix.Uname(&name) == nil {
 		m.Kernel = unix.ByteSliceToString(name.Sysname[:]) + " " + unix.ByteSliceToString(name.Release[:])
@@ -35,9 +36,8 @@ func machine(o *Options) result.Machine {
 }
 
 // processor is the name of the first one; on ARM, which has none there, what the kernel calls the machine.
-func processor() string {
-	text, _ := os.ReadFile("/proc/cpuinfo") // it is only told
-	for line := range strings.Lines(string(text)) {
+func processor(cpuinfo string) string {
+	for line := range strings.Lines(cpuinfo) {
 		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(value)
 		}
@@ -46,9 +46,8 @@ func processor() string {
 }
 
 // hypervisor is the maker of a virtual machine, or "virtual" if nobody says who.
-func hypervisor() string {
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	if !strings.Contains(string(text), " hypervisor") {
+func hypervisor(cpuinfo string) string {
+	if !strings.Contains(cpuinfo, " hypervisor") {
 		return ""
 	}
 	vendor, _ := os.ReadFile("/sys/class/dmi/id/sys_vendor")
@@ -155,18 +154,30 @@ func pinSelf(core int) (restore func(), err error) {
 
 // pinTo keeps all threads of this process to cores.
 func pinTo(cores *unix.CPUSet) error {
-	tasks, err := filepath.Glob("/proc/self/task/*")
+	tasks, err := ownTasks()
 	if err != nil {
 		return err
 	}
 	for _, task := range tasks {
-		id, err := strconv.Atoi(filepath.Base(task))
-		if err != nil {
-			return err
-		}
-		if err := unix.SchedSetaffinity(id, cores); err != nil && !errors.Is(err, unix.ESRCH) {
+		if err := unix.SchedSetaffinity(task, cores); err != nil && !errors.Is(err, unix.ESRCH) {
 			return err
 		}
 	}
 	return nil
+}
+
+// ownTasks are the ids of all threads of this process.
+func ownTasks() (ids []int, err error) {
+	tasks, err := filepath.Glob("/proc/self/task/*")
+	if err != nil {
+		return nil, err
+	}
+	for _, task := range tasks {
+		id, err := strconv.Atoi(filepath.Base(task))
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }

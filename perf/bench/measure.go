@@ -31,8 +31,11 @@ func (b *bench) used(t *target) (u used, err error) {
 	if u.proxy, err = peer.CPUTime(t.process.Pid()); err != nil {
 		return u, t.fate(err)
 	}
-	for _, pid := range []int{b.upstream.Pid(), t.loader.process.Pid()} {
-		d, err := peer.CPUTime(pid)
+	for _, p := range []*peer.Process{b.upstream, t.loader.process, t.beside} {
+		if p == nil {
+			continue
+		}
+		d, err := peer.CPUTime(p.Pid())
 		if err != nil {
 			return u, fmt.Errorf("load generator or upstream: %w", err)
 		}

@@ -197,10 +197,10 @@ func (r *reloads) figures() *result.Changes {
 func (r *reloads) words() []string {
 	late := "none was live before the next"
 	if r.live > 0 {
-		late = fmt.Sprintf("%d live before the next, after %.1f ms", r.live, peer.Median(r.after))
+		late = fmt.Sprintf("%d live before the next, after %.1f ms", r.live, result.SpreadOf(r.after).Median)
 	}
 	parts := []string{
-		fmt.Sprintf("p99 without changes %.2f ms", peer.Median(r.without)),
+		fmt.Sprintf("p99 without changes %.2f ms", result.SpreadOf(r.without).Median),
 		fmt.Sprintf("%s: %s; %.2f ms of CPU time each", words.GroupedCount(r.written, "change"), late,
 			ms(r.extra)/float64(max(r.written, 1))),
 		fmt.Sprintf("%s dropped, %s lost, %s closed, %.0f MiB at the most", words.GroupedCount(r.dropped, "stream"),

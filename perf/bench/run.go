@@ -17,15 +17,16 @@ import (
 
 // bench is a measurement that runs.
 type bench struct {
-	o        Options
-	self     string
-	group    *peer.Group
-	entrants []entrant
-	services []service
-	upstream *peer.Process
-	targets  []*target // of the scenario that runs
-	done     int       // steps
-	total    int
+	o           Options
+	self        string
+	group       *peer.Group
+	entrants    []entrant
+	services    []service
+	certificate *certificate
+	upstream    *peer.Process
+	targets     []*target // of the scenario that runs
+	done        int       // steps
+	total       int
 }
 
 // entrant is a proxy that takes part, or would have if it could be found.
@@ -94,6 +95,9 @@ func newBench(o Options) (*bench, error) {
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
 	b := &bench{o: o, self: self}
+	if b.certificate, err = newCertificate(); err != nil {
+		return nil, err
+	}
 	for _, k := range kinds() {
 		e := entrant{kind: k}
 		if err := b.find(&e); err != nil {
@@ -217,6 +221,10 @@ func (b *bench) obstacle(s *profile, t *target, e *entrant) string {
 	if s.changing && !t.kind.changes {
 		return t.kind.name + " cannot be configured for this: the benchmark does not know how to change its routes " +
 			"while it runs"
+	}
+	if s.tls != plain && !t.kind.speaksTLS(e.program) {
+		return fmt.Sprintf("%s was built without TLS (%s %s does not say %s)", e.program, t.kind.program,
+			t.kind.tls.argument, t.kind.tls.word)
 	}
 	if err := descriptorsFor(t.site, s.connsOf(&b.o)); err != nil {
 		return err.Error()

@@ -29,8 +29,10 @@ type profile struct {
 	routes      int           // unrelated ones
 	length      time.Duration // of a phase; 0: defaultLength
 	extra       bool          // takes long or tells little: only when asked for by name
-	changing    bool          // needs proxies whose configuration can change
-	renewing    bool          // opens connections all the time, and the proxy may do so as well
+	tls         encrypted
+	beside      int  // connections of another load that runs beside
+	changing    bool // needs proxies whose configuration can change
+	renewing    bool // opens connections all the time, and the proxy may do so as well
 }
 
 func (p *profile) about() *profile { return p }
@@ -70,7 +72,9 @@ func (a *profile) idleOf(o *Options) int {
 
 // scenarios are all of them, in the order in which they are run.
 func scenarios() []scenario {
-	return slices.Concat(closedLoops(), []scenario{fixedRate(), idleMemory(), reloadUnderLoad()})
+	return slices.Concat(closedLoops(), encryptedLoops(), []scenario{
+		fixedRate(), idleMemory(), idleTLS(), reloadUnderLoad(), handshakeFlood(),
+	})
 }
 
 // allScenarios stands for every scenario, on the command line.

@@ -37,6 +37,8 @@ type site struct {
 	Connections int  // of clients, at the most
 	Kept        int  // idle connections to an upstream that are kept, at the most
 	Changing    bool // the configuration will be changed while it runs
+	TLS         bool // clients speak it, and the certificate is in the folder
+	Tickets     bool // by which clients of TLS resume sessions
 
 	first  int // number of the first unrelated route
 	count  int // of unrelated routes
@@ -53,6 +55,19 @@ func (s *site) Host() string {
 	}
 	return loadedHost
 }
+
+// Scheme is that of URLs of the proxy.
+func (s *site) Scheme() string {
+	if s.TLS {
+		return "https"
+	}
+	return "http"
+}
+
+// Cert, Key and Both are the paths of the certificate, of its key, and of both in one file.
+func (s *site) Cert() string { return s.path(certFile) }
+func (s *site) Key() string  { return s.path(keyFile) }
+func (s *site) Both() string { return s.path(bothFile) }
 
 // Sockets are what a proxy needs that counts connections on both sides.
 func (s *site) Sockets() int { return 2*s.Connections + 64 }

@@ -25,8 +25,9 @@ type target struct {
 	site    *site
 	process *peer.Process
 	loader  *loader
-	rate    int // requests per second that it is asked for; 0: as many as it can
-	maximum int // that it answered, when it was asked for as many as it can
+	beside  *peer.Process // another load generator, whose time is ours; nil: there is none
+	rate    int           // requests per second that it is asked for; 0: as many as it can
+	maximum int           // that it answered, when it was asked for as many as it can
 
 	rounds    []result.Round
 	at        map[string][]result.Round // at the rates of other proxies
@@ -37,6 +38,7 @@ type target struct {
 	notes     []string
 	changer   *changer
 	reloads   reloads
+	floods    floods
 }
 
 // start starts the proxy, waits until its newest route answers, and looks at what it makes of a request.
@@ -48,15 +50,15 @@ func (t *target) start(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	url := fmt.Sprintf("http://127.0.0.1:%d%s", t.site.Port, load.AnswerPath)
+	url := fmt.Sprintf("%s://127.0.0.1:%d%s", t.site.Scheme(), t.site.Port, load.AnswerPath)
 	limit := b.o.ready
 	if limit == 0 {
 		limit = readyLimit
 	}
-	if err := t.process.Await(ctx, url, t.site.newest(), limit); err != nil {
+	if err := t.process.Await(ctx, b.certificate.trust(), url, t.site.newest(), limit); err != nil {
 		return err
 	}
-	t.forwards = t.forwarding(ctx)
+	t.forwards = t.forwarding(ctx, b.dialer(t.site))
 	return nil
 }
 
@@ -119,6 +121,11 @@ func (b *bench) newTarget(s *profile, k *kind, program string) (*target, error) 
 	}
 	t := &target{kind: k, program: program, site: newSite(s, &b.o), at: map[string][]result.Round{}}
 	t.site.Dir, t.site.Port, t.site.Services = dir, port, b.services
+	if t.site.TLS {
+		if err := b.certificate.write(t.site); err != nil {
+			return nil, err
+		}
+	}
 	if b.o.KeepConfigs != "" {
 		text, err := k.text(t.site)
 		if err == nil {
@@ -138,7 +145,10 @@ const spareConns = 500
 // newSite is what proxies are configured to do in a scenario.
 func newSite(s *profile, o *Options) *site {
 	kept := s.connsOf(o) + spareConns
-	return &site{Connections: kept + s.idleOf(o), Kept: kept, Changing: s.changing, count: s.routes}
+	return &site{
+		Connections: kept + s.idleOf(o) + s.beside, Kept: kept, Changing: s.changing, count: s.routes,
+		TLS: s.tls != plain, Tickets: s.tls == withTicket,
+	}
 }
 
 // calibrations is how often a maximum is looked for. The middle one counts.
@@ -159,7 +169,7 @@ func (b *bench) calibrate(ctx context.Context, t *target, length time.Duration, 
 		t.found = append(t.found, m.round)
 		rates = append(rates, m.round.Cost)
 	}
-	t.maximum = int(peer.Median(rates))
+	t.maximum = int(result.SpreadOf(rates).Median)
 	if t.rate = int(float64(t.maximum) * share); t.rate == 0 {
 		return fmt.Errorf("%s a second at most: too few to ask for a part of them",
 			words.GroupedCount(t.maximum, "request"))

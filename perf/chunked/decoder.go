@@ -1,5 +1,8 @@
 // Package chunked reads the chunked transfer coding (RFC 9112, section 7.1) at whatever places it is cut, without
-// keeping anything of it. The two ends of a benchmark, perf/load and perf/origin, share it; it imports nothing of ours.
+// keeping anything of it. The two ends of a benchmark, perf/load and perf/origin, share it.
+//
+// proxy/h1 has a reader of its own. This one is another on purpose: who checks the proxy must not share its mistakes.
+// It imports nothing of ours.
 package chunked
 
 import "errors"

@@ -54,7 +54,8 @@ func TestDocumentIsTheContract(t *testing.T) {
 		fmt.Sprintf("10: %s: %.2f", quoted(reload), reloadLimit),
 		fmt.Sprintf("11: `go test -bench Match ./routing`: %d µs", matchLimit/1000),
 		fmt.Sprintf("12: %s: %.2f", quoted(engineScenarios...), engineLimit),
-		fmt.Sprintf("13: `make perf-gate`: %.2f", baseLimit))
+		fmt.Sprintf("13: `make perf-gate`: %.2f", baseLimit),
+		fmt.Sprintf("14: %s: %.2f", quoted(tlsFlood), floodLimit))
 	text, rows := document(t)
 	var got []string
 	for _, cells := range rows {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/uringproxy/uringproxy/perf/result"
 )
@@ -48,7 +49,8 @@ func judge(runs []*result.Run, matches []match) []finding {
 	all = append(all, e.reload()...)
 	all = append(all, judgeMatches(matches)...)
 	all = append(all, e.engines()...)
-	return append(all, e.base()...)
+	all = append(all, e.base()...)
+	return append(all, e.itself("14", tlsFlood, floodLimit))
 }
 
 // evidence is what the runs have found.
@@ -74,7 +76,7 @@ func (e *evidence) cell(scenario, proxy string) (*result.Cell, string) {
 func (e *evidence) ratio(row, scenario, ours, other string, limit float64) finding {
 	f := finding{
 		row: row, what: scenario + " / " + other, limit: atMost(limit), verdict: unmeasured,
-		aside: scenario == idle && len(e.order) > 1,
+		aside: memory(scenario) && slices.ContainsFunc(e.order, func(name string) bool { return !memory(name) }),
 	}
 	a, why := e.cell(scenario, ours)
 	if a == nil {
@@ -99,6 +101,8 @@ func (e *evidence) ratio(row, scenario, ours, other string, limit float64) findi
 	}
 	return f
 }
+
+func memory(scenario string) bool { return slices.Contains(memoryScenarios, scenario) }
 
 // failure says why a proxy of ours has failed in a scenario: that is no figure missing, but a row that is not met.
 func failure(c *result.Cell) string {
@@ -166,11 +170,10 @@ func (e *evidence) versusPeers(r *versusPeers) (all []finding) {
 	return all
 }
 
-// reload is row 10: a scenario whose cost is a ratio itself, which is judged on io_uring. That the changes take place
-// and break nothing is judged on epoll too.
-func (e *evidence) reload() []finding {
-	f := finding{row: "10", what: reload, limit: atMost(reloadLimit), verdict: unmeasured}
-	c, why := e.cell(reload, uring)
+// itself judges a scenario whose cost is a ratio itself, on io_uring.
+func (e *evidence) itself(row, scenario string, limit float64) finding {
+	f := finding{row: row, what: scenario, limit: atMost(limit), verdict: unmeasured}
+	c, why := e.cell(scenario, uring)
 	switch {
 	case c == nil:
 		f.why = why
@@ -183,13 +186,21 @@ func (e *evidence) reload() []finding {
 		for _, r := range c.Rounds {
 			rounds = append(rounds, r.Cost)
 		}
-		f.compare(c.Cost, rounds, reloadLimit, c.Noisy)
-		if late := late(c); f.verdict == passed && late != "" {
-			f.verdict, f.why = unmeasured, late
+		f.compare(c.Cost, rounds, limit, c.Noisy)
+	}
+	return f
+}
+
+// reload is row 10. That the changes take place and break nothing is judged on epoll too.
+func (e *evidence) reload() []finding {
+	f := e.itself("10", reload, reloadLimit)
+	if f.verdict == passed {
+		if c, _ := e.cell(reload, uring); late(c) != "" {
+			f.verdict, f.why = unmeasured, late(c)
 		}
 	}
 	g := finding{row: "10", what: reload + " on epoll", limit: "nothing breaks", verdict: unmeasured, aside: true}
-	c, why = e.cell(reload, epoll)
+	c, why := e.cell(reload, epoll)
 	switch {
 	case c == nil:
 		g.why = why

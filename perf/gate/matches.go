@@ -8,10 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/uringproxy/uringproxy/perf/result"
 )
 
 // match is what routing's benchmark says of matching in tables of one shape and size.
@@ -80,7 +81,7 @@ func readMatches(r io.Reader) (all []match, err error) {
 }
 
 // judgeMatches is row 11: for each size the shape whose 99th percentile is the greatest. A shape that was measured
-// several times, as go test -count has it, counts with its middle one.
+// several times, as go test -count has it, counts with its median.
 func judgeMatches(matches []match) (all []finding) {
 	for _, size := range matchSizes {
 		f := finding{
@@ -90,11 +91,11 @@ func judgeMatches(matches []match) (all []finding) {
 		worst, shape := 0.0, ""
 		var missing []string
 		for _, s := range matchShapes {
-			p99 := middle(matches, s, size)
-			if p99 < 0 {
+			p99 := p99Of(matches, s, size)
+			if !p99.Known() {
 				missing = append(missing, s)
-			} else if p99 > worst {
-				worst, shape = p99, s
+			} else if p99.Median > worst {
+				worst, shape = p99.Median, s
 			}
 		}
 		if shape != "" {
@@ -115,16 +116,13 @@ func judgeMatches(matches []match) (all []finding) {
 	return all
 }
 
-func middle(matches []match, shape string, size int) float64 {
+// p99Of is what was measured in tables of a shape and size.
+func p99Of(matches []match, shape string, size int) result.Spread {
 	var p99s []float64
 	for _, m := range matches {
 		if m.shape == shape && m.size == size {
 			p99s = append(p99s, m.p99)
 		}
 	}
-	if len(p99s) == 0 {
-		return -1
-	}
-	slices.Sort(p99s)
-	return p99s[len(p99s)/2]
+	return result.SpreadOf(p99s)
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"crypto/rand"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -14,9 +15,12 @@ import (
 func layers(t *testing.T) (client, server *record.Layer) {
 	t.Helper()
 	client, server = new(record.Layer), new(record.Layer)
-	secrets := [2][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}
+	var secrets [2][32]byte
+	for i := range secrets {
+		rand.Read(secrets[i][:])
+	}
 	for _, l := range []*record.Layer{client, server} {
-		keys, err := record.NewKeys13(suite, l == client, secrets[0], secrets[1], nil)
+		keys, err := record.NewKeys13(suite, l == client, secrets[0][:], secrets[1][:], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +62,9 @@ func TestTheEndOfRecords(t *testing.T) {
 		"peer alert: alert internal_error": func(l *record.Layer) []byte {
 			return l.Alert(make([]byte, 0, 64), alert.InternalError)
 		},
-		"fault: alert unexpected_message": func(*record.Layer) []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") },
+		"fault: alert unexpected_message": func(*record.Layer) []byte {
+			return []byte("HTTP/1.1 400 Bad Request\r\n\r\n")
+		},
 	} {
 		client, server := layers(t)
 		sealed, _, _ := server.SealTo(make([]byte, 0, 256), [][]byte{[]byte("answer")}, 0)

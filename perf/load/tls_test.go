@@ -66,7 +66,9 @@ func TestModesOverTLS(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer g.Close()
-				for _, p := range []load.Phase{{Length: 30 * time.Millisecond}, {Length: 100 * time.Millisecond, Rate: 50}} {
+				for _, p := range []load.Phase{
+					{Length: 30 * time.Millisecond}, {Length: 100 * time.Millisecond, Rate: 50},
+				} {
 					p.Services = []string{"a"}
 					check(t, g, &cfg, p, m.bytes)
 				}

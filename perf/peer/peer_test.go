@@ -155,7 +155,7 @@ func TestFailureTellsWhatTheProgramSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-p.Ended
-	err = p.Await(context.Background(), "http://127.0.0.1:1/", "", time.Minute)
+	err = p.Await(context.Background(), nil, "http://127.0.0.1:1/", "", time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such key") {
 		t.Errorf("error %v", err)
 	}
@@ -177,19 +177,19 @@ func TestAwaitAsksForAHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Await(context.Background(), server.URL, "a.example.com", time.Minute); err != nil || asked != 3 {
+	if err := p.Await(context.Background(), nil, server.URL, "a.example.com", time.Minute); err != nil || asked != 3 {
 		t.Errorf("asked %d times: %v", asked, err)
 	}
-	if err := p.Await(context.Background(), server.URL, "b.example.com", time.Nanosecond); err == nil {
+	if err := p.Await(context.Background(), nil, server.URL, "b.example.com", time.Nanosecond); err == nil {
 		t.Error("waiting has no end")
 	}
-	err = p.Await(context.Background(), server.URL, "b.example.com", 200*time.Millisecond)
+	err = p.Await(context.Background(), nil, server.URL, "b.example.com", 200*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "answered with 404") {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := p.Await(ctx, server.URL, "b.example.com", time.Minute); err != context.Canceled {
+	if err := p.Await(ctx, nil, server.URL, "b.example.com", time.Minute); err != context.Canceled {
 		t.Errorf("error %v", err)
 	}
 }
@@ -301,19 +301,8 @@ func TestPorts(t *testing.T) {
 		t.Skip("somebody else has taken the port meanwhile")
 	}
 	defer l.Close()
-	if err := CheckPort(port); err == nil || !strings.Contains(err.Error(), strconv.Itoa(port)+" is taken") {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestMedian(t *testing.T) {
-	for _, c := range []struct {
-		v    []float64
-		want float64
-	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 2}, 2}} {
-		if got := Median(c.v); got != c.want {
-			t.Errorf("median of %v: %v", c.v, got)
-		}
+	if other, err := FreePort(); err != nil || other == port {
+		t.Errorf("port %d is free while it is in use, %v", other, err)
 	}
 }
 

@@ -6,6 +6,7 @@ package peer
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -163,11 +164,12 @@ func (p *Process) Failure(what string) error {
 	return fmt.Errorf("%s: %s (%s): %s", p.cmd.Args[0], what, state, p.output.String())
 }
 
-// Await asks for url, in the name of host, until it is answered with 200. An empty host means that of the URL.
-func (p *Process) Await(ctx context.Context, url, host string, limit time.Duration) error {
+// Await asks for url, in the name of host, until it is answered with 200. An empty host means that of the URL. config
+// is for a URL that is https.
+func (p *Process) Await(ctx context.Context, config *tls.Config, url, host string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config}}
 	last := "no answer"
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -175,12 +177,15 @@ func (p *Process) Await(ctx context.Context, url, host string, limit time.Durati
 			return fmt.Errorf("make request: %w", err)
 		}
 		req.Host = host
-		if res, err := client.Do(req); err == nil {
+		res, err := client.Do(req)
+		if err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {
 				return nil
 			}
 			last = fmt.Sprintf("answered with %d", res.StatusCode)
+		} else if ctx.Err() == nil {
+			last = err.Error()
 		}
 		select {
 		case <-p.Ended:
@@ -189,7 +194,7 @@ func (p *Process) Await(ctx context.Context, url, host string, limit time.Durati
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return context.Cause(ctx)
 			}
-			return p.Failure(fmt.Sprintf("not ready within %s: %s to %s", limit, last, url))
+			return p.Failure(fmt.Sprintf("not ready within %s: %s (%s)", limit, last, url))
 		case <-time.After(25 * time.Millisecond):
 		}
 	}

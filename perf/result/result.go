@@ -86,8 +86,9 @@ type Cell struct {
 
 	// Ratios are Cost of this cell divided by Cost of another peer in the same round, by that peer's name.
 	Ratios map[string]Spread `json:"ratios,omitempty"`
-	// Unclear says why a ratio must not be quoted, by the other peer's name. A ratio without an entry may be.
-	Unclear map[string]string `json:"unclear,omitempty"`
+	// Unclear says why a ratio must not be quoted, by the other peer's name. A ratio without an entry may be, unless
+	// there is no map at all: then nobody has looked at the ratios, only at Noisy of either peer.
+	Unclear map[string]string `json:"unclear,omitzero"`
 	// At is Cost of this cell under the load of another peer, by that peer's name, where each has its own, as at a
 	// fixed rate; then Ratios are those of At to the other's Cost.
 	At      map[string]Spread `json:"at,omitempty"`
