@@ -185,7 +185,8 @@ func TestTLSChangesItsListener(t *testing.T) {
 		if len(faults) > 0 {
 			t.Fatal(i, faults)
 		}
-		if whole, faults := Parse("x", []byte(text)); len(faults) > 0 || !reflect.DeepEqual(whole.Listeners, c.Listeners) {
+		whole, faults := Parse("x", []byte(text))
+		if len(faults) > 0 || !reflect.DeepEqual(whole.Listeners, c.Listeners) {
 			t.Errorf("%d: not what it is alone: %v", i, faults)
 		}
 		if last != nil {
@@ -231,7 +232,8 @@ func TestKindsAgreeLater(t *testing.T) {
 
 // TestPassthroughAlone: a listener without certificates and a configuration without routes, for streams only.
 func TestPassthroughAlone(t *testing.T) {
-	c, faults := Parse("x", []byte("[listeners.a]\naddress = \":1\"\n[listeners.a.tls]\n[tcp_routes.t]\nservice = \"t\"\n"+
+	c, faults := Parse("x", []byte("[listeners.a]\naddress = \":1\"\n[listeners.a.tls]\n"+
+		"[tcp_routes.t]\nservice = \"t\"\n"+
 		"[services.t]\nendpoints = \"tcp://10.0.0.1:1\"\n"))
 	if len(faults) > 0 || !c.Listeners[0].TLS.Strict || c.Listeners[0].TLS.Certified() || len(c.Routes) > 0 {
 		t.Error(faults)
@@ -243,7 +245,8 @@ func TestPathsOfTLS(t *testing.T) {
 	dir := t.TempDir()
 	writeFiles(t, dir, map[string]string{
 		"a.toml": DefaultText(),
-		"b.toml": "[listeners.s]\naddress = \":1\"\ntls = { certificates = { cert = \"c/a.crt\", key = \"../a.key\" } }\n",
+		"b.toml": "[listeners.s]\naddress = \":1\"\n" +
+			"tls = { certificates = { cert = \"c/a.crt\", key = \"../a.key\" } }\n",
 	})
 	c, faults := Load([]string{dir})
 	if len(faults) > 0 {

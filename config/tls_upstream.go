@@ -20,10 +20,10 @@ func (d *decoder) serviceTLS(t *table, k *kinds, some bool) *ServiceTLS {
 }
 
 func (d *decoder) upstreamTLS(t *table, o *ServiceTLS) {
-	o.CA, _ = t.files("ca", "PEM files with the authorities that endpoints' certificates have to come from; without it, "+
-		"those that this system trusts")
-	t.text("server_name", "the name that endpoints have to prove to be, and that they are asked for; empty: the host of "+
-		"their URL", "a name or an address", &o.ServerName)
+	o.CA, _ = t.files("ca", "PEM files with the authorities that endpoints' certificates have to come from; "+
+		"without it, those that this system trusts")
+	t.text("server_name", "the name that endpoints have to prove to be, and that they are asked for; empty: "+
+		"the host of their URL", "a name or an address", &o.ServerName)
 	if s, ok := t.optional("certificate", "the certificate that endpoints are shown when they ask for one"); ok {
 		c := d.certificate(s, false)
 		o.Certificate = &c

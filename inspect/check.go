@@ -5,15 +5,21 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
 // Options say what Check may look at beside the configuration.
 type Options struct {
 	Machine  Machine
 	Resolver Resolver // nil: names are not looked up
+	// Store reads the files that TLS is made of; nil: they are not looked at.
+	Store *certs.Store
+	// Now is when certificates have to be valid.
+	Now time.Time
 }
 
 // maxFindings bounds how many findings of a severity are listed.
@@ -26,6 +32,11 @@ func Check(ctx context.Context, c *config.Config, o Options) *Result {
 	k.routes()
 	k.services()
 	k.listeners(&o.Machine)
+	k.streams()
+	k.security()
+	if o.Store != nil {
+		k.material(o.Store, o.Now)
+	}
 	if o.Resolver != nil {
 		k.names(ctx, o.Resolver)
 	}
@@ -146,6 +157,9 @@ func (k *checker) services() {
 	for _, r := range k.config.Routes {
 		used[r.Service] = true
 	}
+	for _, r := range k.config.Streams {
+		used[r.Service] = true
+	}
 	for _, s := range k.config.Services {
 		if !used[s.Name] {
 			k.warn(UnusedService, config.Path("services", s.Name), "name it in a route, or take it out",
@@ -166,7 +180,7 @@ func (k *checker) listeners(m *Machine) {
 		}
 	}
 	for _, l := range k.config.Listeners {
-		if named != nil && !named[l.Name] {
+		if named != nil && !named[l.Name] && l.Redirect == nil && !k.streamed(l) {
 			k.warn(IdleListener, config.Path("listeners", l.Name), "name it in a route, or take it out",
 				"a listener that no route is for: it answers every request with 404")
 		}

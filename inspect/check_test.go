@@ -90,7 +90,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	for _, file := range files {
-		r := Check(context.Background(), load(t, file), Options{Machine{1024}, resolver{}})
+		r := Check(context.Background(), load(t, file), Options{Machine: Machine{1024}, Resolver: resolver{}})
 		var b strings.Builder
 		for i := range r.Warnings {
 			b.WriteString(r.Warnings[i].String() + "\n" + r.Warnings[i].Excerpt())

@@ -6,8 +6,11 @@
 // data plane, and takes the rules apart only to give reasons. A warning is always true; what is not warned of may
 // be doubtful all the same, where finding it would take more than the bounds allow.
 //
-// The package never reaches the data plane: it imports config and routing with what is below it, and is imported by
-// the commands, and by server for admin. Its results have JSON names that do not change.
+// What a ClientHello says is tls/hello's to tell, which certificate answers it tls/certs's, and whether keys for
+// tickets are such tls/handshake's.
+//
+// The package never reaches the data plane: it imports those, config, and routing with what is below it, and is
+// imported by the commands, and by server for admin. Its results have JSON names that do not change.
 package inspect
 
 import (
@@ -34,6 +37,14 @@ const (
 	PartShadowed    = "part-shadowed"    // Shadowed, for some alternatives of a rule
 	PartNever       = "part-never"       // Never, for some of them
 	TLSOnPlain      = "tls-on-plain"     // a condition on TLS where there is none
+	Redirected      = "redirected"       // a route whose listeners send everybody to https
+	Swallowed       = "swallowed"        // a listener of which a tcp route takes all connections
+	SelfSigned      = "self-signed"      // a certificate that is made up at start
+	Certificate     = "certificate"      // one that clients refuse, or will soon, or that is not kept well
+	Uncovered       = "uncovered-host"   // a route's host that no certificate is for
+	UnusedName      = "unused-name"      // a certificate's name that no route is for
+	Unverified      = "unverified"       // a certificate of the other side that nobody checks
+	OpenSecret      = "open-secret"      // a file with a secret that others may read
 	UnusedService   = "unused-service"   // a service that no route names
 	IdleListener    = "idle-listener"    // a listener that has no route
 	LooseRegexp     = "loose-regexp"     // an expression outside the automaton

@@ -19,6 +19,8 @@ var plainKeys = map[rule.Kind]string{
 	rule.PathPrefixRaw: "path_prefix_raw", rule.PathRegexp: "path_regexp", rule.Method: "methods",
 	rule.Header: "headers", rule.Query: "query", rule.ClientIP: "client_ip", rule.SNI: "sni", rule.ALPN: "alpn",
 	rule.TLSVersion: "tls_version", rule.CipherSuite: "cipher_suite", rule.JA4: "ja4",
+	rule.SNIRegexp: "sni_regexp", rule.CipherSuiteOnly: "cipher_suite_only",
+	rule.ClientCert: "client_cert", rule.ClientCertRegexp: "client_cert_regexp",
 }
 
 // warnRoute is warn for a route, at the key that has a condition of some kind; at the route for None.
@@ -52,7 +54,7 @@ func (k *checker) route(x *crowd, r *config.Route) {
 			continue
 		}
 		m.dead, kind = true, why.kind
-		onTLS = onTLS && why.kind.TLS()
+		onTLS = onTLS && why.kind.TLS() && !ofClientCert(why.kind)
 		if !slices.Contains(reasons, why.says) {
 			reasons = append(reasons, why.says)
 		}
@@ -65,7 +67,7 @@ func (k *checker) route(x *crowd, r *config.Route) {
 	if len(reasons) > 0 {
 		hint := "mend the condition, or take the part out"
 		if len(members) > alive && onTLS && len(e.Impossible) == 0 {
-			code, hint = TLSOnPlain, "take the condition out; listeners are plain in this version"
+			code, hint = TLSOnPlain, "take the condition out, or give one of its listeners a tls table"
 		}
 		k.warnRoute(code, r, kind, message+shortList(reasons, ", and "), hint)
 	}
@@ -95,8 +97,13 @@ func (k *checker) impossible(m *member) *reason {
 		}
 	}
 	for i := range m.Tests {
-		if t := &m.Tests[i]; t.Kind.TLS() && !t.Not {
+		t := &m.Tests[i]
+		switch {
+		case t.Not:
+		case t.Kind.TLS() && !k.some(m.route, speaksTLS):
 			return &reason{t.String() + " looks at TLS, which none of its listeners speaks", t.Kind}
+		case ofClientCert(t.Kind) && !k.some(m.route, verifiesClients):
+			return &reason{t.String() + " asks for a certificate, and none of its listeners verifies any", t.Kind}
 		}
 	}
 	return nil
@@ -120,7 +127,7 @@ func (k *checker) matchers(r *config.Route) {
 	said := map[string]bool{}
 	eachPredicate(r.Rule, false, func(p *rule.Predicate, not bool) {
 		switch {
-		case p.Kind.TLS() && not && !said[p.String()]:
+		case p.Kind.TLS() && not && !said[p.String()] && !k.some(r, speaksTLS):
 			said[p.String()] = true
 			k.warnRoute(TLSOnPlain, r, p.Kind, "the condition !"+p.String()+
 				", which always holds: none of its listeners speaks TLS", "take it out")

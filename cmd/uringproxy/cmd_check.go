@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/inspect"
 	"github.com/uringproxy/uringproxy/internal/words"
+	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
 func runCheck(env *environment, args []string) int {
@@ -37,6 +39,7 @@ func runCheck(env *environment, args []string) int {
 		options := inspect.Options{Machine: inspect.ThisMachine()}
 		if !*offline {
 			options.Resolver = net.DefaultResolver
+			options.Store, options.Now = new(certs.Store), time.Now()
 		}
 		result = inspect.Check(context.Background(), c, options)
 	}

@@ -49,6 +49,7 @@ const edges = `
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	control:           tls/certs tls/handshake
 	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words tls/hello tls/certs
+	inspect:           tls/handshake
 
 	tls/certs:         internal/breath
 	tls/record:        internal/invariant tls/alert
@@ -68,7 +69,7 @@ const edges = `
 	perf/load:         perf/histogram perf/chunked tls/record
 	perf/origin:       perf/load perf/chunked
 	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest internal/words
-	cmd/uringproxy:    perf/bench perf/report perf/result
+	cmd/uringproxy:    perf/bench perf/report perf/result tls/certs
 	perf/gate:         perf/report perf/result
 	e2e:
 `

@@ -1,0 +1,115 @@
+package inspect
+
+import (
+	"slices"
+
+	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/routing/rule"
+)
+
+// some reports whether one of the listeners that a route is for has a property.
+func (k *checker) some(r *config.Route, property func(*config.Listener) bool) bool {
+	return slices.ContainsFunc(k.config.Listeners, func(l *config.Listener) bool {
+		return isFor(r.Listeners, l) && property(l)
+	})
+}
+
+// isFor reports whether a route with these listeners is for l.
+func isFor(listeners []string, l *config.Listener) bool {
+	return len(listeners) == 0 || slices.Contains(listeners, l.Name)
+}
+
+func speaksTLS(l *config.Listener) bool { return l.TLS != nil }
+
+// verifiesClients reports whether a certificate of a client can be a verified one.
+func verifiesClients(l *config.Listener) bool {
+	return l.TLS != nil && (l.TLS.Policy.Client.Verifies() || slices.ContainsFunc(l.TLS.Names,
+		func(n config.NamedPolicy) bool { return n.Policy.Client.Verifies() }))
+}
+
+// serves reports whether requests get as far as the routes.
+func serves(l *config.Listener) bool { return l.Redirect == nil && (l.TLS == nil || l.TLS.Certified()) }
+
+func ofClientCert(kind rule.Kind) bool {
+	return kind == rule.ClientCert || kind == rule.ClientCertRegexp
+}
+
+// streamed reports whether a tcp route is for a listener.
+func (k *checker) streamed(l *config.Listener) bool {
+	return l.TLS != nil && slices.ContainsFunc(k.config.Streams, func(r *config.StreamRoute) bool {
+		return isFor(r.Listeners, l)
+	})
+}
+
+// streams looks at the tcp routes, and at what they and redirects leave for the routes.
+func (k *checker) streams() {
+	b := routing.NewStreamBuilder()
+	for i, r := range k.config.Streams {
+		err := b.Set(routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: i})
+		if err != nil {
+			k.notes = append(k.notes, note{
+				severity: Fault, code: Invalid, table: config.Path("tcp_routes", r.Name), keys: []string{"rule"},
+				message: "a rule that cannot be compiled", expected: "a smaller one", hint: err.Error(),
+			})
+		}
+		if r.Rule == nil {
+			k.swallowed(r)
+		}
+	}
+	for _, r := range k.config.Routes {
+		if !k.some(r, serves) {
+			k.warn(Redirected, config.Path("routes", r.Name), "name a listener that serves requests, or take it out",
+				"a route that no request reaches: its listeners redirect all of them, or have tcp routes only",
+				"listeners")
+		}
+	}
+}
+
+// swallowed notes a listener of which a tcp route without conditions leaves nothing to be served here.
+func (k *checker) swallowed(r *config.StreamRoute) {
+	for _, l := range k.config.Listeners {
+		if l.TLS != nil && l.TLS.Certified() && isFor(r.Listeners, l) {
+			k.warn(Swallowed, config.Path("tcp_routes", r.Name), "give it a condition, such as sni",
+				"a tcp route for all connections, so that none of listener "+l.Name+" is served by routes", "listeners")
+			return
+		}
+	}
+}
+
+// security looks for what makes TLS prove less than it might.
+func (k *checker) security() {
+	for _, l := range k.config.Listeners {
+		if l.TLS != nil {
+			k.listenerSecurity(l)
+		}
+	}
+	for _, s := range k.config.Services {
+		if s.TLS != nil && s.TLS.SkipVerify {
+			k.warn(Unverified, config.Path("services", s.Name, "tls"), "name their authority in ca",
+				"endpoints whose certificates nobody verifies: whoever is between can read and change everything",
+				"insecure_skip_verify")
+		}
+	}
+}
+
+func (k *checker) listenerSecurity(l *config.Listener) {
+	path := config.Path("listeners", l.Name, "tls")
+	if l.TLS.SelfSigned {
+		k.warn(SelfSigned, path, "name files in certificates or certificate_dir",
+			"a certificate that is made up at start, which no client trusts", "self_signed")
+	}
+	asks := func(p *config.TLSPolicy) bool { return p.Client.Auth != 0 && !p.Client.Verifies() }
+	unverified := func(path string) {
+		k.warn(Unverified, path, "name their authority in ca",
+			"certificates of clients that nobody verifies: everybody can make one", "client_certificate.mode")
+	}
+	if asks(&l.TLS.Policy) {
+		unverified(path)
+	}
+	for i := range l.TLS.Names {
+		if n := &l.TLS.Names[i]; asks(&n.Policy) && n.Policy.Client.Auth != l.TLS.Policy.Client.Auth {
+			unverified(config.Path("listeners", l.Name, "tls", "names", n.Name))
+		}
+	}
+}
