@@ -15,12 +15,6 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
-// The content types of what Write writes.
-const (
-	TextType        = "text/plain; version=0.0.4; charset=utf-8"
-	OpenMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-)
-
 // Input is everything that is exposed, as it is at one time.
 type Input struct {
 	Now     time.Time
