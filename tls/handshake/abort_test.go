@@ -176,3 +176,42 @@ func TestPoolClose(t *testing.T) {
 		}
 	}
 }
+
+// TestOverdue has clients begin handshakes and leave it at that: those who come later get their places, once the first
+// have had their time.
+func TestOverdue(t *testing.T) {
+	b := newBench(t, PoolOptions{InFlight: 3, Waiting: 10})
+	server := newServer(t, ServerOptions{})
+	begin := func(id uint64) *Conversation { return b.port.Serve(id, server, theAddr, nil) }
+	slow := []*Conversation{begin(0), begin(1), begin(2)}
+	late := begin(3)
+	for limit := time.Now().Add(deadline); !slow[0].stuck() || !slow[1].stuck() || !slow[2].stuck(); runtime.Gosched() {
+		if time.Now().After(limit) {
+			t.Fatal("nobody waits for a client")
+		}
+	}
+	b.port.relieve()
+	if slow[0].overdue || b.port.leaving > 0 {
+		t.Error("a client had no time at all")
+	}
+	for _, c := range slow {
+		c.began = c.began.Add(-patience)
+	}
+	b.port.relieve()
+	b.port.relieve()
+	if !slow[0].overdue || slow[1].overdue || b.port.leaving != 1 {
+		t.Error("one place is needed, and another number is made")
+	}
+	for slow[0].Outcome() == nil {
+		if b.port.Next() == nil {
+			<-b.bell
+		}
+	}
+	if o := slow[0].Outcome(); o.Reason != Shed || late.stage != running || b.port.leaving != 0 {
+		t.Errorf("%+v, and the one that waited is in stage %d", o, late.stage)
+	}
+	for _, c := range append(slow, late) {
+		c.End()
+	}
+	b.quiet()
+}

@@ -1,6 +1,9 @@
 package handshake
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // What a conversation's goroutines tell its port.
 const (
@@ -44,9 +47,11 @@ type Conversation struct {
 	stage   stage
 	ended   bool // End was called
 	left    bool // no goroutine touches it any more
+	overdue bool // it was cancelled to make room
+	began   time.Time
 	worker  *worker
-	bucket  *bucket // of the line
-	before  *Conversation
+	bucket  *bucket       // of the line, while it waits there
+	before  *Conversation // in the queue of those, or of those that are on their way
 	behind  *Conversation
 	outcome Outcome // the goroutine's until it is settled
 }
@@ -119,6 +124,9 @@ func (c *Conversation) End() {
 		c.cancel()
 	}
 }
+
+// stuck reports whether its goroutine waits for the peer.
+func (c *Conversation) stuck() bool { return c.reader.asleep.Load() || c.room.asleep.Load() }
 
 // cancel makes its goroutines fail where they wait next. Any thread may call it.
 func (c *Conversation) cancel() {

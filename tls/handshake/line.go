@@ -8,11 +8,42 @@ import (
 // lineBuckets is how many queues a line has. Clients that share one by chance share its turns.
 const lineBuckets = 256
 
-// bucket is the queue of the clients whose addresses hash to it.
-type bucket struct {
+// queue is a list of conversations, each of which is in one list at most.
+type queue struct {
 	first, last *Conversation
 	len         int
-	next        *bucket // with somebody in it, in the order of turns
+}
+
+func (q *queue) push(c *Conversation) {
+	c.before, c.behind = q.last, nil
+	if q.last == nil {
+		q.first = c
+	} else {
+		q.last.behind = c
+	}
+	q.last = c
+	q.len++
+}
+
+func (q *queue) remove(c *Conversation) {
+	if c.before == nil {
+		q.first = c.behind
+	} else {
+		c.before.behind = c.behind
+	}
+	if c.behind == nil {
+		q.last = c.before
+	} else {
+		c.behind.before = c.before
+	}
+	c.before, c.behind = nil, nil
+	q.len--
+}
+
+// bucket is the queue of the clients whose addresses hash to it.
+type bucket struct {
+	queue
+	next *bucket // with somebody in it, in the order of turns
 }
 
 // line is where conversations wait for a goroutine: stochastic fairness queueing (RFC 8290, section 1.3, has the
@@ -53,14 +84,8 @@ func (l *line) add(c *Conversation, b *bucket) (shed *Conversation, ok bool) {
 	if b.len == 0 && b != &l.dials {
 		l.join(b)
 	}
-	c.bucket, c.before, c.behind = b, b.last, nil
-	if b.last == nil {
-		b.first = c
-	} else {
-		b.last.behind = c
-	}
-	b.last = c
-	b.len++
+	c.bucket = b
+	b.push(c)
 	l.len++
 	return shed, true
 }
@@ -102,18 +127,8 @@ func (l *line) take() *Conversation {
 // remove takes c out of the line.
 func (l *line) remove(c *Conversation) {
 	b := c.bucket
-	if c.before == nil {
-		b.first = c.behind
-	} else {
-		c.before.behind = c.behind
-	}
-	if c.behind == nil {
-		b.last = c.before
-	} else {
-		c.behind.before = c.before
-	}
-	c.bucket, c.before, c.behind = nil, nil, nil
-	b.len--
+	c.bucket = nil
+	b.remove(c)
 	l.len--
 	if b.len == 0 && b != &l.dials {
 		l.leave(b)

@@ -18,7 +18,7 @@ type Reason uint8
 const (
 	OK                   Reason = iota
 	Cancelled                   // End was called, or the pool was closed
-	Shed                        // the line was full, and this client had the most in it
+	Shed                        // others needed the room: of the line, or of a peer that took its time
 	Gone                        // the peer's stream ended
 	Garbage                     // what came was no TLS, or broke its rules
 	NoCertificate               // there is none for the name, and strict says that there must be
@@ -60,6 +60,7 @@ type Outcome struct {
 var (
 	errCancelled = errors.New("conversation was ended")
 	errShed      = errors.New("the line of handshakes is full")
+	errOverdue   = errors.New("the peer takes its time, and others wait for the place")
 )
 
 // classify says why a handshake failed, by crypto/tls's error and what it last told the peer.

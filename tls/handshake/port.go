@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // PoolOptions bound what handshakes may take.
@@ -52,9 +53,11 @@ type Port struct {
 	news  atomic.Pointer[Conversation] // the latest first
 	ready *Conversation                // taken from there, in order
 
-	line  line
-	share int // of InFlight
-	busy  int // handshakes on their way
+	line    line
+	share   int   // of InFlight
+	busy    int   // handshakes on their way
+	running queue // those of them that have not been cancelled to make room, the oldest first
+	leaving int   // those that have
 
 	// To be used again.
 	idle  *Conversation
@@ -105,7 +108,29 @@ func (p *Port) admit(c *Conversation, b *bucket) *Conversation {
 		shed.outcome = Outcome{Err: errShed, Reason: Shed}
 		shed.post(settled | finished)
 	}
+	p.relieve()
 	return c
+}
+
+// patience is how long a peer may take while nobody needs its place.
+const patience = 2 * time.Second
+
+// relieve makes room for those in the line, as far as there are handshakes whose peers let them wait for long. Without
+// it, those who begin handshakes and do not end them would have all places until the shard's timeout.
+func (p *Port) relieve() {
+	if p.line.len <= p.leaving {
+		return
+	}
+	for now := time.Now(); p.line.len > p.leaving; {
+		c := p.running.first
+		if c == nil || now.Sub(c.began) < patience || !c.stuck() {
+			return
+		}
+		p.running.remove(c)
+		p.leaving++
+		c.overdue = true
+		c.cancel()
+	}
 }
 
 // Next is a conversation that has news: output, room, plaintext, an outcome or an end. There may be none behind it, and
@@ -114,6 +139,7 @@ func (p *Port) Next() *Conversation {
 	for {
 		c := p.pop()
 		if c == nil {
+			p.relieve()
 			return nil
 		}
 		news := c.news.And(^uint32(queued))
@@ -152,7 +178,8 @@ func (p *Port) pop() *Conversation {
 // start gives c to a goroutine.
 func (p *Port) start(c *Conversation) {
 	p.busy++
-	c.stage = running
+	p.running.push(c)
+	c.stage, c.began = running, time.Now()
 	c.out = p.ring()
 	if p.pool.options.Relay {
 		c.relay = newRelay()
@@ -170,6 +197,7 @@ func (p *Port) start(c *Conversation) {
 func (p *Port) settle(c *Conversation) {
 	if c.stage == running {
 		p.busy--
+		p.unlist(c)
 	}
 	c.stage = over
 	if c.relay == nil && !c.ended {
@@ -181,6 +209,18 @@ func (p *Port) settle(c *Conversation) {
 			break
 		}
 		p.start(next)
+	}
+}
+
+// unlist takes c, whose handshake is over, out of the queue of those on their way.
+func (p *Port) unlist(c *Conversation) {
+	if !c.overdue {
+		p.running.remove(c)
+		return
+	}
+	p.leaving--
+	if c.outcome.Reason == Cancelled {
+		c.outcome = Outcome{Err: errOverdue, Reason: Shed, Policy: c.outcome.Policy}
 	}
 }
 
@@ -210,7 +250,7 @@ func (p *Port) begin(id uint64) *Conversation {
 	} else {
 		p.idle = c.next
 	}
-	c.id, c.next, c.stage, c.ended, c.left = id, nil, waiting, false, false
+	c.id, c.next, c.stage, c.ended, c.left, c.overdue = id, nil, waiting, false, false, false
 	return c
 }
 

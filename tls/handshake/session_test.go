@@ -60,8 +60,6 @@ type session struct {
 
 	outcome *Outcome
 	layer   *record.Layer
-	gather  record.Gather
-	memory  [record.MaxRecord]byte
 	plain   []byte
 	closed  bool
 	fault   string
