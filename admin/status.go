@@ -12,6 +12,7 @@ type Status struct {
 
 	Engine  Engine  `json:"engine"`
 	Config  Config  `json:"config"`
+	TLS     *TLS    `json:"tls,omitempty"` // absent: nothing is spoken over it
 	Traffic Traffic `json:"traffic"`
 
 	// LastReload is the last attempt to change the configuration; absent when there was none.
@@ -42,6 +43,35 @@ type Config struct {
 
 	Reloads       uint64 `json:"reloads"` // since the start, failed ones included
 	ReloadsFailed uint64 `json:"reloads_failed"`
+}
+
+// TLS is what is spoken over it, and by whom.
+type TLS struct {
+	Listeners int `json:"listeners"` // that speak it
+	// Mode says who opens and seals the records: "shard", or "relayed", a goroutine for each connection, because of
+	// Why.
+	Mode string `json:"mode"`
+	Why  string `json:"why,omitempty"`
+	// Certificates are the first to expire of All.
+	Certificates []Certificate `json:"certificates"`
+	All          int           `json:"certificates_in_all"`
+
+	Open      int64       `json:"connections"` // of clients, after the handshake
+	Running   int64       `json:"handshakes_running"`
+	Done      uint64      `json:"handshakes"`         // with clients, since the start
+	Resumed   uint64      `json:"handshakes_resumed"` // of these
+	Failed    uint64      `json:"handshakes_failed"`
+	Handshake Percentiles `json:"handshake_seconds"`
+}
+
+// Certificate is one that clients are shown, or that upstreams are.
+type Certificate struct {
+	Names    []string  `json:"names"`
+	Source   string    `json:"source"`
+	Kind     string    `json:"kind"`
+	NotAfter time.Time `json:"not_after"`
+	Days     float64   `json:"days_left"` // negative: it has expired
+	Problems []string  `json:"problems,omitempty"`
 }
 
 // Listener is an address on which clients are taken.

@@ -12,6 +12,7 @@ import (
 // files' texts included, is not to stay for as long as the process lives.
 type boot struct {
 	engine    config.Engine
+	shaking   config.Handshakes
 	admin     config.Admin
 	limits    plan.Limits
 	logLevel  slog.Level
@@ -19,7 +20,7 @@ type boot struct {
 }
 
 func bootOf(cfg *config.Config) boot {
-	return boot{cfg.Engine, cfg.Admin, cfg.Limits, cfg.LogLevel, cfg.AccessLog}
+	return boot{cfg.Engine, cfg.Handshakes, cfg.Admin, cfg.Limits, cfg.LogLevel, cfg.AccessLog}
 }
 
 // pending names the settings that differ from those of the start.
@@ -40,6 +41,8 @@ func (b *boot) pending(now *config.Config, levelFollows bool) []string {
 	differ("admin.pprof", was.Pprof != is.Pprof)
 	differ("limits.max_connections", b.limits.Connections != now.Limits.Connections)
 	differ("limits.shard_buffer_bytes", b.limits.BuffersPerShard != now.Limits.BuffersPerShard)
+	differ("limits.tls_handshakes", b.shaking.InFlight != now.Handshakes.InFlight)
+	differ("limits.tls_handshakes_waiting", b.shaking.Waiting != now.Handshakes.Waiting)
 	differ("log.level", b.logLevel != now.LogLevel && !levelFollows)
 	differ("log.access.path", b.accessLog.Path != now.AccessLog.Path)
 	differ("log.access.format", b.accessLog.Format != now.AccessLog.Format)

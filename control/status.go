@@ -1,12 +1,15 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
 // Trigger is what made the configuration change, or try to.
@@ -61,6 +64,13 @@ const maxFaults = 100
 
 // Err of an attempt that came too late.
 var errClosed = errors.New("the process is shutting down")
+
+// Certificates are those in force, each once, the first to expire in front.
+func (s *Status) Certificates() []*certs.Certificate {
+	return slices.SortedFunc(s.secured.certificates, func(a, b *certs.Certificate) int {
+		return cmp.Or(a.NotAfter.Compare(b.NotAfter), strings.Compare(a.Source, b.Source))
+	})
+}
 
 // Status is what became of the configuration so far; nil before Start. It does not block.
 func (m *Manager) Status() *Status { return m.status.Load() }

@@ -108,6 +108,7 @@ func (p *process) Status() admin.Status {
 		Started: p.started, Uptime: at.at.Sub(p.started).Seconds(),
 		Engine:     p.engine(),
 		Config:     p.config(st, at.at),
+		TLS:        p.tls(at),
 		Traffic:    p.traffic(at),
 		LastReload: attemptOf(st.Last),
 		Refused:    attemptOf(st.Refused),

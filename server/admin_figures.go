@@ -93,9 +93,9 @@ func (p *process) shardOf(id int, at *sample) admin.Shard {
 		Engine: admin.Loop{
 			Turns: l.Polls, Events: l.Events, Syscalls: l.Syscalls, EmptyBuffer: l.NoBufs,
 			BuffersHeld: held(metrics.SmallBuffersUsed, mem.Small) + held(metrics.BulkBuffersUsed, mem.Bulk) +
-				held(metrics.HeadBuffersUsed, mem.Head),
+				held(metrics.HeadBuffersUsed, mem.Head) + held(metrics.RecordBuffersUsed, mem.Record),
 			Buffers: held(metrics.SmallBuffers, mem.Small) + held(metrics.BulkBuffers, mem.Bulk) +
-				held(metrics.HeadBuffers, mem.Head),
+				held(metrics.HeadBuffers, mem.Head) + held(metrics.RecordBuffers, mem.Record),
 		},
 	}
 }

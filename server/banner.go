@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/internal/words"
@@ -19,13 +20,16 @@ func (s *Server) banner() {
 	}
 	s.log.Info("ready", "listeners", strings.Join(at, " "), "engine", s.choice.Engine, "tier", s.choice.Tier,
 		"shards", len(s.shards), "routes", len(s.snap.Routes), "services", len(s.snap.Services))
-	s.log.Info("engine", "why", s.choice.Why)
+	s.log.Info("engine", "why", s.choice.Why, "tls", s.tlsMode())
 	w := s.opts.Stdout
 	fmt.Fprintf(w, "\nuringproxy %s\n\n", s.opts.Version)
 	for i := range s.snap.Listeners {
 		fmt.Fprintf(w, "  %-10s %s\n", s.snap.Listeners[i].Name, url(&s.snap.Listeners[i]))
 	}
 	fmt.Fprintf(w, "  %-10s %s, %s: %s\n", "engine", s.choice.Engine, words.Count(len(s.shards), "shard"), s.choice.Why)
+	if slices.ContainsFunc(s.snap.Listeners, func(l plan.Listener) bool { return l.TLS != nil }) {
+		fmt.Fprintf(w, "  %-10s %s\n", "tls", s.tlsMode())
+	}
 	fmt.Fprintf(w, "  %-10s %s (%s, %s)\n\n", "config", s.snap.Source,
 		words.Count(len(s.snap.Routes), "route"), words.Count(len(s.snap.Services), "service"))
 	if len(s.opts.ConfigPaths) == 0 {
@@ -60,6 +64,9 @@ func url(l *plan.Listener) string {
 	addr := l.Addr
 	if addr.Addr().IsUnspecified() {
 		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port())
+	}
+	if l.TLS != nil {
+		return "https://" + addr.String()
 	}
 	return "http://" + addr.String()
 }

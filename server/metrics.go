@@ -22,7 +22,7 @@ func (p *process) WriteMetrics(w io.Writer, openMetrics bool) error {
 		Build: expose.Build{
 			Version: p.opts.Version, Go: runtime.Version(), Engine: p.choice.Engine, Tier: p.choice.Tier,
 		},
-		Config: p.configSample(), Runtime: runtimeSample(), Process: processSample(),
+		Config: p.configSample(), TLS: p.tlsSample(), Runtime: runtimeSample(), Process: processSample(),
 	}
 	for i, m := range at.shards {
 		st := &at.loops[i]

@@ -117,6 +117,7 @@ func startFrom(t *testing.T, file, engine string) *Server {
 		t.Fatal(err)
 	}
 	s.sockets.publish(s.snap)
+	s.openHandshakes()
 	if err := s.startShards(); err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,7 @@ func newRig(t *testing.T, engine string) *rig {
 		t.Skipf("%s cannot be used here: %v", engine, err)
 	}
 	r := &rig{s, t}
+	s.openHandshakes()
 	if err := s.startShards(); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +83,7 @@ func (r *rig) end() {
 			r.t.Errorf("left behind: %+v", g)
 		}
 	}
+	r.closeHandshakes()
 	m := r.metrics.Snapshot()
 	if a, n := m.Counter(metrics.ConnsAccepted), m.Gauge(metrics.ConnsActive); n != 0 || a == 0 {
 		r.t.Errorf("%d connections accepted, %d are counted at the end", a, n)

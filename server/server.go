@@ -53,6 +53,7 @@ type Server struct {
 	sink    *sink.Writer
 	started time.Time
 	adminState
+	tlsState
 
 	draining   atomic.Bool
 	drainLimit atomic.Int64 // nanoseconds; a reload may change it
@@ -116,6 +117,7 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 		return err
 	}
 	s.metrics = directory.NewSet(s.shardCount())
+	s.openHandshakes()
 	if err := s.startShards(); err != nil {
 		return err
 	}
@@ -202,6 +204,7 @@ func (s *Server) Publish(snap *plan.Snapshot) {
 // stop releases what is still held, in the reverse order of start. The shards have ended, or never began.
 func (s *Server) stop() {
 	s.closeAdmin()
+	s.closeHandshakes()
 	if s.sink != nil {
 		if err := s.sink.Close(); err != nil {
 			s.log.Error("access log not completely written", "error", err)

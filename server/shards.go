@@ -66,7 +66,7 @@ func (s *Server) startShard(id, cpu int, shared *proxy.Shared) (*running, error)
 	}
 	cfg := proxy.Config{
 		Shared: shared, Shards: s.shardCount(), Sockets: shardSockets{s.sockets, id},
-		Metrics: s.metrics.Shard(id), Seed: seed(),
+		Metrics: s.metrics.Shard(id), Seed: seed(), Port: s.handshakes.Port(sh.Backend.Wake),
 	}
 	if s.rings != nil {
 		cfg.Log = s.rings.Ring(id)
