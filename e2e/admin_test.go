@@ -1,38 +1,17 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// Command runs uringproxy with args to its end.
-func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	var out, err bytes.Buffer
-	cmd := exec.Command(Build(t), args...)
-	cmd.Stdout, cmd.Stderr = &out, &err
-	_ = cmd.Run() // the exit code tells
-	return cmd.ProcessState.ExitCode(), out.String(), err.String()
-}
-
-// commands expects a code, and a text on the stream that goes with it.
-func commands(t *testing.T, code int, want string, args ...string) {
-	t.Helper()
-	got, stdout, stderr := command(t, args...)
-	if got != code || !strings.Contains(stdout+stderr, want) {
-		t.Errorf("%q: exit code %d, want %d and %q\n%s%s", args, got, code, want, stdout, stderr)
-	}
-}
 
 // unwatched keeps the file from being read unasked.
 const unwatched = "[reload]\nwatch = false\n[admin]\naddress = %q\n"

@@ -41,12 +41,3 @@ func TestDescriptorsExhausted(t *testing.T) {
 		}
 	})
 }
-
-// askRaw makes a request on w and checks the response.
-func askRaw(t *testing.T, w *Wire) {
-	t.Helper()
-	w.Send(Request("GET", "/raw", "x.test", ""))
-	if res := w.ReadResponse("GET"); res.Header.Get("X-Sum") != SumText("GET", "/raw", "") {
-		t.Fatalf("%d %q", res.StatusCode, res.Text)
-	}
-}

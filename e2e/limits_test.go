@@ -13,12 +13,6 @@ import (
 	"testing"
 )
 
-// limited starts a proxy with one shard before up. tables are what its configuration has beyond the least.
-func limited(t *testing.T, engine, up, tables string) (*Proxy, string) {
-	addr := FreeAddr(t, "127.0.0.1")
-	return Start(t, Config(up, addr)+tables, "--engine", engine, "--shards", "1"), addr
-}
-
 // What is too large is refused with the status that says so, whether its size is announced or found out, and nothing
 // more of it is passed on.
 func TestSizeLimits(t *testing.T) {

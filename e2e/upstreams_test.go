@@ -133,24 +133,6 @@ func nginxRanges(t *testing.T, base string) {
 	}
 }
 
-// get makes a request with header fields, given as names and values in turn.
-func get(t *testing.T, client *http.Client, method, url string, fields ...string) *http.Response {
-	t.Helper()
-	req, err := http.NewRequest(method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i < len(fields); i += 2 {
-		req.Header.Set(fields[i], fields[i+1])
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { res.Body.Close() })
-	return res
-}
-
 func TestHAProxy(t *testing.T) {
 	checking := NewChecking(t)
 	up := HAProxy(t, `	http-request early-hint Link "</style.css>; rel=preload" if { path /hints }

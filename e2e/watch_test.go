@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,33 +9,6 @@ import (
 
 // byWatch is in the log of each attempt that a change of files made.
 const byWatch = "trigger=watch"
-
-// named is an upstream that answers with its name.
-func named(t *testing.T, name string) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, name) // the client may have gone
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
-// says asks on a connection of its own, and checks who answers.
-func says(t *testing.T, addr, want string) {
-	t.Helper()
-	w := Raw(t, addr)
-	w.Send(Request("GET", "/", "x.test", ""))
-	if res := w.ReadResponse("GET"); res.Text != want {
-		t.Errorf("%d %q, want %q", res.StatusCode, res.Text, want)
-	}
-	w.Close()
-}
-
-func do(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // The file is edited, replaced, removed, put back, broken and repaired, and nobody says a word to the proxy.
 func TestWatchFile(t *testing.T) {

@@ -83,11 +83,6 @@ func (w *wrk) check() int {
 	return n
 }
 
-// hello is an nginx that answers at once.
-func hello(t *testing.T) *Server {
-	return Nginx(t, `location / { return 200 "hello\n"; }`)
-}
-
 // A thousand connections that are always busy, without one error and without a worker thread of the kernel's.
 func TestWrk(t *testing.T) {
 	up := hello(t)
