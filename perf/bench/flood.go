@@ -53,8 +53,8 @@ type floods struct {
 }
 
 func (s *flooding) words(o *Options) string {
-	return fmt.Sprintf("%s at %.0f %% of the proxy's maximum; %s half-open connections and %d full handshakes a second; "+
-		"%s with and as long without", words.GroupedCount(s.connsOf(o), "connection"), 100*floodShare,
+	return fmt.Sprintf("%s at %.0f %% of the proxy's maximum; %s half-open connections and %d full handshakes a "+
+		"second; %s with and as long without", words.GroupedCount(s.connsOf(o), "connection"), 100*floodShare,
 		words.Group(floodHalf), floodRate, rounds(o, s.lengthOf(o)))
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,13 +79,13 @@ func TestModesOverTLS(t *testing.T) {
 }
 
 func TestSessionsAreResumed(t *testing.T) {
-	resumed, full := 0, 0
+	var resumed, full atomic.Int32
 	server := &tls.Config{}
-	server.VerifyConnection = func(c tls.ConnectionState) error { // one connection after the other
+	server.VerifyConnection = func(c tls.ConnectionState) error {
 		if c.DidResume {
-			resumed++
+			resumed.Add(1)
 		} else {
-			full++
+			full.Add(1)
 		}
 		return nil
 	}
@@ -96,13 +97,14 @@ func TestSessionsAreResumed(t *testing.T) {
 	}
 	defer g.Close()
 	for phase := range 2 {
-		resumed, full = 0, 0
+		resumed.Store(0)
+		full.Store(0)
 		r, err := g.Run(load.Phase{Rate: 100, Length: 100 * time.Millisecond, Services: cfg.Services})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Answered != 10 || resumed != 10 || full != 1 || len(r.Samples) > 0 {
-			t.Errorf("phase %d: %d resumed, %d full, %+v", phase, resumed, full, r)
+		if r.Answered != 10 || resumed.Load() != 10 || full.Load() != 1 || len(r.Samples) > 0 {
+			t.Errorf("phase %d: %d resumed, %d full, %+v", phase, resumed.Load(), full.Load(), r)
 		}
 	}
 }
