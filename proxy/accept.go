@@ -201,9 +201,11 @@ func (w *Worker) silent(l *link, slot uint32) bool {
 
 // Abandon ends everything that is still running; Drain's deadline has passed.
 func (w *Worker) Abandon() (exchanges int) {
-	exchanges = w.exs.Used()
+	exchanges = w.exs.Used() + w.tunnels.Used()
 	w.eachLink(func(l *link, c *engine.Conn) {
 		switch {
+		case l.tunnel != 0:
+			w.endTunnel(w.tunnels.At(l.tunnel), metrics.ShuttingDown)
 		case l.ex != 0:
 			w.abort(w.exs.At(l.ex), metrics.ShuttingDown)
 		case l.state == stateFarewell:

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/uringproxy/uringproxy/accesslog"
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
@@ -120,6 +121,11 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 		}
 	}
 	w.logHead(x)
+	w.appendLog(r)
+}
+
+// appendLog writes a line of the log, if there is room for it.
+func (w *Worker) appendLog(r *accesslog.Record) {
 	if w.log.Append(r) {
 		w.m.Inc(metrics.LogLines)
 	} else {

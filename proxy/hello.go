@@ -5,6 +5,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/handshake"
 	"github.com/uringproxy/uringproxy/tls/hello"
@@ -51,7 +52,12 @@ func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 		w.refuseHello(l, c, s, code)
 		return
 	}
-	s.facts.offer = w.listening.board.Show(h, message, true).Pack(s.facts.offer[:0])
+	offer := w.listening.board.Show(h, message, true)
+	if route := w.streamRoute(l, offer); route >= 0 {
+		w.beginTunnel(l, c, route, offer.SNI)
+		return
+	}
+	s.facts.offer = offer.Pack(s.facts.offer[:0])
 	tls := w.listenerOf(l).TLS
 	s.facts.server = tls.Server
 	conv := w.port.Serve(uint64(c.Slot), tls.Server, clientAddr(l).Addr(), stream)
@@ -65,6 +71,17 @@ func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 	if !s.raw.empty() {
 		w.talk(l, c, s)
 	}
+}
+
+// streamRoute is the target of the tcp route that a client with this offer takes; -1: it is none, TLS ends here.
+func (w *Worker) streamRoute(l *link, offer *hello.Offer) int {
+	table := w.listenerOf(l).Streams
+	if table == nil {
+		return -1
+	}
+	r := &w.question.request
+	r.TLS, r.Client = (*routing.Hello)(offer), clientAddr(l).Addr()
+	return table.MatchHello(r)
 }
 
 // stream is what has come so far, as far as it lies in one piece.

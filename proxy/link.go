@@ -21,7 +21,8 @@ const (
 //	          any -> closing
 //
 // Over TLS a client comes to idle by hello -> handshake, an upstream to busy by connecting -> handshake, and both may
-// pass through farewell before they are closing.
+// pass through farewell before they are closing. A client whose connection is passed on as it is goes from hello to tunnel,
+// and so does the connection to its endpoint from connecting.
 type state uint8
 
 const (
@@ -33,6 +34,7 @@ const (
 	statePooled                  // upstream: waiting for the next exchange
 	stateHello                   // client over TLS: its ClientHello is not complete yet
 	stateHandshake               // both, over TLS: the handshake is running
+	stateTunnel                  // both: what comes passes to the other end as it is, see tunnel
 	stateFarewell                // both, over TLS: the last word is being sent, the rest is as with closing
 	stateClosing                 // both: Close was called, EvClosed is to come
 )
@@ -51,6 +53,7 @@ const (
 	flagStreamed                       // both: the armed receive is a stream
 	flagSending                        // both: a send was started and its EvSent has not been handled yet
 	flagSecure                         // both: the connection is one over TLS, see secure
+	flagShut                           // both, in a tunnel: its end of stream has been sent
 	flagHeld                           // both, over TLS: what was received waits to be opened, and no more is received
 )
 
@@ -66,9 +69,10 @@ type link struct {
 
 	series metrics.Series // that counts the connection: of its listener, of the service that opened it
 
-	ex    uint32 // the exchange running on it; 0: none
-	id    uint32 // upstream: ID of its endpoint. client: requests begun
-	taken uint32 // upstream: the turn in which it was last taken from the pool
+	ex     uint32 // the exchange running on it; 0: none
+	tunnel uint32 // the tunnel that it is an end of; 0: none
+	id     uint32 // upstream: ID of its endpoint. client: requests begun
+	taken  uint32 // upstream: the turn in which it was last taken from the pool
 
 	in  queue // received and not yet consumed
 	out queue // to be sent, what is in flight included
@@ -84,6 +88,9 @@ type link struct {
 
 // consumed is how many bytes of what was received on a plain connection have been used, or given up.
 func (l *link) consumed() uint64 { return l.rx - uint64(l.in.bytes) }
+
+// sends reports whether what is queued for l may be sent.
+func (l *link) sends() bool { return l.state == stateBusy || l.state == stateTunnel }
 
 // closing reports whether nothing more becomes of l than its end.
 func (l *link) closing() bool { return l.state >= stateFarewell }

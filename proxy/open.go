@@ -208,11 +208,14 @@ func (w *Worker) streamOver(l *link, c *engine.Conn, s *secure) {
 	w.streamEnded(l, c, errno)
 }
 
-// streamEnded tells the link's side of the proxy that no more plaintext will come.
+// streamEnded tells the link's side of the proxy that no more will come: errno 0 for an orderly end.
 func (w *Worker) streamEnded(l *link, c *engine.Conn, errno int32) {
-	if l.kind == kindClient {
+	switch {
+	case l.tunnel != 0:
+		w.tunnelEnded(l, c, errno)
+	case l.kind == kindClient:
 		w.clientEnded(l, c, errno)
-	} else {
+	default:
 		w.upstreamEnded(l, c, errno)
 	}
 }

@@ -11,7 +11,7 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 		w.pumpSecure(l, c)
 		return
 	}
-	if l.out.empty() || l.has(flagSending) || l.state != stateBusy {
+	if l.out.empty() || l.has(flagSending) || !l.sends() {
 		return
 	}
 	n := 0
@@ -25,13 +25,18 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
 	l.set(flagSending)
-	w.handedOn(w.exs.At(l.ex))
+	if l.ex != 0 {
+		w.handedOn(w.exs.At(l.ex))
+	}
 	w.be.Send(c, w.spans[:n], i != 0 || w.sendsLast(l))
 }
 
 // sendsLast reports whether l's connection is closed as soon as everything queued has been sent: the end of the stream
 // is then what "follows at once", and both leave in one segment.
 func (w *Worker) sendsLast(l *link) bool {
+	if l.tunnel != 0 {
+		return w.tunnelSendsLast(l)
+	}
 	if l.kind != kindClient {
 		return false
 	}
@@ -46,7 +51,7 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 		w.wireSent(l, c, res)
 		return
 	}
-	if l.state != stateBusy {
+	if !l.sends() {
 		return
 	}
 	if res == -eAGAIN { // the socket was full, and is no longer
@@ -54,8 +59,7 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 		return
 	}
 	if res < 0 {
-		w.exs.At(l.ex).errno = -res
-		w.sendFailed(l, c)
+		w.broken(l, c, -res)
 		return
 	}
 	w.consume(&l.out, uint32(res))
@@ -65,14 +69,34 @@ func (w *Worker) sentEvent(l *link, c *engine.Conn, res int32) {
 	} else {
 		w.pump(l, c)
 	}
-	x := w.exs.At(l.ex)
 	if l.kind == kindClient {
 		w.m.Add(metrics.BytesToClients, uint64(res))
-		w.responseSent(x, l, c)
 	} else {
 		w.m.Add(metrics.BytesToUpstreams, uint64(res))
-		w.requestSent(x, l, c)
 	}
+	w.went(l, c)
+}
+
+// went goes on after bytes have left on l.
+func (w *Worker) went(l *link, c *engine.Conn) {
+	switch {
+	case l.tunnel != 0:
+		w.tunnelSent(l, c)
+	case l.kind == kindClient:
+		w.responseSent(w.exs.At(l.ex), l, c)
+	default:
+		w.requestSent(w.exs.At(l.ex), l, c)
+	}
+}
+
+// broken handles a send that has failed.
+func (w *Worker) broken(l *link, c *engine.Conn, errno int32) {
+	if l.tunnel != 0 {
+		w.tunnelEnded(l, c, errno)
+		return
+	}
+	w.exs.At(l.ex).errno = errno
+	w.sendFailed(l, c)
 }
 
 // responseSent goes on after bytes of the response have left: the exchange is over, or there is room for more.

@@ -167,10 +167,5 @@ func (w *Worker) wentOut(l *link, c *engine.Conn, s *secure) {
 	} else {
 		w.pump(l, c)
 	}
-	x := w.exs.At(l.ex)
-	if l.kind == kindClient {
-		w.responseSent(x, l, c)
-	} else {
-		w.requestSent(x, l, c)
-	}
+	w.went(l, c)
 }

@@ -38,6 +38,8 @@ func (w *Worker) clientExpired(l *link, c *engine.Conn) {
 		w.closeClient(l, c, false)
 	case stateBusy:
 		w.clientStalled(l, c)
+	case stateTunnel:
+		w.tunnelExpired(l, c)
 	}
 }
 
@@ -88,6 +90,10 @@ func (w *Worker) upstreamExpired(l *link, c *engine.Conn) {
 	case statePooled:
 		w.closeUpstream(l, c)
 	case stateConnecting:
+		if l.tunnel != 0 {
+			w.tunnelConnectFailed(w.tunnels.At(l.tunnel), metrics.TimeoutConnect)
+			return
+		}
 		w.connectFailed(w.exs.At(l.ex), metrics.TimeoutConnect)
 	case stateBusy:
 		w.upstreamStalled(l, c)

@@ -85,13 +85,18 @@ func (w *Worker) dispatch(x *exchange) {
 		w.refuse(x, 503, metrics.NoUpstream)
 		return
 	}
+	x.target = w.nextInCycle(svc)
+	w.assign(x, false)
+}
+
+// nextInCycle is the endpoint whose turn it is.
+func (w *Worker) nextInCycle(svc *plan.Service) (target uint16) {
 	turn := w.turns[svc.ID]
 	if int(turn) >= len(svc.Cycle) {
 		turn %= uint32(len(svc.Cycle))
 	}
 	w.turns[svc.ID] = turn + 1
-	x.target = svc.Cycle[turn]
-	w.assign(x, false)
+	return svc.Cycle[turn]
 }
 
 func (w *Worker) endpointOf(x *exchange) (*endpoint, uint32) {
@@ -138,23 +143,30 @@ func (w *Worker) reuse(x *exchange, slot uint32) {
 
 // connect opens a connection for x.
 func (w *Worker) connect(x *exchange, e *endpoint, id uint32) {
-	c := w.conns.Alloc()
-	if c == nil {
+	l, c := w.openUpstream(e, id, w.snapshot(x).Services[x.service].Series)
+	if l == nil {
 		w.refuse(x, 503, metrics.LimitConns)
 		return
 	}
-	l := &w.links[c.Slot]
-	*l = link{
-		kind: kindUpstream, state: stateConnecting, id: id, series: w.snapshot(x).Services[x.service].Series,
-	}
-	e.open++
-	w.serviceOf(l).Opened()
-	w.m.Inc(metrics.UpstreamConnects)
-	w.m.Up(metrics.UpstreamConnsOpen)
 	x.clear(exReused)
 	w.join(x, l, c)
 	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.snapshot(x).Timeouts.Connect))
 	w.be.Connect(c, &e.addr)
+}
+
+// openUpstream takes a slot for a connection to e, which is to be connected; nil when there is none.
+func (w *Worker) openUpstream(e *endpoint, id uint32, series metrics.Series) (*link, *engine.Conn) {
+	c := w.conns.Alloc()
+	if c == nil {
+		return nil, nil
+	}
+	l := &w.links[c.Slot]
+	*l = link{kind: kindUpstream, state: stateConnecting, id: id, series: series}
+	e.open++
+	w.serviceOf(l).Opened()
+	w.m.Inc(metrics.UpstreamConnects)
+	w.m.Up(metrics.UpstreamConnsOpen)
+	return l, c
 }
 
 // join makes l the connection of x, and moves the request over to it.
@@ -190,12 +202,16 @@ func (w *Worker) connected(l *link, c *engine.Conn, res int32) {
 	if l.state != stateConnecting { // closed by an event that came before this one in the same batch
 		return
 	}
+	if res == -eMFILE || res == -eNFILE {
+		w.closePooled()
+	}
+	if l.tunnel != 0 {
+		w.tunnelConnected(l, c, res)
+		return
+	}
 	x := w.exs.At(l.ex)
 	if res < 0 {
 		x.errno = -res
-		if x.errno == eMFILE || x.errno == eNFILE {
-			w.closePooled()
-		}
 		w.connectFailed(x, metrics.UpstreamConnect)
 		return
 	}
@@ -300,8 +316,11 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	w.serveLine(e)
 }
 
-// closeUpstream ends a connection to an upstream.
-func (w *Worker) closeUpstream(l *link, c *engine.Conn) {
+// closeUpstream ends a connection to an upstream in order.
+func (w *Worker) closeUpstream(l *link, c *engine.Conn) { w.endUpstream(l, c, false) }
+
+// endUpstream ends a connection to an upstream, in order or by a reset.
+func (w *Worker) endUpstream(l *link, c *engine.Conn, reset bool) {
 	if l.closing() {
 		return
 	}
@@ -315,7 +334,7 @@ func (w *Worker) closeUpstream(l *link, c *engine.Conn) {
 	e.open--
 	w.m.Down(metrics.UpstreamConnsOpen)
 	w.serviceOf(l).Closed()
-	w.closeLink(l, c, false)
+	w.closeLink(l, c, reset)
 	w.serveLine(e)
 }
 

@@ -53,11 +53,12 @@ type Worker struct {
 	shared *Shared
 	shards int
 
-	links  []link    // by slot
-	secure []*secure // by slot: of connections over TLS
-	spare  []*secure // to be used again
-	chunks *mem.Slab[chunk]
-	exs    *mem.Slab[exchange]
+	links   []link    // by slot
+	secure  []*secure // by slot: of connections over TLS
+	spare   []*secure // to be used again
+	chunks  *mem.Slab[chunk]
+	exs     *mem.Slab[exchange]
+	tunnels *mem.Slab[tunnel]
 
 	endpoints []endpoint // by the plan's endpoint ID
 	turns     []uint32   // by the plan's service ID: position in its cycle
@@ -103,9 +104,13 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve exchanges: %w", err)
 	}
+	tunnels, err := mem.NewSlab[tunnel](slots / 2)
+	if err != nil {
+		return nil, fmt.Errorf("reserve tunnels: %w", err)
+	}
 	w := &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
-		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
+		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs, tunnels: tunnels,
 		port: cfg.Port, secure: make([]*secure, slots),
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
@@ -177,9 +182,12 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 
 // use has what is in the queue in consumed.
 func (w *Worker) use(l *link, c *engine.Conn) {
-	if l.kind == kindClient {
+	switch {
+	case l.tunnel != 0:
+		w.pass(l, c)
+	case l.kind == kindClient:
 		w.consumeClient(l, c)
-	} else {
+	default:
 		w.consumeUpstream(l, c)
 	}
 }
@@ -204,10 +212,8 @@ func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 		w.starve(l, c)
 	case l.has(flagSecure):
 		w.socketEnded(l, c, errno)
-	case l.kind == kindClient:
-		w.clientEnded(l, c, errno)
 	default:
-		w.upstreamEnded(l, c, errno)
+		w.streamEnded(l, c, errno)
 	}
 }
 
@@ -254,6 +260,8 @@ func (w *Worker) wantsStream(l *link) bool {
 			return x.up.done && l.in.empty()
 		}
 		return !x.has(exAnswered) && !w.endpoints[l.id].large()
+	case stateTunnel:
+		return !l.has(flagBulk) && w.tunnelHasRoom(l)
 	}
 	return false
 }
@@ -279,6 +287,9 @@ func (w *Worker) hasRoom(q *queue) bool {
 
 // wantsPiece: a body is under way, or about to begin, and there is room for the next piece of it.
 func (w *Worker) wantsPiece(l *link) bool {
+	if l.state == stateTunnel {
+		return w.tunnelHasRoom(l)
+	}
 	if l.state != stateBusy {
 		return l.state == statePooled
 	}
@@ -303,7 +314,7 @@ func (w *Worker) recvMode(l *link) engine.RecvMode {
 
 func (w *Worker) muchToCome(l *link) bool {
 	if l.ex == 0 {
-		return true // pooled, and not streaming since its endpoint's responses are large
+		return l.state == statePooled // and not streaming since its endpoint's responses are large
 	}
 	x := w.exs.At(l.ex)
 	f := &x.up
@@ -318,6 +329,10 @@ func (w *Worker) muchToCome(l *link) bool {
 
 // outOfMemory ends a link for which there was not even a queue entry left.
 func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
+	if l.tunnel != 0 {
+		w.endTunnel(w.tunnels.At(l.tunnel), metrics.LimitBuffers)
+		return
+	}
 	if l.kind == kindUpstream && l.ex == 0 {
 		w.closeUpstream(l, c)
 		return
