@@ -10,14 +10,6 @@ import (
 	"time"
 )
 
-// idle counts the conversations that can be used again.
-func (p *Port) idleLen() (n int) {
-	for c := p.idle; c != nil; c = c.next {
-		n++
-	}
-	return n
-}
-
 // quiet waits until nothing goes on at the port.
 func (b *bench) quiet() {
 	b.t.Helper()
@@ -26,13 +18,13 @@ func (b *bench) quiet() {
 	for {
 		for b.port.Next() != nil {
 		}
-		if b.port.idleLen() == len(b.port.all) {
+		if p := b.port; p.busy == 0 && p.line.len == 0 && p.relays.len == 0 {
 			return
 		}
 		select {
 		case <-b.bell:
 		case <-limit.C:
-			b.t.Fatalf("%d of %d conversations are not used again", len(b.port.all)-b.port.idleLen(), len(b.port.all))
+			b.t.Fatalf("%d on their way, %d in line, %d relays", b.port.busy, b.port.line.len, b.port.relays.len)
 		}
 	}
 }
@@ -48,7 +40,8 @@ func TestAborted(t *testing.T) {
 		}
 		b := newBench(t, PoolOptions{InFlight: 6, Waiting: 10, Relay: relay})
 		rng := rand.New(rand.NewPCG(3, 4))
-		server := newServer(t, ServerOptions{Tickets: RandomTickets(), Default: Policy{Curves: []tls.CurveID{tls.X25519}}})
+		fast := Policy{Curves: []tls.CurveID{tls.X25519}}
+		server := newServer(t, ServerOptions{Tickets: RandomTickets(), Default: fast})
 		var peers atomic.Int32
 		type aborted struct {
 			*session
@@ -98,7 +91,7 @@ func TestAborted(t *testing.T) {
 		b.quiet()
 		b.pool.Close()
 		b.pool = NewPool(PoolOptions{}) // for the bench's own end
-		t.Logf("relayed %v: %d shed, %d agreed, %d conversations made", relay, shed, agreed, len(b.port.all))
+		t.Logf("relayed %v: %d shed, %d agreed, %d conversations made", relay, shed, agreed, b.port.idleLen)
 		for limit := time.Now().Add(deadline); runtime.NumGoroutine() > before || peers.Load() > 0; runtime.Gosched() {
 			if time.Now().After(limit) {
 				t.Fatalf("%d goroutines, %d before, %d peers", runtime.NumGoroutine(), before, peers.Load())

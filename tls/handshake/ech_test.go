@@ -14,7 +14,7 @@ import (
 
 // echConfig is a configuration for a key (RFC 9849, section 4), with AES-128-GCM and SHA-256.
 func echConfig(key *ecdh.PrivateKey, number byte, public string) []byte {
-	kem := uint16(0x20) // DHKEM(X25519, HKDF-SHA256)
+	kem := uint16(0x20) // of X25519, with HKDF-SHA256
 	if key.Curve() == ecdh.P256() {
 		kem = 0x10
 	}

@@ -38,8 +38,10 @@ func (p *Pool) Relayed() bool { return p.options.Relay }
 func (p *Pool) Close() {
 	close(p.quit)
 	for _, port := range p.ports {
-		for _, c := range port.all {
-			c.cancel()
+		for _, q := range []*queue{&port.running, &port.relays} {
+			for c := q.first; c != nil; c = c.behind {
+				c.cancel()
+			}
 		}
 	}
 	p.workers.Wait()
@@ -58,12 +60,13 @@ type Port struct {
 	busy    int   // handshakes on their way
 	running queue // those of them that have not been cancelled to make room, the oldest first
 	leaving int   // those that have
+	relays  queue // conversations that go on as record layers
 
 	// To be used again.
-	idle  *Conversation
-	all   []*Conversation
-	rings []*ring
-	crew  []*worker
+	idle    *Conversation
+	idleLen int
+	rings   []*ring
+	crew    []*worker
 }
 
 // Port makes a shard's port. wake is called, on any thread, when Next has something after it had nothing.
@@ -200,7 +203,10 @@ func (p *Port) settle(c *Conversation) {
 		p.unlist(c)
 	}
 	c.stage = over
-	if c.relay == nil && !c.ended {
+	switch {
+	case c.outcome.Relayed:
+		p.relays.push(c)
+	case !c.ended:
 		c.outcome.Left = c.leftover()
 	}
 	for p.busy < p.share {
@@ -229,6 +235,9 @@ const idleWorkers = 64
 
 // dismiss takes c's goroutine back, if it had one.
 func (p *Port) dismiss(c *Conversation) {
+	if c.outcome.Relayed {
+		p.relays.remove(c)
+	}
 	w := c.worker
 	c.worker = nil
 	if w == nil {
@@ -246,17 +255,19 @@ func (p *Port) begin(id uint64) *Conversation {
 	c := p.idle
 	if c == nil {
 		c = &Conversation{port: p, reader: newWaker(), room: newWaker()}
-		p.all = append(p.all, c)
 	} else {
 		p.idle = c.next
+		p.idleLen--
 	}
 	c.id, c.next, c.stage, c.ended, c.left, c.overdue = id, nil, waiting, false, false, false
 	return c
 }
 
+// What a port keeps to use it again; the rest is garbage after a flood.
 const (
-	keptHello = 2 << 10 // what a conversation keeps its memory of
-	keptRings = 64      // how many rings a port keeps
+	keptHello         = 2 << 10 // the longest hello whose memory is kept
+	keptRings         = 64
+	keptConversations = 256
 )
 
 // recycle takes back what c held. No goroutine and no shard touches it any more.
@@ -276,8 +287,10 @@ func (p *Port) recycle(c *Conversation) {
 	c.eof.Store(false)
 	c.hungry.Store(false)
 	c.news.Store(0)
-	c.ended, c.left = true, true
-	c.next, p.idle = p.idle, c
+	if p.idleLen < keptConversations {
+		p.idleLen++
+		c.next, p.idle = p.idle, c
+	}
 }
 
 func (p *Port) ring() *ring {

@@ -30,11 +30,10 @@ func newBench(t testing.TB, options PoolOptions) *bench {
 		if t.Failed() {
 			return
 		}
-		for range len(b.port.all) + 1 { // what Close has cancelled
-			b.port.Next()
+		for b.port.Next() != nil { // what Close has cancelled
 		}
-		if b.port.busy != 0 || b.port.line.len != 0 {
-			t.Errorf("%d on their way and %d in line at the end", b.port.busy, b.port.line.len)
+		if p := b.port; p.busy != 0 || p.running.len != 0 || p.leaving != 0 || p.relays.len != 0 || p.line.len != 0 {
+			t.Errorf("at the end %d are on their way, %d in line, %d relayed", p.busy, p.line.len, p.relays.len)
 		}
 	})
 	return b
