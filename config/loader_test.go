@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,15 +28,27 @@ func report(c *Config, faults Faults) string {
 func values(c *Config) string {
 	var b strings.Builder
 	for _, l := range c.Listeners {
-		fmt.Fprintf(&b, "%+v\n", *l)
+		fmt.Fprintf(&b, "%s\n", inside(*l))
 	}
 	for _, r := range c.Routes {
 		fmt.Fprintf(&b, "%s %v %v %d %s\n", r.Name, r.Listeners, r.Service, r.Priority, r.Rule.String())
 	}
+	for _, r := range c.Streams {
+		fmt.Fprintf(&b, "%s %v %v %d %s\n", r.Name, r.Listeners, r.Service, r.Priority, r.Rule.String())
+	}
 	for _, s := range c.Services {
-		fmt.Fprintf(&b, "%+v\n", *s)
+		fmt.Fprintf(&b, "%s\n", inside(*s))
 	}
 	return b.String()
+}
+
+// inside is v with what it points to.
+func inside(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
 }
 
 // same compares two outcomes.
@@ -55,7 +68,7 @@ func same(t *testing.T, what string, c *Config, faults Faults, want *Config, wan
 	if got, want := values(c), values(want); got != want {
 		t.Fatalf("%s:\n%s\nwant\n%s", what, got, want)
 	}
-	a.Routes, b.Routes = nil, nil // the places in rules' texts may differ
+	a.Routes, b.Routes, a.Streams, b.Streams = nil, nil, nil, nil // the places in rules' texts may differ
 	if !reflect.DeepEqual(a, b) {
 		t.Fatalf("%s:\n%+v\nwant\n%+v", what, a, b)
 	}

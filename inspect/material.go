@@ -36,8 +36,10 @@ func (k *checker) material(store *certs.Store, now time.Time) {
 		}
 		path := config.Path("services", s.Name, "tls")
 		m.authorities(path, "ca", s.TLS.CA)
-		if s.TLS.Certificate != nil {
-			m.load(s.TLS.Certificate)
+		if own := s.TLS.Certificate; own != nil {
+			if c := m.load(own); c != nil {
+				m.judgeOwn(c, own.Path)
+			}
 		}
 	}
 }
@@ -63,9 +65,10 @@ func (m *material) listener(l *config.Listener) {
 	var list []*certs.Certificate
 	good := true
 	for i := range t.Certificates {
-		c := m.load(&t.Certificates[i])
+		c := m.staple(&t.Certificates[i], m.load(&t.Certificates[i]))
 		if good = good && c != nil; c != nil {
 			list = append(list, c)
+			m.judge(c, t.Certificates[i].Path, "cert")
 		}
 	}
 	if t.Directory != "" {
@@ -107,7 +110,7 @@ func (m *material) listener(l *config.Listener) {
 	m.secrets(path, t)
 }
 
-// load reads a certificate, and says what is wrong with it.
+// load reads a certificate.
 func (m *material) load(c *config.Certificate) *certs.Certificate {
 	loaded, err := m.store.Load(c.Cert, c.Key)
 	if err != nil {
@@ -119,16 +122,20 @@ func (m *material) load(c *config.Certificate) *certs.Certificate {
 		m.refuse(c.Path, key, "a certificate with its key", err)
 		return nil
 	}
-	if c.OCSP != "" {
-		stapled, err := loaded.WithStapleFile(c.OCSP, m.now)
-		if err != nil {
-			m.warn(Certificate, c.Path, "", "an answer of the authority that is not used: "+err.Error(), "ocsp")
-		} else {
-			loaded = stapled
-		}
-	}
-	m.judge(loaded, c.Path, "cert")
 	return loaded
+}
+
+// staple is a certificate with the authority's answer that belongs to it, if there is one.
+func (m *material) staple(c *config.Certificate, loaded *certs.Certificate) *certs.Certificate {
+	if c.OCSP == "" || loaded == nil {
+		return loaded
+	}
+	stapled, err := loaded.WithStapleFile(c.OCSP, m.now)
+	if err != nil {
+		m.warn(Certificate, c.Path, "", "an answer of the authority that is not used: "+err.Error(), "ocsp")
+		return loaded
+	}
+	return stapled
 }
 
 // judge gives a certificate's warnings, once.
@@ -140,6 +147,22 @@ func (m *material) judge(c *certs.Certificate, table, key string) {
 	for _, w := range c.Warnings(m.now) {
 		m.warn(Certificate, table, "", "the certificate in "+c.Source+": "+w, key)
 	}
+}
+
+// judgeOwn looks at a certificate that endpoints are shown: they mind its time, and not its names.
+func (m *material) judgeOwn(c *certs.Certificate, table string) {
+	const soon = 14 * 24 * time.Hour
+	says, on := "expires soon, on ", c.NotAfter
+	switch {
+	case m.now.After(c.NotAfter):
+		says = "expired on "
+	case m.now.Before(c.NotBefore):
+		says, on = "not valid before ", c.NotBefore
+	case c.NotAfter.Sub(m.now) >= soon:
+		return
+	}
+	m.warn(Certificate, table, "", "the certificate in "+c.Source+": "+says+on.UTC().Format("2006-01-02 15:04 UTC"),
+		"cert")
 }
 
 func (m *material) authorities(table, key string, files []string) {

@@ -138,6 +138,15 @@ endpoints = "https://10.0.0.1"
 [services.app.tls]
 ca = "none.pem"
 certificate = { cert = "good.crt", key = "none.key" }
+[services.ended]
+endpoints = "https://10.0.0.1"
+tls.certificate = { cert = "ended.crt", key = "ended.key" }
+[services.ending]
+endpoints = "https://10.0.0.1"
+tls.certificate = { cert = "ending.crt", key = "ending.key" }
+[services.good]
+endpoints = "https://10.0.0.1"
+tls.certificate = { cert = "good.crt", key = "good.key" }
 `)
 	golden(t, "testdata/material.txt", got)
 	if r.OK || r.Counts.Faults != len(r.Faults) {
