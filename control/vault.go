@@ -65,10 +65,10 @@ func (g *vaulting) fault(key, expected string, err error) {
 func (g *vaulting) load(c *config.Certificate, stapling config.Stapling) *certs.Certificate {
 	loaded, err := g.store.Load(c.Cert, c.Key)
 	if err != nil {
-		key := config.Path(c.Path, "cert")
+		key := c.Path + ".cert"
 		var f *certs.Fault
 		if errors.As(err, &f) && f.File == c.Key && c.Key != c.Cert {
-			key = config.Path(c.Path, "key")
+			key = c.Path + ".key"
 		}
 		g.fault(key, "a certificate with its key", err)
 		return nil
