@@ -1,0 +1,344 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/handshake"
+)
+
+// slowly is a connection whose writes leave in pieces of n bytes each.
+type slowly struct {
+	net.Conn
+	n int
+}
+
+func (s slowly) Write(b []byte) (int, error) {
+	for at := 0; at < len(b); at += s.n {
+		if n, err := s.Conn.Write(b[at:min(at+s.n, len(b))]); err != nil {
+			return at + n, err
+		}
+	}
+	return len(b), nil
+}
+
+// dialTCP connects without TLS.
+func dialTCP(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+// dialTLS shakes hands over a connection.
+func dialTLS(t testing.TB, raw net.Conn, id identity, edit func(*tls.Config)) *tls.Conn {
+	t.Helper()
+	cfg := &tls.Config{RootCAs: id.believers, ServerName: "example.com"}
+	if edit != nil {
+		edit(cfg)
+	}
+	c := tls.Client(raw, cfg)
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// askOver sends a request and reads the response whole.
+func askOver(t testing.TB, c net.Conn, br *bufio.Reader, request string) (*http.Response, string) {
+	t.Helper()
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// Everything may come in pieces of any size: hello, Finished, records.
+func TestTLSInPieces(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+				b, _ := io.ReadAll(r.Body)
+				fmt.Fprintf(w, "%s %d", r.URL.Path, len(b))
+			})
+			r := start(t, open(), []string{up}, secureRig(id, relay, handshake.Policy{}))
+			for _, n := range []int{1, 2, 7, 100, 1000, 5000} {
+				c := dialTLS(t, slowly{dialTCP(t, r.addr), n}, id, nil)
+				br := bufio.NewReader(c)
+				for i := range 3 {
+					size := 20 * n
+					_, body := askOver(t, c, br, fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s",
+						i, size, strings.Repeat("x", size)))
+					if want := fmt.Sprintf("/%d %d", i, size); body != want {
+						t.Fatalf("in pieces of %d: %q, want %q", n, body, want)
+					}
+				}
+				c.Close()
+			}
+		})
+	})
+}
+
+// Requests that are sent ahead, each in records of its own or several in one, are answered in order.
+func TestTLSPipelining(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			up := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
+			r := start(t, open(), []string{up}, secureRig(id, relay, handshake.Policy{}))
+			c := dialTLS(t, dialTCP(t, r.addr), id, nil)
+			const n = 200
+			for i := range n {
+				end := ""
+				if i == n-1 {
+					end = "Connection: close\r\n"
+				}
+				fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: a\r\n%s\r\n", i, end)
+			}
+			br := bufio.NewReader(c)
+			for i := range n {
+				res, err := http.ReadResponse(br, nil)
+				if err != nil {
+					t.Fatal(i, err)
+				}
+				if b, _ := io.ReadAll(res.Body); string(b) != fmt.Sprintf("/%d", i) {
+					t.Fatalf("response %d: %q", i, b)
+				}
+			}
+			if _, err := br.ReadByte(); err != io.EOF { // crypto/tls: close_notify
+				t.Errorf("the end is %v", err)
+			}
+		})
+	})
+}
+
+// Every orderly end is announced by close_notify.
+func TestTLSCloseNotify(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			up := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
+			r := start(t, open(), []string{up}, edits(secureRig(id, relay, handshake.Policy{}), func(r *rig) {
+				r.snap.Timeouts.Idle = 300 * time.Millisecond
+			}))
+			ends := map[string]string{
+				"asked for": "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+				"refused":   "GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n",
+				"idle":      "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+				"silence":   "",
+			}
+			for name, request := range ends {
+				c := dialTLS(t, dialTCP(t, r.addr), id, nil)
+				io.WriteString(c, request)
+				if all, err := io.ReadAll(c); err != nil || len(all) == 0 && request != "" {
+					t.Errorf("%s: %d bytes, then %v", name, len(all), err)
+				}
+			}
+		})
+	})
+}
+
+// A response that only the end of its connection ends is whole when the upstream has said close_notify, and not when
+// somebody has cut the connection.
+func TestTLSTruncation(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			cfg := &tls.Config{Certificates: []tls.Certificate{id.certificate.TLS}}
+			up := scripted(t, func(_ int, raw *net.TCPConn) {
+				c := tls.Server(raw, cfg)
+				req, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					return
+				}
+				io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nsome of it")
+				if req.URL.Path == "/whole" {
+					c.Close()
+					return
+				}
+				raw.CloseWrite()
+				io.Copy(io.Discard, raw)
+			})
+			r := start(t, open(), []string{up}, toSecure(id, relay, handshake.ClientOptions{}))
+			res, err := client(t).Get("http://" + r.addr + "/whole")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := io.ReadAll(res.Body); err != nil || string(b) != "some of it" {
+				t.Errorf("whole: %q %v", b, err)
+			}
+			if res, err = client(t).Get("http://" + r.addr + "/cut"); err != nil {
+				return // the reset came before the head was read
+			}
+			if b, err := io.ReadAll(res.Body); err == nil {
+				t.Errorf("cut: %q, and no error", b)
+			}
+		})
+	})
+}
+
+// Who speaks plain HTTP on a port for TLS is told so.
+func TestPlainHTTPOnTLSPort(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{"http://127.0.0.1:1"}, secureRig(id, false, handshake.Policy{}))
+		got := exchangeRaw(t, r.addr, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(got)), nil)
+		if err != nil {
+			t.Fatalf("%v in %q", err, got)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != 400 || !strings.Contains(string(body), "HTTPS") {
+			t.Errorf("%d %q %v", res.StatusCode, body, err)
+		}
+	})
+}
+
+// A hello that is refused is answered by an alert, one that nobody would understand by nothing.
+func TestTLSRefusedHello(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{"http://127.0.0.1:1"}, secureRig(id, false, handshake.Policy{}))
+		for sent, want := range map[string]string{
+			"\x16\x03\x01\x00\x00":                 "\x15\x03\x03\x00\x02\x02\x0a",
+			"\x16\x03\x01\x00\x04\x02\x00\x00\x00": "\x15\x03\x03\x00\x02\x02\x0a",
+			"\x15\x03\x01\x00\x02\x02\x28":         "",
+			"SSH-2.0-x\r\n":                        "",
+		} {
+			c := dialTCP(t, r.addr)
+			io.WriteString(c, sent)
+			if got, err := io.ReadAll(c); string(got) != want || err != nil && want != "" {
+				t.Errorf("%q: answered %q, %v", sent, got, err)
+			}
+		}
+		r.waitFor("all to be counted", func() bool {
+			return r.metrics.Snapshot().Handshakes(metrics.Clients, metrics.HandshakeBadHello) == 4
+		})
+	})
+}
+
+// waitFor turns until something that others do has come.
+func (r *rig) waitFor(what string, done func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s does not come: %+v", what, r.gauges())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// Handshakes that are broken off anywhere leave nothing behind.
+func TestTLSAborted(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			up := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
+			r := start(t, open(), []string{up}, secureRig(id, relay, handshake.Policy{}))
+			for i := range 300 {
+				raw := dialTCP(t, r.addr)
+				limited := &cut{Conn: raw, left: i * 7}
+				c := tls.Client(limited, &tls.Config{RootCAs: id.believers, ServerName: "example.com"})
+				c.SetDeadline(time.Now().Add(10 * time.Second))
+				if c.Handshake() == nil {
+					io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+				}
+				if i%2 == 0 {
+					raw.SetLinger(0)
+				}
+				raw.Close()
+			}
+			r.waitFor("the end of all connections", func() bool {
+				g := r.gauges()
+				return g.Secure == 0 && g.Exchanges == 0
+			})
+		})
+	})
+}
+
+// cut is a connection that breaks when so many bytes have been written.
+type cut struct {
+	net.Conn
+	left int
+}
+
+func (c *cut) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b[:min(len(b), c.left)])
+	if c.left -= n; n < len(b) && err == nil {
+		err = errors.New("cut")
+	}
+	return n, err
+}
+
+// A record that was not sealed with the connection's key ends it with an alert.
+func TestTLSBadRecord(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		up := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
+		r := start(t, open(), []string{up}, secureRig(id, false, handshake.Policy{}))
+		for _, first := range []string{"", "GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"} {
+			raw := dialTCP(t, r.addr)
+			c := dialTLS(t, raw, id, nil)
+			io.WriteString(c, first)
+			raw.Write(append([]byte("\x17\x03\x03\x00\x20"), bytes.Repeat([]byte{'x'}, 32)...))
+			_, err := io.ReadAll(c)
+			var alert *net.OpError
+			if !errors.As(err, &alert) || !strings.Contains(err.Error(), "bad record MAC") {
+				t.Errorf("after %q: %v", first, err)
+			}
+		}
+		if n := r.metrics.Snapshot().Counter(metrics.RecordFaults); n != 3 {
+			t.Errorf("%d faults counted", n)
+		}
+	})
+}
+
+// A drain lets handshakes that have begun end, and then tells the client.
+func TestTLSDrain(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			r := start(t, open(), []string{"http://127.0.0.1:1"}, secureRig(id, relay, handshake.Policy{}))
+			silent, idle := dialTCP(t, r.addr), dialTLS(t, dialTCP(t, r.addr), id, nil)
+			half := &cut{Conn: dialTCP(t, r.addr), left: 300}
+			c := tls.Client(half, &tls.Config{RootCAs: id.believers, ServerName: "example.com"})
+			c.Handshake()
+			r.waitFor("all to be accepted", func() bool { return r.gauges().Secure == 3 })
+			done := make(chan struct{})
+			r.sh.Post(func() { r.w.Drain(func() { close(done); r.sh.Stop() }) })
+			if b, err := io.ReadAll(silent); len(b) > 0 || err != nil {
+				t.Errorf("silent: %q %v", b, err)
+			}
+			if b, err := io.ReadAll(idle); len(b) > 0 || err != nil {
+				t.Errorf("idle: %q %v", b, err)
+			}
+			idle.Close()
+			half.Conn.Close()
+			<-done
+		})
+	})
+}
