@@ -269,3 +269,36 @@ func TestBadHellos(t *testing.T) {
 		}
 	}
 }
+
+// FuzzClientHello: whatever is given as a ClientHello, there is a report or a reason, and what it says is printable.
+func FuzzClientHello(f *testing.F) {
+	c, faults := config.Parse("my.toml", []byte("[listeners.web]\naddress = \":1\"\ntls = {}\n[tcp_routes.rest]\n"+
+		"service = \"app\"\n[tcp_routes.some]\nalpn = \"x\"\nservice = \"app\"\n"+
+		"[services.app]\nendpoints = \"tcp://10.0.0.1:1\"\n"))
+	if len(faults) > 0 {
+		f.Fatal(faults)
+	}
+	f.Add([]byte("GET / HTTP/1.1\r\n"))
+	f.Add([]byte("16 03 01 00 05 01 00 00 01 03"))
+	f.Add([]byte{22, 3, 1, 0, 1, 1})
+	for _, name := range []string{"chromium", "openssl-weak", "python"} {
+		b, err := os.ReadFile("../tls/hello/testdata/" + name + ".hello")
+		if err != nil {
+			f.Fatal(err)
+		}
+		_, digits, _ := strings.Cut(string(b), "--\n")
+		f.Add([]byte(digits))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := Explain(c, &Question{TLS: TLS{Hello: b}})
+		if len(b) == 0 || err != nil {
+			return
+		}
+		if (r.Reason == "") != (r.Streams != nil && r.Streams.Winner != nil) {
+			t.Errorf("%q: neither refused nor passed through", r.Reason)
+		}
+		if strings.ContainsFunc(r.Text(), func(c rune) bool { return c < ' ' && c != '\n' || c == 0x7f }) {
+			t.Errorf("not printable: %q", r.Text())
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/uringproxy/uringproxy/internal/words"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 	"github.com/uringproxy/uringproxy/tls/hello"
@@ -34,7 +35,7 @@ func (t *TLS) flags() bool { return t.SNI+t.Version+t.JA4 != "" || len(t.ALPN)+l
 type Hello struct {
 	Client   string   `json:"client,omitempty"` // the address, in a question about a connection alone
 	SNI      string   `json:"sni,omitempty"`
-	ALPN     []string `json:"alpn,omitempty"`
+	ALPN     []string `json:"alpn,omitempty"` // with dots for what does not print
 	Versions []string `json:"versions,omitempty"`
 	Suites   []string `json:"cipher_suites,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
@@ -67,11 +68,11 @@ func (a *asked) offer(t *TLS) error {
 	case len(t.Hello) > 0:
 		return a.whole(t.Hello)
 	}
-	return a.words(t)
+	return a.parts(t)
 }
 
-// words reads a hello of which parts are given, in the words that rules have for them.
-func (a *asked) words(t *TLS) error {
+// parts reads a hello of which parts are given, in the words that rules have for them.
+func (a *asked) parts(t *TLS) error {
 	var values [rule.Kinds]rule.Predicate
 	for _, m := range []struct {
 		kind rule.Kind
@@ -177,7 +178,7 @@ func fromHex(b []byte) ([]byte, bool) {
 func (o *Hello) read(h *hello.Hello, message []byte, offer *routing.Hello) {
 	o.SNI, o.JA4 = string(offer.SNI), string(offer.JA4)
 	for _, p := range offer.ALPN {
-		o.ALPN = append(o.ALPN, string(p))
+		o.ALPN = append(o.ALPN, words.Printable(string(p), "", '.'))
 	}
 	for _, v := range versionsOf(h, message) {
 		if o.GREASE = o.GREASE || hello.IsGREASE(v); !hello.IsGREASE(v) {

@@ -38,7 +38,7 @@ func (m maker) quoted(words ...string) string {
 
 func (m maker) matcher() string {
 	name := m.pick("X-A", "x-b")
-	switch m.IntN(17) {
+	switch m.IntN(19) {
 	case 0, 1, 2, 3:
 		return "Host(" + m.quoted(m.host(), m.pick("*.", "**.")+m.host()) + ")"
 	case 4:
@@ -62,7 +62,10 @@ func (m maker) matcher() string {
 	case 15:
 		return "ClientIP(" + m.quoted("10.0.0.0/8", "10.0.0.1", "10.0.0.0/31", "fe80::/10") + ")"
 	}
-	return m.pick("QueryRegexp(`q`, `^[12]$`)", "SNI(`a.x`)", "ALPN(`h2`)")
+	return m.pick("QueryRegexp(`q`, `^[12]$`)", "SNI(`a.x`)", "ALPN(`h2`)", "SNIRegexp(`^a`)", "SNI(`*.x`)",
+		"CipherSuite(`0x1301`)", "CipherSuiteOnly(`0x1301`, `0xc02f`)", "CipherSuiteOnly(`0xc02f`)",
+		"TLSVersion(`1.2`)", "TLSVersion(`1.2`, `1.3`)", "ClientCert(`a`)", "ClientCert(`a`, `b`)",
+		"ClientCertRegexp(`^a`)")
 }
 
 func (m maker) rule(depth int) string {
@@ -75,7 +78,12 @@ func (m maker) rule(depth int) string {
 // text is a configuration of n routes; crowded, they have host and path in common.
 func (m maker) text(n int, crowded bool) string {
 	var b strings.Builder
-	b.WriteString("[listeners.web]\naddress = \":1\"\n[listeners.other]\naddress = \":2\"\n" +
+	b.WriteString("[listeners.web]\naddress = \":1\"\n")
+	if n%2 == 0 {
+		b.WriteString("[listeners.web.tls]\nself_signed = true\n" +
+			"client_certificate = { mode = \"request\", ca = \"testdata/ca.pem\" }\n")
+	}
+	b.WriteString("[listeners.other]\naddress = \":2\"\n" +
 		"[listeners.third]\naddress = \":3\"\n[services.app]\nendpoints = \"http://10.0.0.1\"\n")
 	for i := range n {
 		fmt.Fprintf(&b, "[routes.r%02d]\nservice = \"app\"\n", i)
@@ -114,6 +122,18 @@ func (m maker) question() *Question {
 		q.Fields = append(q.Fields, m.pick("x-a", "X-B")+": "+m.pick("", "1", "2", "3"))
 	}
 	return q
+}
+
+// offer is what a client says with which a handshake succeeds.
+func (m maker) offer() TLS {
+	o := TLS{
+		SNI: m.pick("a.x", "b.x", "y"), Version: m.pick("1.2", "1.3"), ALPN: []string{"http/1.1", "h2"}[:1+m.IntN(2)],
+		Suites: []string{"0xc02f", "0x1301", "0x1302"}[:1+m.IntN(3)],
+	}
+	for range m.IntN(3) {
+		o.ClientCert = append(o.ClientCert, m.pick("a", "ab", "b", "c"))
+	}
+	return o
 }
 
 func parse(t *testing.T, text string) *config.Config {
@@ -168,6 +188,10 @@ func compare(t *testing.T, seed uint64, requests int) (idle int) {
 	}
 	for i := range requests {
 		q := m.question()
+		asked := func(l *config.Listener) bool { return l.Name == q.Listener }
+		if c.Listeners[slices.IndexFunc(c.Listeners, asked)].TLS != nil {
+			q.TLS = m.offer()
+		}
 		a, err := ask(c, q)
 		if err != nil {
 			t.Fatal(err)

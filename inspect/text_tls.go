@@ -3,8 +3,6 @@ package inspect
 import (
 	"fmt"
 	"strings"
-
-	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // hello writes what the client says by TLS.
@@ -42,11 +40,9 @@ func (w *writer) hello(h *Hello) {
 	}
 }
 
-// wrapped breaks a list into lines that fit a terminal; none for an empty one. What does not print is left out, since
-// a client may have sent it.
+// wrapped breaks a list into lines that fit a terminal; none for an empty one.
 func wrapped(text string) (lines []string) {
 	const most = 90
-	text = words.Printable(text, "", '.')
 	for len(text) > most {
 		at := strings.LastIndex(text[:most], ", ")
 		if at < 0 {
