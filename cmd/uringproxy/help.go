@@ -37,7 +37,7 @@ Flags, which go before what the configuration says:
                    may be repeated; without it, the built-in demo
   --engine NAME    auto (the best that works here), uring or epoll
   --tier NAME      auto, T1, T2 or T3: hold io_uring to the features of a
-                   kernel from 6.1, 6.12 or 6.15 on; for tests
+                   kernel from 5.19, 6.12 or 6.15 on; for tests
   --shards N       threads that serve; without it, one for each usable core
 
 Signals:
