@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// mangle changes a client's stream as a script of three bytes a step says: what, where, how.
+// mangle changes a peer's stream as a script of three bytes a step says: what, where, how.
 func mangle(stream, script []byte) []byte {
 	stream = bytes.Clone(stream)
 	for ; len(script) >= 3 && len(stream) > 0; script = script[3:] {
@@ -36,28 +36,44 @@ func mangle(stream, script []byte) []byte {
 	return stream
 }
 
-// FuzzGate mangles what a client sends: the handshake ends in any case, and when it succeeds what the client sends
-// behind it is read, or refused by the record layer.
+// FuzzGate mangles what a client or a server sends: the handshake ends in any case, and when it succeeds what the peer
+// sends behind it is read, or refused by the record layer.
 func FuzzGate(f *testing.F) {
-	f.Add([]byte{}, uint8(0), false, false)
-	f.Add([]byte{5, 100, 0}, uint8(1), false, true)
-	f.Add([]byte{0, 250, 1}, uint8(7), true, false)
-	f.Add([]byte{1, 200, 0}, uint8(0), true, true)
-	f.Add([]byte{2, 255, 22, 4, 128, 80}, uint8(3), false, false)
+	f.Add([]byte{}, uint8(0), false, false, false)
+	f.Add([]byte{}, uint8(0), false, false, true)
+	f.Add([]byte{5, 100, 0}, uint8(1), false, true, false)
+	f.Add([]byte{5, 100, 0}, uint8(1), false, true, true)
+	f.Add([]byte{0, 250, 1}, uint8(7), true, false, false)
+	f.Add([]byte{0, 250, 1}, uint8(7), true, false, true)
+	f.Add([]byte{1, 200, 0}, uint8(0), true, true, false)
+	f.Add([]byte{1, 200, 0}, uint8(0), true, true, true)
+	f.Add([]byte{2, 255, 22, 4, 128, 80}, uint8(3), false, false, false)
+	f.Add([]byte{2, 255, 22, 4, 128, 80}, uint8(3), false, false, true)
 	server := newServer(f, ServerOptions{Tickets: RandomTickets()})
-	f.Fuzz(func(t *testing.T, script []byte, chunk uint8, old, late bool) {
+	f.Fuzz(func(t *testing.T, script []byte, chunk uint8, old, late, dial bool) {
 		b := newBench(t, PoolOptions{InFlight: 1})
-		config := theWorld().client()
-		config.CurvePreferences = []tls.CurveID{tls.X25519}
-		config.ClientSessionCache = nil
+		version := uint16(tls.VersionTLS13)
 		if old {
-			config.MaxVersion = tls.VersionTLS12
+			version = tls.VersionTLS12
 		}
-		s, done := b.serve(server, config, func(c *tls.Conn) error {
+		speak := func(c *tls.Conn) error {
 			c.Write(ping)
 			c.Read(make([]byte, 1))
 			return nil
-		})
+		}
+		var s *session
+		var done <-chan error
+		if dial {
+			client := newClient(t, ClientOptions{
+				ServerName: "example.com", Roots: theWorld().roots, MaxVersion: version, Curves: []tls.CurveID{tls.X25519},
+			})
+			s, done = b.dial(client, theWorld().upstream(), speak)
+		} else {
+			config := theWorld().client()
+			config.CurvePreferences, config.ClientSessionCache = []tls.CurveID{tls.X25519}, nil
+			config.MaxVersion = version
+			s, done = b.serve(server, config, speak)
+		}
 		s.chunk = int(chunk)
 		part := 0
 		s.mangle = func(p []byte) []byte {
@@ -66,7 +82,7 @@ func FuzzGate(f *testing.F) {
 			}
 			return mangle(p, script)
 		}
-		// One of these comes: the outcome; or the server waits for bytes that were taken away, and the client for an
+		// One of these comes: the outcome; or we wait for bytes that were taken away, and the peer for an
 		// answer to those that were.
 		s.until("something comes of it", func() bool {
 			if s.outcome != nil || part == 0 {
