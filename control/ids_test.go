@@ -19,8 +19,8 @@ func (p reporting) Publish(s *plan.Snapshot) {
 	p.shard.Set(metrics.OldestGeneration, int64(s.Generation))
 }
 
-// A name that has another address each time, ten thousand times, uses a handful of IDs. Shards have arrays by ID, so that
-// an ID for ever would be memory for ever.
+// A name that has another address each time, ten thousand times, uses a handful of IDs. Shards have arrays by ID, so
+// that an ID for ever would be memory for ever.
 func TestNewAddressesTakeOldIDs(t *testing.T) {
 	r, directory := newRig(t), metrics.NewDirectory()
 	r.m = New(Options{
