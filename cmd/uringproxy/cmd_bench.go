@@ -232,7 +232,7 @@ func (env *environment) writeRun(run *results.Run, call *benchCall) error {
 		errs = append(errs, writeTo(call.json, func(w io.Writer) error { return report.JSON(w, run) }))
 	}
 	if call.json != "-" {
-		report.TableWidth(env.stdout, run, columns(env.stdout))
+		report.Table(env.stdout, run, columns(env.stdout))
 	}
 	if call.html != "" {
 		errs = append(errs, writeTo(call.html, func(w io.Writer) error { return report.HTML(w, run) }))

@@ -214,14 +214,29 @@ func TestConfigurationsAreAccepted(t *testing.T) {
 		"nginx":            {"nginx", "-e", "stderr", "-t", "-c", "nginx.conf"},
 		"haproxy":          {"haproxy", "-c", "-f", "haproxy.cfg"},
 	} {
-		for _, routes := range []int{0, 1001} {
-			t.Run(fmt.Sprintf("%s/%d", name, routes), func(t *testing.T) {
+		for load, site := range map[string]func() *site{
+			"0":       func() *site { return exampleSite(0) },
+			"1001":    func() *site { return exampleSite(1001) },
+			"TLS":     func() *site { return exampleTLS(false) },
+			"tickets": func() *site { return exampleTLS(true) },
+		} {
+			t.Run(name+"/"+load, func(t *testing.T) {
 				path, err := lookPath(command[0])
 				if err != nil {
 					t.Skipf("%s is not installed", command[0])
 				}
-				s, k := exampleSite(routes), kindOf(t, name)
+				s, k := site(), kindOf(t, name)
+				if s.TLS && !k.speaksTLS(path) {
+					t.Skipf("%s was built without TLS", path)
+				}
 				s.Dir = t.TempDir()
+				c, err := newCertificate()
+				if err == nil {
+					err = c.write(s)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 				for _, changing := range []bool{false, true} {
 					s.Changing = changing
 					if err := k.writeAll(s); err != nil {
@@ -244,6 +259,12 @@ func exampleSite(routes int) *site {
 	for i, name := range serviceNames {
 		s.Services = append(s.Services, service{name, 18081 + i})
 	}
+	return s
+}
+
+func exampleTLS(tickets bool) *site {
+	s := exampleSite(0)
+	s.TLS, s.Tickets = true, tickets
 	return s
 }
 
@@ -301,6 +322,12 @@ func TestMissingAndUnable(t *testing.T) {
 	o.Only, o.Peers["caddy"] = []string{"caddy"}, program
 	run = measureTiny(t, o)
 	if c := cellOf(t, run, "reload-under-load", "caddy"); !strings.Contains(c.Problem, "cannot be configured") {
+		t.Errorf("problem %q", c.Problem)
+	}
+	o = tiny("tls-keepalive")
+	o.Only, o.Peers["nginx"] = []string{"nginx"}, program
+	run = measureTiny(t, o)
+	if c := cellOf(t, run, "tls-keepalive", "nginx"); !strings.Contains(c.Problem, "was built without TLS") {
 		t.Errorf("problem %q", c.Problem)
 	}
 	o = tiny("http1-small")

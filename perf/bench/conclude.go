@@ -39,7 +39,9 @@ func (b *bench) cell(a *profile, t *target) (*result.Cell, error) {
 		return c, nil
 	}
 	spread := func(of func(r *result.Round) float64) result.Spread { return spreadOf(t.rounds, of) }
-	c.Noisy, c.Histogram = noise(&b.o, a.unit, t.rounds), t.latencies
+	if c.Noisy, c.Histogram = noise(&b.o, a.unit, t.rounds), t.latencies; c.Noisy == "" {
+		c.Noisy = t.doubt
+	}
 	c.Cost = spread(cost)
 	c.Memory = spread(func(r *result.Round) float64 { return r.Memory })
 	if a.unit == result.PerConnection {

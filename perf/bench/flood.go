@@ -22,7 +22,7 @@ const (
 	floodHalf  = 2000
 	// floodWarm is how long handshakes come before a phase with them: the half-open ones are all there then.
 	floodWarm = 300 * time.Millisecond
-	// fewHandshakes is the part of floodRate below which the figure says little.
+	// fewHandshakes is the part of the flood below which the figure must not be quoted.
 	fewHandshakes = 0.9
 )
 
@@ -103,7 +103,7 @@ func (s *flooding) round(ctx context.Context, b *bench, t *target) error {
 		return err
 	}
 	t.floods.add(without, came)
-	t.notes = t.floods.words()
+	t.notes, t.doubt = t.floods.words(), t.floods.doubt()
 	with.round = together(&without.round, &with.round)
 	return t.add(with, float64(with.load.P99)/math.Max(float64(without.load.P99), 1))
 }
@@ -124,18 +124,24 @@ func (f *floods) add(without *measured, came *load.Result) {
 
 // words tell what is behind the ratio.
 func (f *floods) words() []string {
-	rate := result.SpreadOf(f.handshakes).Median
 	told := []string{
 		fmt.Sprintf("p99 without a flood %.2f ms", result.SpreadOf(f.without).Median),
-		fmt.Sprintf("%.0f handshakes a second, p99 %.1f ms, and %s half-open", rate, result.SpreadOf(f.slowest).Median,
-			words.GroupedCount(f.half, "connection")),
-	}
-	if rate < fewHandshakes*floodRate {
-		told = append(told, fmt.Sprintf("fewer handshakes than the %d a second that were due: the ratio says little",
-			floodRate))
+		fmt.Sprintf("%.0f handshakes a second, p99 %.1f ms, and %s half-open", result.SpreadOf(f.handshakes).Median,
+			result.SpreadOf(f.slowest).Median, words.GroupedCount(f.half, "connection")),
 	}
 	if f.failed > 0 {
 		told = append(told, fmt.Sprintf("%s failed: %s", words.GroupedCount(f.failed, "handshake"), f.why))
 	}
 	return told
+}
+
+// doubt says that there was too little of a flood: who refuses to shake hands serves the others well.
+func (f *floods) doubt() string {
+	if rate := result.SpreadOf(f.handshakes).Median; rate < fewHandshakes*floodRate {
+		return fmt.Sprintf("only %.0f of %d handshakes a second were made", rate, floodRate)
+	}
+	if float64(f.half) < fewHandshakes*floodHalf {
+		return fmt.Sprintf("only %d of %d half-open connections were there", f.half, floodHalf)
+	}
+	return ""
 }

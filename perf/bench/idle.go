@@ -13,10 +13,15 @@ import (
 
 // idling is the scenario of many connections that have made a request and wait. What counts is the memory in user space
 // that each of them costs: the growth of anonymous memory, divided by their number.
-type idling struct{ profile }
+type idling struct {
+	profile
+	// rest is how long the connections wait before memory is looked at: what their handshakes leave behind is no
+	// cost of waiting, if the proxy gives it back.
+	rest time.Duration
+}
 
 func idleMemory() scenario {
-	return &idling{profile{
+	return &idling{profile: profile{
 		name: "idle-memory", title: "memory of a kept connection that waits", unit: result.PerConnection, conns: 64,
 		idle: 18_000,
 	}}
@@ -26,15 +31,23 @@ func idleTLS() scenario {
 	return &idling{profile{
 		name: "tls-idle", title: "memory of a kept HTTPS connection that waits", unit: result.PerConnection, conns: 64,
 		idle: 5000, tls: withTLS,
-	}}
+	}, 3 * time.Second}
 }
 
-// idleRounds are enough for a figure that hardly differs from one to the next.
-const idleRounds = 3
+const (
+	// idleRounds are enough for a figure that hardly differs from one to the next.
+	idleRounds = 3
+	// restRate is how many requests come in a second on one other connection, which show that the proxy is there.
+	restRate = 20
+)
 
 func (s *idling) words(o *Options) string {
-	return fmt.Sprintf("%s, each after one request, %s, the proxy started anew for each; growth of RssAnon",
-		words.GroupedCount(s.idleOf(o), "connection"), words.GroupedCount(min(o.Rounds, idleRounds), "round"))
+	after := ""
+	if s.rest > 0 {
+		after = fmt.Sprintf(" and %g s", s.rest.Seconds())
+	}
+	return fmt.Sprintf("%s, each after one request%s, %s, the proxy started anew for each; growth of RssAnon",
+		words.GroupedCount(s.idleOf(o), "connection"), after, words.GroupedCount(min(o.Rounds, idleRounds), "round"))
 }
 
 // prepare starts the target, to see that it does.
@@ -63,7 +76,10 @@ func (s *idling) round(ctx context.Context, b *bench, t *target) error {
 	if t.loader, err = b.startLoader(t, load.Config{Conns: 1, Idle: n}); err != nil {
 		return err
 	}
-	m, err := b.measure(ctx, t, load.Phase{Length: settling, Services: serviceNames[:1]})
+	// The phase begins when all connections have made their requests.
+	m, err := b.measure(ctx, t, load.Phase{
+		Rate: restRate, Length: settling + s.rest, Services: serviceNames[:1],
+	})
 	t.stopLoader()
 	if err != nil {
 		return err

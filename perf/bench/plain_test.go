@@ -71,7 +71,8 @@ func TestListed(t *testing.T) {
 		names[s.Name] = true
 	}
 	for _, name := range strings.Fields("http1-small http1-1024 http1-64k http1-1m upload-1m churn pipeline " +
-		"idle-memory fixed-rate routes-1k routes-10k reload-under-load") {
+		"idle-memory fixed-rate routes-1k routes-10k reload-under-load tls-keepalive tls-64k tls-1m tls-handshake " +
+		"tls-resume tls-idle tls-flood") {
 		if !names[name] {
 			t.Errorf("there is no scenario %s", name)
 		}

@@ -35,6 +35,7 @@ type target struct {
 	latencies string                    // of all rounds
 	forwards  string                    // how its requests differ from what they should be
 	problem   string                    // why it takes part no longer
+	doubt     string                    // why its figures must not be quoted, besides noise
 	notes     []string
 	changer   *changer
 	reloads   reloads

@@ -35,9 +35,6 @@ func (h *Histogram) Record(d time.Duration) {
 	_ = h.counts.RecordValue(int64(min(max(d, 0), longest))) // it refuses what is out of its range only
 }
 
-// Reset forgets all values.
-func (h *Histogram) Reset() { h.counts.Reset() }
-
 // Count is how many values there are.
 func (h *Histogram) Count() int64 { return h.counts.TotalCount() }
 

@@ -54,8 +54,8 @@ func TestValuesOutOfRange(t *testing.T) {
 	if h.Count() != 2 || h.Quantile(0.1) != 0 || !near(h.Max(), longest) {
 		t.Errorf("%d values from %v to %v", h.Count(), h.Quantile(0.1), h.Max())
 	}
-	if h.Reset(); h.Count() != 0 || h.Max() != 0 || h.Mean() != 0 || h.Quantile(0.5) != 0 {
-		t.Error("values after a reset")
+	if h = New(); h.Count() != 0 || h.Max() != 0 || h.Mean() != 0 || h.Quantile(0.5) != 0 {
+		t.Error("values before there are any")
 	}
 }
 

@@ -76,15 +76,20 @@ func TestTheEndOfRecords(t *testing.T) {
 	}
 }
 
-func TestRecordsCostNoAllocation(t *testing.T) {
-	client, server := layers(t)
+// sealing is a generator that can seal, and two sockets that are connected.
+func sealing(t *testing.T) (*Generator, [2]int) {
+	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(ends[0])
-	defer unix.Close(ends[1])
-	g := &Generator{secure: &secure{sealed: make([]byte, 0, sealedBytes)}}
+	t.Cleanup(func() { _, _ = unix.Close(ends[0]), unix.Close(ends[1]) })
+	return &Generator{secure: &secure{sealed: make([]byte, 0, sealedBytes)}}, ends
+}
+
+func TestRecordsCostNoAllocation(t *testing.T) {
+	client, server := layers(t)
+	g, ends := sealing(t)
 	c := &conn{fd: ends[0], layer: client}
 	request, answer := []byte("GET"), [][]byte{Pattern(40_000)}
 	in, sealed := make([]byte, 64<<10), make([]byte, 0, 64<<10)
@@ -116,13 +121,7 @@ func TestRecordsCostNoAllocation(t *testing.T) {
 // What the socket has no room for is sent when it has.
 func TestSealedRecordsWait(t *testing.T) {
 	client, server := layers(t)
-	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(ends[0])
-	defer unix.Close(ends[1])
-	g := &Generator{secure: &secure{sealed: make([]byte, 0, sealedBytes)}}
+	g, ends := sealing(t)
 	text := Pattern(2 << 20)
 	c := &conn{fd: ends[0], layer: client, size: int64(len(text))}
 	peer := &conn{layer: server}

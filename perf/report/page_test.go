@@ -96,8 +96,8 @@ var notNumbers = regexp.MustCompile(`[>(\s"]([+-]?Inf|NaN)[<)\s"%]`)
 func show(t testing.TB, r *result.Run) (page, tables string) {
 	t.Helper()
 	var b bytes.Buffer
-	Table(&b, r, false)
-	Table(&b, r, true)
+	Table(&b, r, narrowWidth)
+	Table(&b, r, wideWidth)
 	if m := notNumbers.FindString(b.String()); m != "" {
 		t.Errorf("%q in a table", m)
 	}

@@ -15,19 +15,10 @@ const (
 	gap         = "  "
 )
 
-// Table writes a run for a terminal of 80 columns, or for a wide one of 200. It is TableWidth otherwise.
-func Table(w io.Writer, r *result.Run, wide bool) {
-	if wide {
-		TableWidth(w, r, wideWidth)
-		return
-	}
-	TableWidth(w, r, narrowWidth)
-}
-
-// TableWidth writes a run for a terminal of so many columns, at least 80: a block for each scenario with a line for
+// Table writes a run for a terminal of so many columns, at least 80: a block for each scenario with a line for
 // each peer, ours first. The less important columns are left out until a line fits; ranges need 200. It uses no colours
 // and no control characters, also not those in the run's texts.
-func TableWidth(w io.Writer, r *result.Run, width int) {
+func Table(w io.Writer, r *result.Run, width int) {
 	r = finite(r)
 	t := &table{width: max(width, narrowWidth), wide: width >= wideWidth}
 	t.heading(r)

@@ -31,11 +31,10 @@ func TestTableIsAsAgreed(t *testing.T) {
 	r := sample(t)
 	for _, c := range []struct {
 		name  string
-		wide  bool
 		width int
-	}{{"narrow.txt", false, narrowWidth}, {"wide.txt", true, wideWidth}} {
+	}{{"narrow.txt", narrowWidth}, {"wide.txt", wideWidth}} {
 		var b bytes.Buffer
-		Table(&b, r, c.wide)
+		Table(&b, r, c.width)
 		golden(t, c.name, b.String())
 		for line := range strings.Lines(b.String()) {
 			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > c.width {
