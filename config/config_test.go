@@ -75,8 +75,8 @@ func TestEverything(t *testing.T) {
 	if want := (plan.Timeouts{
 		Header: time.Second, Idle: 2 * time.Second, Connect: 3 * time.Second, FirstByte: 4 * time.Second,
 		UpstreamIdle: 5 * time.Second, ResponseIdle: 8 * time.Second, BodyRateWindow: 6 * time.Second,
-		Linger: 7 * time.Second,
-		Drain:  90 * time.Second,
+		Linger: 7 * time.Second, StreamIdle: 9 * time.Second,
+		Drain: 90 * time.Second,
 	}); c.Timeouts != want {
 		t.Errorf("timeouts: %+v", c.Timeouts)
 	}

@@ -87,6 +87,8 @@ func (d *decoder) timeouts(t *table, o *plan.Timeouts) {
 		&o.FirstByte, least, maxWait)
 	t.duration("upstream_idle", "an unused connection to an endpoint, which is then closed",
 		&o.UpstreamIdle, least, maxWait)
+	t.duration("stream_idle", "while nothing passes on a connection of a tcp route, which is then cut off",
+		&o.StreamIdle, least, maxWait)
 	t.duration("response_idle", "between two pieces of a response's body; then it is cut off. 0: no limit",
 		&o.ResponseIdle, 0, maxWait)
 	t.duration("body_rate_window", "what limits.min_body_rate is averaged over",

@@ -40,6 +40,7 @@ func defaults() *Config {
 			Connect:        5 * time.Second,  // as Envoy: two lost SYNs (1 s and 2 s) may still be made up for
 			FirstByte:      60 * time.Second, // as nginx; slow reports finish, dead upstreams are noticed
 			UpstreamIdle:   60 * time.Second, // as nginx; most servers keep idle connections at least as long
+			StreamIdle:     10 * time.Minute, // as nginx
 			ResponseIdle:   5 * time.Minute,  // as Envoy; event streams say something more often than that
 			BodyRateWindow: 30 * time.Second, // a phone may pass a tunnel
 			Linger:         5 * time.Second,  // as nginx; the client needs a moment to read an early answer

@@ -32,6 +32,10 @@ const (
 	TimeoutResponseHead
 	TimeoutResponseBody
 
+	ClientGoneStream // what is passed on as it is
+	UpstreamStream
+	TimeoutStream
+
 	LimitRequestLine
 	LimitRequestHead
 	LimitRequestBody
@@ -57,6 +61,7 @@ const (
 	requestBody      = "reading request body"
 	waiting          = "waiting for upstream"
 	sendingResponse  = "sending response"
+	passing          = "passing a stream on"
 	accepting        = "accepting connection"
 	takingBuffer     = "taking a buffer"
 	draining         = "draining connections"
@@ -89,6 +94,9 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	TimeoutSendRequest:  {"timeout_send_request", "timeout", sendingRequest},
 	TimeoutResponseHead: {"timeout_response_head", "timeout", readingHead},
 	TimeoutResponseBody: {"timeout_response_body", "timeout", readingBody},
+	ClientGoneStream:    {"client_gone_stream", "client reset connection", passing},
+	UpstreamStream:      {"upstream_stream", "connection lost", passing},
+	TimeoutStream:       {"timeout_stream", "timeout", passing},
 	LimitRequestLine:    {"limit_request_line", "limit of request line", requestHead},
 	LimitRequestHead:    {"limit_request_head", "limit of request head", requestHead},
 	LimitRequestBody:    {"limit_request_body", "limit of request body", requestBody},

@@ -146,6 +146,7 @@ type Timeouts struct {
 	FirstByte      time.Duration // from the end of the request to the response's first byte
 	UpstreamIdle   time.Duration // an unused connection to an endpoint
 	ResponseIdle   time.Duration // between two pieces of a response's body; 0: no limit
+	StreamIdle     time.Duration // while nothing passes, either way, on a connection that is passed on as it is
 	BodyRateWindow time.Duration // see Limits.BodyRateBytes
 	Linger         time.Duration // reading on after an early response, so that the client gets to see it
 	Drain          time.Duration // finishing running requests at shutdown

@@ -21,8 +21,8 @@ const (
 //	          any -> closing
 //
 // Over TLS a client comes to idle by hello -> handshake, an upstream to busy by connecting -> handshake, and both may
-// pass through farewell before they are closing. A client whose connection is passed on as it is goes from hello to tunnel,
-// and so does the connection to its endpoint from connecting.
+// pass through farewell before they are closing. A client whose connection is passed on as it is goes from
+// hello to tunnel, and the connection to its endpoint from connecting.
 type state uint8
 
 const (

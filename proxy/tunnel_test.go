@@ -162,12 +162,14 @@ func TestTunnelBothWays(t *testing.T) {
 		got := make(chan []byte, 1)
 		far := farEnd(t, func(conn *net.TCPConn) {
 			defer conn.Close()
+			read := make(chan []byte)
 			go func() {
-				conn.Write(down)
-				conn.CloseWrite()
+				b, _ := io.ReadAll(conn)
+				read <- b
 			}()
-			b, _ := io.ReadAll(conn)
-			got <- b
+			conn.Write(down)
+			conn.CloseWrite()
+			got <- <-read
 		})
 		r := start(t, open(), []string{far}, tunnelRig(newIdentity(t), far))
 		conn := dialRig(t, r)

@@ -110,8 +110,8 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
-		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs, tunnels: tunnels,
-		port: cfg.Port, secure: make([]*secure, slots),
+		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
+		tunnels: tunnels, port: cfg.Port, secure: make([]*secure, slots),
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
 	}

@@ -89,7 +89,7 @@ func (s *Server) held() slog.Attr {
 	for _, r := range s.shards {
 		g := r.worker.Gauges()
 		connections += g.Links
-		exchanges += g.Exchanges
+		exchanges += g.Exchanges + g.Tunnels
 		chunks += g.Chunks
 		buffers += g.SmallHeld + g.BulkHeld + g.HeadHeld
 	}

@@ -30,6 +30,7 @@ var copies = map[string]string{
 	"proxy/relayed":       "plaintext, where crypto/tls keeps the records",
 	"proxy/response":      "chunks that are drawn together for a client of HTTP/1.0",
 	"proxy/secure":        "a record that came in several buffers",
+	"proxy/tunnel":        "a server name, for the log",
 	"proxy/h1/edit":       "a head that is edited in place",
 	"routing/dict":        "the text of a route",
 	"routing/match":       "what was found, a few pointers",
