@@ -55,7 +55,8 @@ type Running struct {
 	// Route is the name of the route that a listener's table leads to, or of the tcp route, by what is known of the
 	// request; empty: none.
 	Route func(listener string, streams bool, r *routing.Request) string
-	// Certificates are those of a listener that speaks TLS.
+	// Certificates are those of a listener that speaks TLS. A process that does not tell them gets no answer on
+	// certificates: what its files hold now may be others.
 	Certificates func(listener string) *certs.Set
 }
 

@@ -202,10 +202,13 @@ func (e *explainer) certificate(t *Termination) {
 	t.Certificate = &Shown{Source: c.Source, Kind: c.Kind.String(), Names: c.Names, Default: !found}
 }
 
-// certificates are those of the listener; nil when some could not be read.
+// certificates are those of the listener; nil when they are not known.
 func (e *explainer) certificates() *certs.Set {
-	if e.running.Certificates != nil {
+	switch {
+	case e.running.Certificates != nil:
 		return e.running.Certificates(e.listener.Name)
+	case e.running.Route != nil:
+		return nil // what is in the files need not be what the process has
 	}
 	l := e.listener.TLS
 	var store certs.Store

@@ -2,11 +2,13 @@ package server
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/uringproxy/uringproxy/admin"
 	"github.com/uringproxy/uringproxy/inspect"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing"
 )
 
 // masked tells that nobody has to show a token, so that what may be one is not shown either.
@@ -107,9 +109,31 @@ func runningPaths(p *plan.Paths) admin.RunningPaths {
 
 // Explain says what becomes of a request by the configuration in force.
 func (p *process) Explain(q *admin.Question) (any, error) {
-	return inspect.Explain(p.control.Status().Config, &inspect.Question{
+	st := p.control.Status()
+	return inspect.ExplainRunning(st.Config, &inspect.Question{
 		URL: q.URL, Method: q.Method, Fields: q.Headers, ClientIP: q.ClientIP, Listener: q.Listener,
 		TLS:    inspect.TLS{SNI: q.SNI, Version: q.TLSVersion, JA4: q.JA4, ALPN: q.ALPN, Suites: q.CipherSuite},
 		Routes: q.Routes, Masked: p.masked(),
-	})
+	}, inspect.Running{Route: routeIn(st.Snapshot)})
+}
+
+// routeIn asks the tables of a snapshot, as shards do, for the name of the route that they lead to; empty: none.
+func routeIn(snap *plan.Snapshot) func(listener string, streams bool, r *routing.Request) string {
+	return func(listener string, streams bool, r *routing.Request) string {
+		i := slices.IndexFunc(snap.Listeners, func(l plan.Listener) bool { return !l.Vacant() && l.Name == listener })
+		if i < 0 {
+			return ""
+		}
+		switch l := &snap.Listeners[i]; {
+		case streams && l.Streams != nil:
+			if n := l.Streams.MatchHello(r); n >= 0 {
+				return snap.Streams[n].Name
+			}
+		case !streams && l.Table != nil:
+			if n := l.Table.Match(r); n >= 0 {
+				return snap.Routes[n].Name
+			}
+		}
+		return ""
+	}
 }
