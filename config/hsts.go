@@ -82,7 +82,7 @@ func (d *decoder) hstsValue(path, value string) {
 		case slices.Contains(seen, known[i]):
 			d.at(path, known[i]+" for the second time", "each directive once", "")
 			return
-		case i == 0 && !digits(strings.Trim(strings.TrimSpace(arg), `"`)):
+		case i == 0 && !seconds(strings.TrimSpace(arg)):
 			d.at(path, "max-age without a number of seconds", `such as "max-age=31536000"`, "")
 			return
 		case i > 0 && hasArg:
@@ -96,7 +96,11 @@ func (d *decoder) hstsValue(path, value string) {
 	}
 }
 
-func digits(s string) bool {
+// seconds tells whether s is a number, be it in quotes.
+func seconds(s string) bool {
+	if n := len(s); n > 2 && s[0] == '"' && s[n-1] == '"' {
+		s = s[1 : n-1]
+	}
 	_, err := strconv.ParseUint(s, 10, 63)
 	return err == nil
 }

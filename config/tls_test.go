@@ -258,3 +258,32 @@ func TestPathsOfTLS(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// FuzzHSTS: a value that is taken can stand in a header, and has one age that browsers understand.
+func FuzzHSTS(f *testing.F) {
+	for _, s := range []string{
+		"max-age=1", "max-age=31536000; includeSubDomains; preload", "MAX-AGE=\"0\" ;preload", "max-age=1\r\nX: y", "; ;",
+		"max-age", "max-age=-1", "max-age=1; max-age=2", "includeSubDomains=1",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		var d decoder
+		if d.hstsValue("hsts", s); len(d.faults) > 0 {
+			return
+		}
+		ages := 0
+		for part := range strings.SplitSeq(s, ";") {
+			name, age, _ := strings.Cut(part, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "max-age") {
+				ages++
+				if age = strings.Trim(age, ` "`); strings.Trim(age, "0123456789") != "" || age == "" {
+					t.Errorf("%q: the age %q", s, age)
+				}
+			}
+		}
+		if ages != 1 || strings.ContainsAny(s, "\r\n\x00") {
+			t.Errorf("%q", s)
+		}
+	})
+}
