@@ -93,18 +93,22 @@ func ExplainRunning(c *config.Config, q *Question, running Running) (*Report, er
 // request explains what becomes of the request, on a connection that serves requests.
 func (e *explainer) request() error {
 	a, r := e.asked, &e.report
-	switch {
-	case e.listener.Redirect != nil && a.TLS == nil:
-		r.Status, r.Reason = e.listener.Redirect.Code, "the listener sends clients to "+e.redirection()
-		return nil
+	redirect := e.listener.Redirect
+	switch { // in the order of proxy
 	case string(a.Method) == "CONNECT":
 		r.Status, r.Reason = 405, "CONNECT is not for a reverse proxy"
+		return nil
+	case e.misdirected():
+		r.Status, r.Reason = 421, "the host demands a client certificate, which its connection was not asked for"
 		return nil
 	case a.refused != urlpath.OK:
 		r.Status, r.Reason = 400, a.refused.String()
 		return nil
-	}
-	if e.misdirected() {
+	case redirect != nil && a.TLS == nil && len(a.Host) == 0:
+		r.Status, r.Reason = 400, "without a host, nobody knows where to send the client"
+		return nil
+	case redirect != nil && a.TLS == nil:
+		r.Status, r.Reason = redirect.Code, "the listener sends clients to "+e.redirection()
 		return nil
 	}
 	c := e.routes()
@@ -120,9 +124,6 @@ func (e *explainer) request() error {
 // redirection is where a listener sends clients that it does not serve.
 func (e *explainer) redirection() string {
 	host := e.asked.name
-	if host == "" {
-		host = "HOST"
-	}
 	if port := e.listener.Redirect.Port; port != 443 {
 		host = fmt.Sprintf("%s:%d", host, port)
 	}

@@ -44,6 +44,7 @@ func secureQuestions(t *testing.T) map[string]Question {
 		"tls-shop":     {URL: "https://shop.example.com:8443/"},
 		"tls-h2":       {URL: "https://shop.example.com:8443/", TLS: TLS{ALPN: []string{"h2", "http/1.1"}, Version: "1.3"}},
 		"tls-redirect": {URL: "http://shop.example.com:8080/x?y"},
+		"tls-nowhere":  {URL: "/x?y", Listener: "web"},
 		"tls-plain":    {URL: "http://shop.example.com:8443/"},
 		"tls-old":      {TLS: TLS{SNI: "old.example.com", Version: "1.3"}, Listener: "secure"},
 		"tls-version":  {TLS: TLS{SNI: "api.example.com", Version: "1.2"}, Listener: "secure"},

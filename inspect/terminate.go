@@ -268,18 +268,14 @@ func (e *explainer) clientCertificate(t *Termination, p *config.TLSPolicy) {
 	}
 }
 
-// misdirected answers a request for a host that demands a client certificate, on a connection whose server name does
-// not.
+// misdirected reports whether a request is for a host that demands a client certificate, on a connection whose server
+// name has another policy.
 func (e *explainer) misdirected() bool {
-	a, r := e.asked, &e.report
+	a := e.asked
 	if e.listener.TLS == nil || a.name == "" || a.TLS == nil {
 		return false
 	}
 	byName, _ := policyOf(e.listener.TLS, string(a.TLS.SNI))
 	byHost, p := policyOf(e.listener.TLS, a.name)
-	if byName == byHost || !demands(p) {
-		return false
-	}
-	r.Status, r.Reason = 421, "the host demands a client certificate, which its connection was not asked for"
-	return true
+	return byName != byHost && demands(p)
 }
