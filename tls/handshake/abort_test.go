@@ -18,13 +18,13 @@ func (b *bench) quiet() {
 	for {
 		for b.port.Next() != nil {
 		}
-		if p := b.port; p.busy == 0 && p.line.len == 0 && p.relays.len == 0 {
+		if p := b.port; p.busy() == 0 && p.line.len == 0 && p.relays.len == 0 {
 			return
 		}
 		select {
 		case <-b.bell:
 		case <-limit.C:
-			b.t.Fatalf("%d on their way, %d in line, %d relays", b.port.busy, b.port.line.len, b.port.relays.len)
+			b.t.Fatalf("%d on their way, %d in line, %d relays", b.port.busy(), b.port.line.len, b.port.relays.len)
 		}
 	}
 }
@@ -135,13 +135,43 @@ func TestShedAndEnded(t *testing.T) {
 	b := newBench(t, PoolOptions{InFlight: 1, Waiting: 1})
 	server := newServer(t, ServerOptions{})
 	first, second := b.port.Serve(1, server, theAddr, nil), b.port.Serve(2, server, theAddr, nil)
-	third := b.port.Dial(3, newClient(t, ClientOptions{ServerName: "a"}))
+	third := b.port.Serve(3, server, netip.MustParseAddr("2001:db8::1"), nil)
+	if second.bucket != nil || third == nil {
+		t.Fatal("another client does not take the place of the first one's second")
+	}
 	second.End()
 	if b.port.Next() != nil {
 		t.Error("an ended conversation has news")
 	}
 	first.End()
 	third.End()
+	b.quiet()
+}
+
+// TestDialsWait has servers take all places there are for them: clients have theirs.
+func TestDialsWait(t *testing.T) {
+	b := newBench(t, PoolOptions{InFlight: 1, Waiting: 2})
+	client := newClient(t, ClientOptions{ServerName: "a"})
+	var list []*Conversation
+	for id := range uint64(3) {
+		list = append(list, b.port.Dial(id, client))
+	}
+	if b.port.Dial(9, client) != nil || b.port.dialing.len != 1 || b.port.dials.len != 2 {
+		t.Errorf("%d on their way, %d wait", b.port.dialing.len, b.port.dials.len)
+	}
+	list = append(list, b.port.Serve(3, newServer(t, ServerOptions{}), theAddr, nil))
+	if list[3].stage != running {
+		t.Error("a client waits for servers")
+	}
+	list[1].End()
+	list[0].End()
+	for list[2].stage != running {
+		if b.port.Next() == nil {
+			<-b.bell
+		}
+	}
+	list[2].End()
+	list[3].End()
 	b.quiet()
 }
 
@@ -157,8 +187,9 @@ func TestPoolClose(t *testing.T) {
 					t.Fatal("there is room")
 				}
 			}
-			if port.Serve(8, nil, theAddr, nil) == nil || port.Serve(9, nil, theAddr, nil) != nil || port.busy != 4 {
-				t.Errorf("a port has half of what the pool has: %d on their way, %d in line", port.busy, port.line.len)
+			last, more := port.Serve(8, nil, theAddr, nil), port.Serve(9, nil, theAddr, nil)
+			if last == nil || more != nil || port.busy() != 4 {
+				t.Errorf("a port has half of what the pool has: %d on their way, %d in line", port.busy(), port.line.len)
 			}
 		}
 		pool.Close()

@@ -118,6 +118,9 @@ func (c *Conversation) End() {
 	case c.bucket != nil:
 		c.port.line.remove(c)
 		c.port.recycle(c)
+	case c.stage == waiting && c.client != nil:
+		c.port.dials.remove(c)
+		c.port.recycle(c)
 	case c.left:
 		c.port.recycle(c)
 	default:

@@ -65,7 +65,8 @@ func FuzzGate(f *testing.F) {
 		var done <-chan error
 		if dial {
 			client := newClient(t, ClientOptions{
-				ServerName: "example.com", Roots: theWorld().roots, MaxVersion: version, Curves: []tls.CurveID{tls.X25519},
+				ServerName: "example.com", Roots: theWorld().roots, MaxVersion: version,
+				Curves: []tls.CurveID{tls.X25519},
 			})
 			s, done = b.dial(client, theWorld().upstream(), speak)
 		} else {

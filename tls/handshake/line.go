@@ -48,15 +48,13 @@ type bucket struct {
 
 // line is where conversations wait for a goroutine: stochastic fairness queueing (RFC 8290, section 1.3, has the
 // family's history). Queues that are not empty take turns, so that a client's wait depends on how many others there
-// are, and not on how much they ask for. Upstream connections have a queue of their own, with every other turn.
+// are, and not on how much they ask for.
 type line struct {
 	len     int
 	most    int
 	buckets [lineBuckets]bucket
 	turn    *bucket // whose turn is next: the first of the ring of those that are not empty
 	last    *bucket // and the last
-	dials   bucket
-	dialled bool // the last turn was the dials'
 	seed    maphash.Seed
 }
 
@@ -81,7 +79,7 @@ func (l *line) add(c *Conversation, b *bucket) (shed *Conversation, ok bool) {
 		shed = longest.last
 		l.remove(shed)
 	}
-	if b.len == 0 && b != &l.dials {
+	if b.len == 0 {
 		l.join(b)
 	}
 	c.bucket = b
@@ -103,13 +101,6 @@ func (l *line) longest() *bucket {
 
 // take is who is next; nil: nobody waits.
 func (l *line) take() *Conversation {
-	if l.dials.len > 0 && (!l.dialled || l.turn == nil) {
-		l.dialled = true
-		c := l.dials.first
-		l.remove(c)
-		return c
-	}
-	l.dialled = false
 	b := l.turn
 	if b == nil {
 		return nil
@@ -130,7 +121,7 @@ func (l *line) remove(c *Conversation) {
 	c.bucket = nil
 	b.remove(c)
 	l.len--
-	if b.len == 0 && b != &l.dials {
+	if b.len == 0 {
 		l.leave(b)
 	}
 }

@@ -30,13 +30,8 @@ func TestLineTakesTurns(t *testing.T) {
 	add(a, 10, 11, 12, 13)
 	add(b, 20)
 	add(c, 30, 31)
-	add(&l.dials, 1, 2, 3)
-	if got := queueOf(l); got != "1 10 2 20 3 30 11 31 12 13" {
+	if got := queueOf(l); got != "10 20 30 11 31 12 13" {
 		t.Errorf("order %s", got)
-	}
-	add(&l.dials, 1, 2)
-	if got := queueOf(l); got != "1 2" {
-		t.Errorf("order of dials alone %s", got)
 	}
 }
 
@@ -53,10 +48,10 @@ func TestLineSheds(t *testing.T) {
 	if !ok || shed == nil || shed.id != 3 {
 		t.Errorf("shed %v, %v", shed, ok)
 	}
-	if shed, ok := l.add(&Conversation{id: 1000}, &l.dials); !ok || shed.id != 2 {
+	if shed, ok := l.add(&Conversation{id: 1000}, &l.buckets[3]); !ok || shed.id != 2 {
 		t.Errorf("shed %v, %v", shed, ok)
 	}
-	if got := queueOf(l); got != "1000 0 20 1" {
+	if got := queueOf(l); got != "0 20 1000 1" {
 		t.Errorf("order %s", got)
 	}
 	none := &line{}

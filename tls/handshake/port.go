@@ -11,8 +11,8 @@ import (
 // PoolOptions bound what handshakes may take.
 type PoolOptions struct {
 	Shards   int  // how many Ports there will be; each has its share of what follows
-	InFlight int  // handshakes on their way at the same time
-	Waiting  int  // handshakes in the line
+	InFlight int  // handshakes with clients on their way at the same time; and as many with servers
+	Waiting  int  // handshakes with clients in the line; and as many with servers
 	Relay    bool // do not hand over: conversations go on as record layers
 }
 
@@ -34,11 +34,12 @@ func NewPool(options PoolOptions) *Pool {
 // Relayed reports whether the pool keeps the record layer: see PoolOptions.Relay.
 func (p *Pool) Relayed() bool { return p.options.Relay }
 
-// Close cancels what goes on and waits until no goroutine of the pool is left. The shards must have stopped.
+// Close cancels what goes on and waits until no goroutine of the pool is left. The shards must have stopped; the ports'
+// wake functions may be called until it returns.
 func (p *Pool) Close() {
 	close(p.quit)
 	for _, port := range p.ports {
-		for _, q := range []*queue{&port.running, &port.relays} {
+		for _, q := range []*queue{&port.running, &port.dialing, &port.relays} {
 			for c := q.first; c != nil; c = c.behind {
 				c.cancel()
 			}
@@ -55,11 +56,12 @@ type Port struct {
 	news  atomic.Pointer[Conversation] // the latest first
 	ready *Conversation                // taken from there, in order
 
-	line    line
 	share   int   // of InFlight
-	busy    int   // handshakes on their way
-	running queue // those of them that have not been cancelled to make room, the oldest first
-	leaving int   // those that have
+	line    line  // clients that wait
+	running queue // clients whose handshakes are on their way, the oldest first, without
+	leaving int   // those that have been cancelled to make room
+	dials   queue // handshakes with servers that wait, and those
+	dialing queue // on their way: servers that do not answer take no places from clients
 	relays  queue // conversations that go on as record layers
 
 	// To be used again.
@@ -86,23 +88,11 @@ func (p *Port) Serve(id uint64, s *Server, from netip.Addr, hello []byte) *Conve
 	c := p.begin(id)
 	c.server = s
 	c.hello = append(c.hello[:0], hello...)
-	return p.admit(c, p.line.of(from))
-}
-
-// Dial begins a handshake with a server. The answer is nil when too many wait.
-func (p *Port) Dial(id uint64, client *Client) *Conversation {
-	c := p.begin(id)
-	c.client = client
-	return p.admit(c, &p.line.dials)
-}
-
-// admit starts c, or puts it in the line.
-func (p *Port) admit(c *Conversation, b *bucket) *Conversation {
-	if p.busy < p.share && p.line.len == 0 {
+	if p.running.len+p.leaving < p.share && p.line.len == 0 {
 		p.start(c)
 		return c
 	}
-	shed, ok := p.line.add(c, b)
+	shed, ok := p.line.add(c, p.line.of(from))
 	if !ok {
 		p.recycle(c)
 		return nil
@@ -112,6 +102,18 @@ func (p *Port) admit(c *Conversation, b *bucket) *Conversation {
 		shed.post(settled | finished)
 	}
 	p.relieve()
+	return c
+}
+
+// Dial begins a handshake with a server. The answer is nil when too many wait.
+func (p *Port) Dial(id uint64, client *Client) *Conversation {
+	if p.dialing.len >= p.share && p.dials.len >= p.line.most {
+		return nil
+	}
+	c := p.begin(id)
+	c.client = client
+	p.dials.push(c)
+	p.proceed()
 	return c
 }
 
@@ -180,9 +182,8 @@ func (p *Port) pop() *Conversation {
 
 // start gives c to a goroutine.
 func (p *Port) start(c *Conversation) {
-	p.busy++
-	p.running.push(c)
 	c.stage, c.began = running, time.Now()
+	c.place().push(c)
 	c.out = p.ring()
 	if p.pool.options.Relay {
 		c.relay = newRelay()
@@ -199,8 +200,7 @@ func (p *Port) start(c *Conversation) {
 // settle notes that c's handshake is over, and lets those start who wait for its place.
 func (p *Port) settle(c *Conversation) {
 	if c.stage == running {
-		p.busy--
-		p.unlist(c)
+		p.leave(c)
 	}
 	c.stage = over
 	switch {
@@ -209,19 +209,33 @@ func (p *Port) settle(c *Conversation) {
 	case !c.ended:
 		c.outcome.Left = c.leftover()
 	}
-	for p.busy < p.share {
-		next := p.line.take()
-		if next == nil {
-			break
-		}
-		p.start(next)
+	p.proceed()
+}
+
+// proceed starts those who wait, as far as there are places.
+func (p *Port) proceed() {
+	for p.dials.len > 0 && p.dialing.len < p.share {
+		c := p.dials.first
+		p.dials.remove(c)
+		p.start(c)
+	}
+	for p.line.len > 0 && p.running.len+p.leaving < p.share {
+		p.start(p.line.take())
 	}
 }
 
-// unlist takes c, whose handshake is over, out of the queue of those on their way.
-func (p *Port) unlist(c *Conversation) {
+// place is where c is listed while its handshake is on its way.
+func (c *Conversation) place() *queue {
+	if c.client != nil {
+		return &c.port.dialing
+	}
+	return &c.port.running
+}
+
+// leave takes c, whose handshake is over, out of those on their way.
+func (p *Port) leave(c *Conversation) {
 	if !c.overdue {
-		p.running.remove(c)
+		c.place().remove(c)
 		return
 	}
 	p.leaving--

@@ -32,12 +32,15 @@ func newBench(t testing.TB, options PoolOptions) *bench {
 		}
 		for b.port.Next() != nil { // what Close has cancelled
 		}
-		if p := b.port; p.busy != 0 || p.running.len != 0 || p.leaving != 0 || p.relays.len != 0 || p.line.len != 0 {
-			t.Errorf("at the end %d are on their way, %d in line, %d relayed", p.busy, p.line.len, p.relays.len)
+		if p := b.port; p.busy() != 0 || p.dials.len != 0 || p.relays.len != 0 || p.line.len != 0 {
+			t.Errorf("at the end %d are on their way, %d in line, %d relayed", p.busy(), p.line.len, p.relays.len)
 		}
 	})
 	return b
 }
+
+// busy is how many handshakes are on their way.
+func (p *Port) busy() int { return p.running.len + p.leaving + p.dialing.len }
 
 func (b *bench) ring() {
 	select {
