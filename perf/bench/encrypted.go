@@ -27,11 +27,12 @@ func encryptedLoops() []scenario {
 		&closedLoop{profile{name: "tls-64k", title: "HTTPS, GET of 64 KiB, kept connections",
 			unit: perByte, conns: 64, tls: withTLS}, load.Config{Path: "/64k", Download: kib64}},
 		&closedLoop{profile{name: "tls-1m", title: "HTTPS, GET of 1 MiB, kept connections",
-			unit: perByte, conns: 16, tls: withTLS}, load.Config{Path: "/1m", Download: mib}},
+			unit: perByte, conns: 16, extra: true, tls: withTLS}, load.Config{Path: "/1m", Download: mib}},
 		&closedLoop{profile{name: "tls-handshake", title: "HTTPS, a full handshake for each GET of 100 bytes",
 			unit: perRequest, conns: 64, renewing: true, tls: withTLS}, load.Config{PerRequest: true}},
 		&closedLoop{profile{name: "tls-resume", title: "HTTPS, a session resumed for each GET of 100 bytes",
-			unit: perRequest, conns: 64, renewing: true, tls: withTicket}, load.Config{PerRequest: true}},
+			unit: perRequest, conns: 64, renewing: true, extra: true, tls: withTicket},
+			load.Config{PerRequest: true}},
 	}
 }
 

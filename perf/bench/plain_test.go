@@ -382,3 +382,28 @@ func TestDiffering(t *testing.T) {
 		}
 	}
 }
+
+// A proxy that does not shake hands has not stood a flood.
+func TestTooLittleOfAFlood(t *testing.T) {
+	for want, came := range map[string]load.Result{
+		"": {Answered: 1499, HalfOpen: floodHalf},
+		"only 433 of 500 handshakes a second were made":      {Answered: 1300, HalfOpen: floodHalf},
+		"only 1700 of 2000 half-open connections were there": {Answered: 1500, HalfOpen: 1700},
+	} {
+		var f floods
+		came.Elapsed, came.P99 = 3*time.Second, 5*time.Millisecond
+		f.add(&measured{round: result.Round{P99: 0.5}}, &came)
+		if got := f.doubt(); got != want {
+			t.Errorf("doubt %q, want %q", got, want)
+		}
+		if told := strings.Join(f.words(), "; "); !strings.Contains(told, "p99 without a flood 0.50 ms") ||
+			!strings.Contains(told, "p99 5.0 ms") || strings.Contains(told, "failed") {
+			t.Errorf("told %q", told)
+		}
+	}
+	var f floods
+	f.add(&measured{}, &load.Result{Elapsed: time.Second, Errors: load.Errors{Connect: 2}, Samples: []string{"shed"}})
+	if told := strings.Join(f.words(), "; "); !strings.Contains(told, "2 handshakes failed: shed") {
+		t.Errorf("told %q", told)
+	}
+}
