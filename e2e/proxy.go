@@ -34,7 +34,7 @@ func Start(t testing.TB, config string, args ...string) *Proxy {
 // StartWithFiles is Start for a proxy that may have only so many files open.
 func StartWithFiles(t testing.TB, files int, config string, args ...string) *Proxy {
 	t.Helper()
-	p := launchProxy(t, files, config, args)
+	p := launchProxy(t, files, nil, config, args)
 	p.WaitOutput(ready, 1)
 	return p
 }
@@ -42,11 +42,12 @@ func StartWithFiles(t testing.TB, files int, config string, args ...string) *Pro
 // Launch is Start for a proxy that need not come up.
 func Launch(t testing.TB, config string, args ...string) *Proxy {
 	t.Helper()
-	return launchProxy(t, 0, config, args)
+	return launchProxy(t, 0, nil, config, args)
 }
 
-// launchProxy starts a proxy, which may have only so many files open; 0: as many as the test.
-func launchProxy(t testing.TB, files int, config string, args []string) *Proxy {
+// launchProxy starts a proxy, which may have only so many files open; 0: as many as the test. env is added to its
+// environment.
+func launchProxy(t testing.TB, files int, env []string, config string, args []string) *Proxy {
 	t.Helper()
 	p := &Proxy{Dir: t.TempDir()}
 	p.Config = filepath.Join(p.Dir, "uringproxy.toml")
@@ -58,7 +59,7 @@ func launchProxy(t testing.TB, files int, config string, args []string) *Proxy {
 		limit := fmt.Sprintf("ulimit -n %d; exec \"$@\"", files)
 		cmd = exec.Command("sh", append([]string{"-c", limit, "sh"}, cmd.Args...)...)
 	}
-	cmd.Dir = p.Dir
+	cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), env...)
 	p.process = launch(t, cmd)
 	return p
 }
