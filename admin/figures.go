@@ -35,6 +35,20 @@ type Figures struct {
 	FirstByte Distribution `json:"upstream_first_byte"`
 	Routing   Distribution `json:"routing"` // of some of the requests
 	Turn      Distribution `json:"turn"`
+
+	TLS *TLSFigures `json:"tls,omitempty"` // absent: it was never spoken
+}
+
+// TLSFigures are those of TLS with clients.
+type TLSFigures struct {
+	Connections int64  `json:"connections"` // after the handshake
+	Running     int64  `json:"handshakes_running"`
+	Done        uint64 `json:"handshakes"`
+	Resumed     uint64 `json:"handshakes_resumed"` // of these
+	Failed      uint64 `json:"handshakes_failed"`
+
+	Handshake Distribution `json:"handshake"`
+	Records   Distribution `json:"records"` // the part of own time that they took
 }
 
 // LongestSpan is the last bound of the distributions of services: what took longer is counted as a nanosecond more.

@@ -135,7 +135,7 @@ type Loop struct {
 
 // Reload is one attempt to change the configuration.
 type Reload struct {
-	Trigger    string    `json:"trigger"` // "signal", "watch", "api", "dns" or "retry"
+	Trigger    string    `json:"trigger"` // "signal", "watch", "api", "dns", "tls" or "retry"
 	OK         bool      `json:"ok"`
 	At         time.Time `json:"at"`
 	Seconds    float64   `json:"seconds"`

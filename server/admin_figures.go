@@ -68,6 +68,7 @@ func (p *process) Metrics() *admin.Metrics {
 			FirstByte: distribution(s.Timing(metrics.FirstByteTime)),
 			Routing:   distribution(s.Timing(metrics.RoutingTime)),
 			Turn:      distribution(s.Timing(metrics.TurnTime)),
+			TLS:       tlsFigures(s),
 		})
 	}
 	for _, v := range p.metrics.Series(metrics.ServiceSeries) {

@@ -63,7 +63,7 @@ func (p *process) tls(at *sample) *admin.TLS {
 	m := metrics.Sum(at.shards)
 	answer.Open, answer.Running = m.Gauge(metrics.TLSConnsOpen), m.Gauge(metrics.HandshakesRunning)
 	answer.Done = m.Handshakes(metrics.Clients, metrics.HandshakeDone)
-	answer.Resumed = m.HandshakesDone(metrics.Clients, false, true) + m.HandshakesDone(metrics.Clients, true, true)
+	answer.Resumed = resumed(m)
 	answer.Failed = m.HandshakesFailed(metrics.Clients)
 	answer.Handshake = percentiles(m.Timing(metrics.HandshakeTime))
 	for _, c := range all[:min(len(all), maxListed)] {
@@ -73,6 +73,25 @@ func (p *process) tls(at *sample) *admin.TLS {
 		})
 	}
 	return answer
+}
+
+// resumed is how many handshakes with clients a ticket has shortened.
+func resumed(m *metrics.Snapshot) uint64 {
+	return m.HandshakesDone(metrics.Clients, false, true) + m.HandshakesDone(metrics.Clients, true, true)
+}
+
+// tlsFigures are those of a shard; nil: no client has spoken TLS to it.
+func tlsFigures(m *metrics.Snapshot) *admin.TLSFigures {
+	f := &admin.TLSFigures{
+		Connections: m.Gauge(metrics.TLSConnsOpen), Running: m.Gauge(metrics.HandshakesRunning),
+		Done: m.Handshakes(metrics.Clients, metrics.HandshakeDone), Resumed: resumed(m),
+		Failed:    m.HandshakesFailed(metrics.Clients),
+		Handshake: distribution(m.Timing(metrics.HandshakeTime)), Records: distribution(m.Timing(metrics.RecordTime)),
+	}
+	if f.Done+f.Failed == 0 && f.Running == 0 {
+		return nil
+	}
+	return f
 }
 
 // tlsSample is what the exposition says of TLS beyond the shards' figures.

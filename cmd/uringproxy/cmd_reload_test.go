@@ -35,6 +35,11 @@ config     my.toml, generation 4, in force for 1m1s
            2 listeners, 12 routes, 1 service
 listeners  web on 0.0.0.0:80
            in on unix:/run/in.sock
+tls        1 listener, 5 connected; 120 handshakes, 80 by ticket, 3 failed, 2 running
+           handshakes p50 1.20ms, p90 1.50ms, p99 9.00ms, p99.9 9.00ms, max 9.50ms
+certs      www.example.com example.com: 9 days left, certs/example.crt
+             expires soon, on 2026-11-10 12:00 UTC: renew it
+           *.example.org: 80 days left, certs/org.crt
 reloads    5, 1 failed; the last one done 59m0s ago by api; the files are watched
 waiting    engine.pin, engine.shards: changed, and in force from the next start on
 clients    9 connected, 100 in all, 2 refused

@@ -57,6 +57,9 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 	for i, l := range c.Listeners {
 		line([]string{"listeners", ""}[min(i, 1)], "%s on %s", l.Name, l.Address)
 	}
+	if s.TLS != nil {
+		writeTLS(line, s.TLS)
+	}
 	line("reloads", "%s", reloads(s))
 	if len(c.Waiting) > 0 {
 		line("waiting", "%s: changed, and in force from the next start on", strings.Join(c.Waiting, ", "))

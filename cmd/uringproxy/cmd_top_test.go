@@ -28,7 +28,7 @@ func TestTopDrawsAndQuits(t *testing.T) {
 		t.Error("keys are echoed, or wait for the end of a line")
 	}
 	s.sees("1,000/s, 2.00 errors/s, 3 running")
-	s.sees("proxy 7.00µs a request: routing 300ns, rest 6.70µs; upstream 853µs")
+	s.sees("proxy 7.00µs a request: routing 300ns, TLS 900ns, rest 5.80µs; upstream 853µs")
 	s.sees("app2")
 	s.sees("q quit   s sort, by requests")
 	s.types("s")

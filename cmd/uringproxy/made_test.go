@@ -39,6 +39,17 @@ func (m *made) Status() admin.Status {
 			},
 			Waiting: []string{"engine.pin", "engine.shards"}, Reloads: 5, ReloadsFailed: 1,
 		},
+		TLS: &admin.TLS{
+			Listeners: 1, Mode: "shard", All: 2, Open: 5, Running: 2, Done: 120, Resumed: 80, Failed: 3,
+			Handshake: admin.Percentiles{Count: 120, P50: 0.0012, P90: 0.0015, P99: 0.009, P999: 0.009, Max: 0.0095},
+			Certificates: []admin.Certificate{
+				{
+					Names: []string{"www.example.com", "example.com"}, Source: "certs/example.crt", Kind: "ECDSA",
+					Days: 9.5, Problems: []string{"expires soon, on 2026-11-10 12:00 UTC: renew it"},
+				},
+				{Names: []string{"*.example.org"}, Source: "certs/org.crt", Kind: "RSA", Days: 80.1},
+			},
+		},
 		Traffic: admin.Traffic{
 			Connections: 9, Accepted: 100, Refused: 2, Running: 3, Requests: 1000, Errors: 1, Upstream: 7,
 			UpstreamsIdle: 6, Snapshots: []*int64{new(int64(1)), nil},
@@ -85,6 +96,10 @@ func (m *made) Metrics() *admin.Metrics {
 		FirstByte: times(n, 1000, 700_000),
 		Routing:   times(n, 16, 300),
 		Turn:      times(n, 500, 40_000),
+		TLS: &admin.TLSFigures{
+			Connections: 5, Running: 2, Done: 30 * n, Resumed: 20 * n, Failed: n,
+			Handshake: times(n, 29, 1_200_000, 1, 9_000_000), Records: times(n, 16, 900),
+		},
 	}
 	quiet := admin.Figures{Shard: admin.Shard{ID: 1}}
 	out := &admin.Metrics{

@@ -72,11 +72,13 @@ func (p *picture) summary() []string {
 	each := func(n uint64) string { return rate(float64(n) / i.seconds) }
 	line("requests", "%s/s, %s errors/s, %d running", each(a.requests), each(a.errors), a.running)
 	line("latency", "%s, mean %s", quantiles(a.duration), span(a.duration.Mean()))
-	routing, rest, upstream := a.costs()
-	line("cost", "proxy %s a request: routing %s, rest %s; upstream %s", span(routing+rest), span(routing), span(rest),
-		span(upstream))
+	line("cost", "%s", a.cost())
 	line("clients", "%d connected, %s/s from them, %s/s to them", a.connections,
 		size(int64(float64(a.received)/i.seconds)), size(int64(float64(a.sent)/i.seconds)))
+	if a.secure {
+		line("tls", "%d connected, %s handshakes/s, %s by ticket, %s failed, %d running; %s", a.encrypted,
+			each(a.shaken), each(a.resumed), each(a.refused), a.shaking, quantiles(a.handshake))
+	}
 	line("upstreams", "%s, %d idle; first byte %s", words.Count(int(a.upstream), "connection"), a.upstreamIdle,
 		quantiles(a.firstByte))
 	line("loop", "%s turns/s of %s events, p99 %s; %s system calls a request", each(a.turns),
@@ -84,6 +86,19 @@ func (p *picture) summary() []string {
 	line("memory", "buffers %s of %s, process %s%s", size(a.held), size(a.buffers), size(p.now.Resident),
 		without(a.empty))
 	return append(lines, "")
+}
+
+// cost says where the time of a request goes; a dash when none of the interval was measured.
+func (a *activity) cost() string {
+	if a.own.Count == 0 {
+		return "-"
+	}
+	routing, records, rest, upstream := a.costs()
+	text := fmt.Sprintf("proxy %s a request: routing %s, ", span(routing+records+rest), span(routing))
+	if a.secure {
+		text += fmt.Sprintf("TLS %s, ", span(records))
+	}
+	return text + fmt.Sprintf("rest %s; upstream %s", span(rest), span(upstream))
 }
 
 // without says how often there was no buffer to receive into, if that happened.

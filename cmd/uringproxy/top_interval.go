@@ -30,6 +30,11 @@ type activity struct {
 	upstream, upstreamIdle         int64
 	turns, events, syscalls, empty uint64
 	held, buffers                  int64
+
+	secure                   bool // there is TLS, with what follows
+	encrypted, shaking       int64
+	shaken, resumed, refused uint64
+	handshake, records       admin.Distribution
 }
 
 // between is the interval from one answer to the next; nil if they come from two processes.
@@ -79,7 +84,21 @@ func shardActivity(before, now *admin.Figures) activity {
 	a.held, a.buffers = e.BuffersHeld, e.Buffers
 	a.turns, a.events = since(e.Turns, old.Turns), since(e.Events, old.Events)
 	a.syscalls, a.empty = since(e.Syscalls, old.Syscalls), since(e.EmptyBuffer, old.EmptyBuffer)
+	if now.TLS != nil {
+		a.shake(before.TLS, now.TLS)
+	}
 	return a
+}
+
+// shake notes what was done of TLS.
+func (a *activity) shake(before, now *admin.TLSFigures) {
+	if before == nil {
+		before = &admin.TLSFigures{}
+	}
+	a.secure, a.encrypted, a.shaking = true, now.Connections, now.Running
+	a.shaken, a.resumed = since(now.Done, before.Done), since(now.Resumed, before.Resumed)
+	a.refused = since(now.Failed, before.Failed)
+	a.handshake, a.records = now.Handshake.Since(before.Handshake), now.Records.Since(before.Records)
 }
 
 // add makes a what both did.
@@ -92,14 +111,19 @@ func (a *activity) add(b *activity) {
 	a.upstream, a.upstreamIdle = a.upstream+b.upstream, a.upstreamIdle+b.upstreamIdle
 	a.turns, a.events, a.syscalls = a.turns+b.turns, a.events+b.events, a.syscalls+b.syscalls
 	a.empty, a.held, a.buffers = a.empty+b.empty, a.held+b.held, a.buffers+b.buffers
+	a.secure = a.secure || b.secure
+	a.encrypted, a.shaking = a.encrypted+b.encrypted, a.shaking+b.shaking
+	a.shaken, a.resumed, a.refused = a.shaken+b.shaken, a.resumed+b.resumed, a.refused+b.refused
+	a.handshake, a.records = a.handshake.Plus(b.handshake), a.records.Plus(b.records)
 }
 
-// costs says where the time of a request goes, on average: choosing its route, the rest of the proxy's own work, and
-// all else, which is waiting for the upstream above all.
-func (a *activity) costs() (routing, rest, upstream time.Duration) {
+// costs says where the time of a request goes, on average: choosing its route, opening and sealing records, the rest of
+// the proxy's own work, and all else, which is waiting for the upstream above all.
+func (a *activity) costs() (routing, records, rest, upstream time.Duration) {
 	own := a.own.Mean()
 	routing = min(a.routing.Mean(), own)
-	return routing, own - routing, max(a.duration.Mean()-own, 0)
+	records = min(a.records.Mean(), own-routing)
+	return routing, records, own - routing - records, max(a.duration.Mean()-own, 0)
 }
 
 // Orders of rows, each with the name that is shown.

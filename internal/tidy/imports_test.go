@@ -69,7 +69,7 @@ const edges = `
 	perf/load:         perf/histogram perf/chunked tls/record
 	perf/origin:       perf/load perf/chunked
 	perf/bench:        perf/peer perf/load perf/origin perf/result perf/histogram internal/suggest internal/words
-	cmd/uringproxy:    perf/bench perf/report perf/result tls/certs
+	cmd/uringproxy:    perf/bench perf/report perf/result tls/certs tls/handshake
 	perf/gate:         perf/report perf/result
 	e2e:
 `
