@@ -42,6 +42,7 @@ func TestAborted(t *testing.T) {
 		rng := rand.New(rand.NewPCG(3, 4))
 		fast := Policy{Curves: []tls.CurveID{tls.X25519}}
 		server := newServer(t, ServerOptions{Tickets: RandomTickets(), Default: fast})
+		upstream := newClient(t, ClientOptions{ServerName: "example.com", Roots: theWorld().roots})
 		var peers atomic.Int32
 		type aborted struct {
 			*session
@@ -55,7 +56,13 @@ func TestAborted(t *testing.T) {
 				config := theWorld().client()
 				config.MaxVersion = tls.VersionTLS12 + uint16(rng.IntN(2))
 				from := netip.AddrFrom4([4]byte{192, 0, 2, byte(rng.IntN(5))})
-				c := b.port.Serve(uint64(begun), server, from, nil)
+				var c *Conversation
+				dial := rng.IntN(4) == 0
+				if dial {
+					c = b.port.Dial(uint64(begun), upstream)
+				} else {
+					c = b.port.Serve(uint64(begun), server, from, nil)
+				}
 				if c == nil {
 					shed++
 					break
@@ -64,6 +71,9 @@ func TestAborted(t *testing.T) {
 				peers.Add(1)
 				s, done := b.connect(func() *Conversation { return c }, func(w *wire) error {
 					defer peers.Add(-1)
+					if dial {
+						return chat(tls.Server(w, theWorld().upstream()))
+					}
 					return chat(tls.Client(w, config))
 				})
 				open = append(open, aborted{s, rng.IntN(700), done})
@@ -189,7 +199,7 @@ func TestPoolClose(t *testing.T) {
 			}
 			last, more := port.Serve(8, nil, theAddr, nil), port.Serve(9, nil, theAddr, nil)
 			if last == nil || more != nil || port.busy() != 4 {
-				t.Errorf("a port has half of what the pool has: %d on their way, %d in line", port.busy(), port.line.len)
+				t.Errorf("a port has half of the pool: %d on their way, %d in line", port.busy(), port.line.len)
 			}
 		}
 		pool.Close()
