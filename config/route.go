@@ -56,15 +56,23 @@ var conditions = []condition{
 		"client's verified certificate", `a regular expression such as '^spiffe://example\.com/'`, "any client"},
 }
 
+// What keys of both kinds of routes say of themselves.
+const (
+	matchersSay = "matchers joined by &&, || and !: "
+	requestRule = "a rule such as 'Host(`example.com`) && PathPrefix(`/api`)'"
+	streamRule  = "a rule such as 'SNI(`db.example.com`) && TLSVersion(`1.3`)'"
+)
+
 const prioritySays = "a route with a greater number goes before those with smaller ones, however specific they are"
 
 func (d *decoder) route(t *table) *Route {
 	r := &Route{Name: t.name}
-	r.Listeners = d.routeListeners(t, "names of the listeners that the route is for; without it, all of them")
+	d.routeListeners(t, &r.Listeners, "names of the listeners that the route is for; without it, all of them")
 	r.Service = d.serviceRef(t, "the service that gets the requests")
 	t.count("priority", prioritySays, &r.Priority, routing.MinPriority, routing.MaxPriority)
-	all := []*rule.Expr{d.ruleText(t, rule.Parse, "which requests the route is for: matchers joined by &&, || and !",
-		"Host(`example.com`) && PathPrefix(`/api`)")}
+	all := make([]*rule.Expr, 0, len(conditions)+3)
+	all = append(all,
+		d.ruleText(t, rule.Parse, "which requests the route is for: "+matchersSay+requestRule, requestRule))
 	for i := range conditions {
 		all = append(all, d.condition(t, &conditions[i]))
 	}
@@ -78,18 +86,17 @@ func (d *decoder) route(t *table) *Route {
 	return r
 }
 
-func (d *decoder) routeListeners(t *table, says string) (names []string) {
+func (d *decoder) routeListeners(t *table, to *[]string, says string) {
 	t.texts("listeners", says, "names of listeners", "the name of a listener, or no such key for all of them",
 		func(path, s string) {
 			switch {
 			case !d.checkListener(path, s):
-			case slices.Contains(names, s):
+			case slices.Contains(*to, s):
 				d.at(path, fmt.Sprintf("%s for the second time", quote(s)), "each listener once", "")
 			default:
-				names = append(names, s)
+				*to = append(*to, s)
 			}
 		})
-	return names
 }
 
 func (d *decoder) serviceRef(t *table, says string) string {
@@ -118,9 +125,9 @@ func (d *decoder) checkService(path, name string) {
 }
 
 // ruleText reads a rule that is written out.
-func (d *decoder) ruleText(t *table, parse func(string) (*rule.Expr, error), says, example string) *rule.Expr {
+func (d *decoder) ruleText(t *table, parse func(string) (*rule.Expr, error), says, expected string) *rule.Expr {
 	text := ""
-	t.text("rule", says+", such as '"+example+"'", "a rule such as '"+example+"'", &text)
+	t.text("rule", says, expected, &text)
 	if t.shape != nil {
 		t.shape.Properties["rule"].Default = nil // an empty rule is none
 	}

@@ -8,11 +8,11 @@ import (
 // stream reads [tcp_routes.NAME].
 func (d *decoder) stream(t *table) *StreamRoute {
 	r := &StreamRoute{Name: t.name}
-	r.Listeners = d.routeListeners(t, "names of the listeners with tls that the route is for; without it, all of them")
+	d.routeListeners(t, &r.Listeners, "names of the listeners with tls that the route is for; without it, all of them")
 	r.Service = d.serviceRef(t, "the service that gets the connections, one with tcp:// endpoints")
 	t.count("priority", prioritySays, &r.Priority, routing.MinPriority, routing.MaxPriority)
 	all := []*rule.Expr{d.ruleText(t, rule.ParseStream, "which connections the route is for, by their ClientHello: "+
-		"matchers joined by &&, || and !", "SNI(`db.example.com`) && TLSVersion(`1.3`)")}
+		matchersSay+streamRule, streamRule)}
 	for i := range conditions {
 		if c := &conditions[i]; c.kind.Stream() {
 			all = append(all, d.condition(t, c))

@@ -262,7 +262,8 @@ func TestPathsOfTLS(t *testing.T) {
 // FuzzHSTS: a value that is taken can stand in a header, and has one age that browsers understand.
 func FuzzHSTS(f *testing.F) {
 	for _, s := range []string{
-		"max-age=1", "max-age=31536000; includeSubDomains; preload", "MAX-AGE=\"0\" ;preload", "max-age=1\r\nX: y", "; ;",
+		"max-age=1", "max-age=31536000; includeSubDomains; preload", "MAX-AGE=\"0\" ;preload", "max-age=1\r\nX: y",
+		"; ;",
 		"max-age", "max-age=-1", "max-age=1; max-age=2", "includeSubDomains=1",
 	} {
 		f.Add(s)
