@@ -264,13 +264,12 @@ func TestUsageOfEndedThreads(t *testing.T) {
 	used := make(chan time.Duration)
 	go func() {
 		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
-		var now unix.Timespec
-		for now.Nano() < int64(20*time.Millisecond) {
-			if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
-				break
-			}
+		var begin, now unix.Timespec // of a thread that may have done other things before
+		err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &begin)
+		for now = begin; err == nil && now.Nano()-begin.Nano() < int64(20*time.Millisecond); {
+			err = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now)
 		}
-		used <- time.Duration(now.Nano())
+		used <- time.Duration(now.Nano() - begin.Nano())
 	}()
 	spent := <-used
 	if after, err := CPUTime(os.Getpid()); err != nil || after-before < spent/2 { // it may not be accounted to the end
