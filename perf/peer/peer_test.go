@@ -263,7 +263,7 @@ func TestUsageOfEndedThreads(t *testing.T) {
 	}
 	used := make(chan time.Duration)
 	go func() {
-		runtime.LockOSThread() // and never unlock it: the thread ends with the goroutine
+		runtime.LockOSThread()       // and never unlock it: the thread ends with the goroutine
 		var begin, now unix.Timespec // of a thread that may have done other things before
 		err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &begin)
 		for now = begin; err == nil && now.Nano()-begin.Nano() < int64(20*time.Millisecond); {
