@@ -212,7 +212,7 @@ func costOf(u result.Unit) cost {
 	case result.P99:
 		return cost{"99th percentile of latency", "ms", "p99 ms"}
 	case result.P99Ratio:
-		return cost{"p99 with changes / without", "", "p99 ratio"}
+		return cost{"p99 with / without", "", "p99 ratio"}
 	}
 	return cost{"cost", plain(string(u)), plain(string(u))}
 }
