@@ -132,9 +132,13 @@ func (w *Worker) dialFailed(l *link, c *engine.Conn, s *secure, end metrics.Hand
 func (w *Worker) agreed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome) {
 	w.countHandshake(l, s, metrics.HandshakeDone, o)
 	s.facts.agreed(o, l.kind == kindClient)
-	if s.relay = o.Relayed; !s.relay && !w.takeKeys(s, o) {
-		w.outOfMemory(l, c)
-		return
+	if s.relay = o.Relayed; !s.relay {
+		ok := w.takeKeys(s, o)
+		w.hangUp(l, s)
+		if !ok {
+			w.outOfMemory(l, c)
+			return
+		}
 	}
 	s.ready = true
 	l.set(flagHeld) // there may be more than the handshake in what has come
@@ -172,8 +176,6 @@ func (w *Worker) takeKeys(s *secure, o *handshake.Outcome) bool {
 		}
 	}
 	s.raw = raw
-	s.conv.End()
-	s.conv = nil
 	return true
 }
 

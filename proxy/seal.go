@@ -42,8 +42,9 @@ func (w *Worker) sendWire(l *link, c *engine.Conn, s *secure, more bool) {
 	w.be.Send(c, w.spans[:1], more)
 }
 
-// roomFor takes a buffer for n bytes, or for less when there is none of that size. The larger ones are left for what
-// is received when few are left of them.
+// roomFor takes a buffer for n bytes to be sent, or for less when there is none of that size. The larger ones are left
+// for what is received when few are left of them; but when the small ones are spent, perhaps by what waits to be
+// sealed, there is a Record buffer that nothing else may take: what waits must be able to leave.
 func (w *Worker) roomFor(n uint32) (mem.Buf, bool) {
 	switch {
 	case n <= mem.SmallBytes:
@@ -54,7 +55,10 @@ func (w *Worker) roomFor(n uint32) (mem.Buf, bool) {
 	case w.plenty(mem.Record):
 		return w.mem.Take(mem.Record)
 	}
-	return w.mem.Take(mem.Small)
+	if buf, ok := w.mem.Take(mem.Small); ok {
+		return buf, true
+	}
+	return w.mem.Take(mem.Record)
 }
 
 // plenty reports whether more than a reserve is left of a class.
@@ -145,6 +149,7 @@ func (w *Worker) wireSent(l *link, c *engine.Conn, res int32) {
 	case s.relay && !failed:
 		w.relayNews(l, c, s)
 	case l.state == stateBusy && failed:
+		s.sealed -= s.unsent()
 		w.dropHead(&s.wire)
 		w.exs.At(l.ex).errno = -res
 		w.sendFailed(l, c)

@@ -134,11 +134,13 @@ func (w *Worker) resumed(l *link, c *engine.Conn) bool {
 func (w *Worker) gatherRaw(s *secure, need uint32) bool {
 	need = min(need, mem.RecordBytes)
 	if s.rec.buf == noBuf || w.mem.Data(s.rec.buf).Len < need {
-		class := mem.Small
-		if need > mem.SmallBytes {
-			class = mem.Record
+		to, ok := noBuf, false
+		if need <= mem.SmallBytes {
+			to, ok = w.mem.Take(mem.Small)
 		}
-		to, ok := w.mem.Take(class)
+		if !ok && (w.mem.Free(mem.Record) > 1 || w.mem.Count(mem.Record) == 1) { // the last is for sending, see roomFor
+			to, ok = w.mem.Take(mem.Record)
+		}
 		if !ok {
 			return false
 		}
@@ -165,6 +167,27 @@ func (w *Worker) starve(l *link, c *engine.Conn) {
 	}
 }
 
+// relieveStarved lets links that found no buffer try again. Where there is no small one, those over TLS may still send.
+func (w *Worker) relieveStarved() {
+	for n := w.starved.len; n > 0 && w.starved.last != 0 && w.mem.Free(mem.Small) > 0; n-- {
+		slot := w.starved.last - 1
+		l, c := &w.links[slot], w.conns.At(slot)
+		before := w.mem.Free(mem.Small)
+		w.relieve(l, c)
+		if before < reserve {
+			break // one at a time while buffers are scarce
+		}
+	}
+	if w.mem.Free(mem.Small) > 0 {
+		return
+	}
+	for at := w.starved.first; at != 0 && w.mem.Free(mem.Record) > 0; at = w.links[at-1].next {
+		if l := &w.links[at-1]; l.has(flagSecure) {
+			w.pump(l, w.conns.At(at-1))
+		}
+	}
+}
+
 // relieve lets a link that found no buffer try again.
 func (w *Worker) relieve(l *link, c *engine.Conn) {
 	w.unstarve(l, c)
@@ -184,15 +207,18 @@ func (w *Worker) lead(slot uint32) uint32 {
 }
 
 // taken is how many bytes of what was received in slot have been used, or given up, and given how many were sent; of
-// records, it is what is inside that counts.
+// records, it is what is inside that counts. What is sealed and has not left counts as if it were plaintext.
 func (w *Worker) taken(slot uint32) (received, sent uint64) {
 	l := &w.links[slot]
 	if !l.has(flagSecure) {
 		return l.consumed(), l.tx
 	}
 	s := w.secure[slot]
-	return s.opened - uint64(l.in.bytes), s.sealed
+	return s.opened - uint64(l.in.bytes), s.sealed - s.unsent()
 }
+
+// unsent is how much of what was sealed has not left.
+func (s *secure) unsent() uint64 { return min(s.sealed, uint64(s.wire.span.Len)) }
 
 // unsettled reports whether a connection over TLS has something on it that nobody has asked for, or is at its end.
 func (w *Worker) unsettled(slot uint32) bool {

@@ -56,7 +56,15 @@ func (run *simRun) newSimClient() {
 	}
 	run.clients = append(run.clients, c)
 	run.world.After(1+int64(d.n(50e6)), func() {
-		c.p = run.world.Dial(0, netip.AddrPort{})
+		if run.keys == nil {
+			c.p = run.world.Dial(0, netip.AddrPort{})
+		} else {
+			run.port++
+			c.p = run.world.Dial(0, netip.AddrPortFrom(simListener.Addr(), run.port))
+			ours, theirs := simSecrets(run.t, d)
+			run.keys[run.port], c.tls = theirs, &simTLS{}
+			c.tls.layer.Start(ours)
+		}
 		if d.percent(20) {
 			c.p.SetWindow(1 + d.n(20_000))
 		}

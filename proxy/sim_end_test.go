@@ -17,6 +17,7 @@ type simEnd struct {
 	until int64 // it does nothing before
 	timer bool
 	over  bool
+	tls   *simTLS // nil: the connection is plain
 }
 
 // simPace is how much is read and written at once, and how long the pauses are, in nanoseconds.
@@ -66,6 +67,9 @@ func burst(size, n int) int { return min(n, max(size, n/100)) }
 // write writes some of what is to be written, at most most bytes. It reports false when the connection takes no more
 // for good.
 func (e *simEnd) write(most int) bool {
+	if e.tls != nil {
+		return e.writeTLS(most)
+	}
 	if len(e.out) == 0 || most == 0 {
 		return true
 	}
@@ -80,6 +84,9 @@ func (e *simEnd) write(most int) bool {
 
 // read reads some of what has come. The error is io.EOF or what broke the connection.
 func (e *simEnd) read() ([]byte, error) {
+	if e.tls != nil {
+		return e.readTLS()
+	}
 	b := e.run.scratch[:burst(e.pace.read, len(e.run.scratch))]
 	n, err := e.p.Read(b)
 	if err == sim.ErrWait {
@@ -99,6 +106,9 @@ func (e *simEnd) close(reset bool) {
 	if reset {
 		e.p.Reset()
 	} else {
+		if e.tls != nil {
+			e.bye()
+		}
 		e.p.Close()
 	}
 	e.over = true

@@ -37,6 +37,7 @@ type simRig struct {
 	rings   *accesslog.Rings
 	snap    *plan.Snapshot
 	actors  []func()
+	turned  func()       // after each turn of the shard; may be nil
 	sockets map[int]int  // by listener ID
 	letGo   map[int]bool // descriptors that the worker has let go of
 	turns   int
@@ -76,7 +77,7 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	r := &simRig{t: t, world: sim.NewWorld(cfg.seed, cfg.faults), metrics: metrics.NewSet(1), letGo: map[int]bool{}}
 	r.shared = NewShared(1 << 20)
 	if cfg.memory == (mem.Sizes{}) {
-		cfg.memory = mem.Sizes{Small: 512, Bulk: 16, Head: 8, BulkBytes: 32 << 10}
+		cfg.memory = mem.Sizes{Small: 512, Bulk: 16, Head: 8, Record: 8, BulkBytes: 32 << 10}
 	}
 	if cfg.slots == 0 {
 		cfg.slots = 128
@@ -131,6 +132,9 @@ func (r *simRig) turn() {
 	}
 	r.turns++
 	r.readLog()
+	if r.turned != nil {
+		r.turned()
+	}
 	if fault := r.w.inconsistency(); fault != "" {
 		r.t.Fatalf("at %v: %s", r.now(), fault)
 	}
@@ -229,7 +233,10 @@ func (r *simRig) leftovers() string {
 			return fmt.Sprintf("an address has %d connections", v&countMask)
 		}
 	}
-	for g := metrics.ConnsActive; g <= metrics.UpstreamConnsIdle; g++ {
+	for _, g := range []metrics.Gauge{
+		metrics.ConnsActive, metrics.ExchangesActive, metrics.UpstreamConnsOpen, metrics.UpstreamConnsIdle,
+		metrics.TLSConnsOpen, metrics.TLSHellosAwaited, metrics.HandshakesRunning,
+	} {
 		if n := m.Gauge(g); n != 0 {
 			return fmt.Sprintf("%v: %d", g, n)
 		}

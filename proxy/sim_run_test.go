@@ -15,6 +15,7 @@ import (
 	"github.com/uringproxy/uringproxy/internal/invariant"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/tls/record"
 )
 
 // simRun is one seed's clients and upstreams around a worker.
@@ -29,6 +30,8 @@ type simRun struct {
 	unasked   uint64 // requests whose connection ended with an earlier response
 	scratch   []byte
 	faults    []string
+	keys      map[uint16]*record.Keys // by the client's port, of clients over TLS that were not accepted yet; nil: plain
+	port      uint16
 }
 
 func (run *simRun) fail(format string, args ...any) {
@@ -49,14 +52,25 @@ func newSimRun(t testing.TB, seed uint64, script []byte) *simRun {
 	if !run.calm {
 		cfg.faults.Reset, cfg.faults.Refuse, cfg.faults.NoFiles = some(0.005), some(0.3), some(0.2)
 		if d.percent(30) {
-			cfg.memory = mem.Sizes{Small: 4 + d.n(40), Bulk: 1 + d.n(4), Head: d.n(3), BulkBytes: 16 << 10}
+			cfg.memory = mem.Sizes{
+				Small: 4 + d.n(40), Bulk: 1 + d.n(4), Head: d.n(3), Record: 2 + d.n(3), BulkBytes: 16 << 10,
+			}
 		}
 		if d.percent(20) {
 			cfg.slots = 2 + d.n(8)
 		}
 	}
-	cfg.edit = func(snap *plan.Snapshot) { run.configure(snap) }
+	secure := d.percent(40)
+	cfg.edit = func(snap *plan.Snapshot) {
+		run.configure(snap)
+		if secure {
+			run.overTLS(snap)
+		}
+	}
 	run.simRig = newSimRig(t, cfg)
+	if secure {
+		run.turned = run.agree
+	}
 	for i := range cfg.endpoints {
 		at := addressOf(&run.snap.Services[0].Endpoints[i])
 		switch {

@@ -351,15 +351,7 @@ func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
 // the end of a drain.
 func (w *Worker) TurnEnd() {
 	w.hear()
-	for n := w.starved.len; n > 0 && w.starved.last != 0 && w.mem.Free(mem.Small) > 0; n-- {
-		slot := w.starved.last - 1
-		l, c := &w.links[slot], w.conns.At(slot)
-		before := w.mem.Free(mem.Small)
-		w.relieve(l, c)
-		if before < reserve {
-			break // one at a time while buffers are scarce
-		}
-	}
+	w.relieveStarved()
 	if w.lastCall != 0 {
 		w.endListeners()
 	}
