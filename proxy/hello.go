@@ -86,8 +86,11 @@ func (w *Worker) streamRoute(l *link, offer *hello.Offer) int {
 
 // stream is what has come so far, as far as it lies in one piece.
 func (w *Worker) stream(s *secure) []byte {
-	if s.rec.buf != noBuf {
+	switch {
+	case s.rec.buf != noBuf:
 		return w.mem.Bytes(s.rec.span)
+	case s.raw.empty():
+		return nil
 	}
 	return w.mem.Bytes(w.chunks.At(s.raw.head).span)
 }

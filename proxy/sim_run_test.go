@@ -30,7 +30,7 @@ type simRun struct {
 	unasked   uint64 // requests whose connection ended with an earlier response
 	scratch   []byte
 	faults    []string
-	keys      map[uint16]*record.Keys // by the client's port, of clients over TLS that were not accepted yet; nil: plain
+	keys      map[uint16]*record.Keys // by port, of clients over TLS that were not accepted yet; nil: plain
 	port      uint16
 }
 

@@ -91,8 +91,8 @@ func TestTLSInPieces(t *testing.T) {
 				br := bufio.NewReader(c)
 				for i := range 3 {
 					size := 20 * n
-					_, body := askOver(t, c, br, fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s",
-						i, size, strings.Repeat("x", size)))
+					request := fmt.Sprintf("POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", i, size)
+					_, body := askOver(t, c, br, request+strings.Repeat("x", size))
 					if want := fmt.Sprintf("/%d %d", i, size); body != want {
 						t.Fatalf("in pieces of %d: %q, want %q", n, body, want)
 					}
@@ -300,7 +300,8 @@ func TestTLSBadRecord(t *testing.T) {
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
 		up := upstream(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "x") })
 		r := start(t, open(), []string{up}, secureRig(id, false, handshake.Policy{}))
-		for _, first := range []string{"", "GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"} {
+		post := "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+		for _, first := range []string{"", "GET / HTTP/1.1\r\nHo", post} {
 			raw := dialTCP(t, r.addr)
 			c := dialTLS(t, raw, id, nil)
 			io.WriteString(c, first)
