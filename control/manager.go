@@ -152,7 +152,7 @@ func (m *Manager) ask(ctx context.Context, cfg *config.Config) (world, config.Fa
 	found, faults := m.lookUpAll(ctx, cfg)
 	m.material = materialOf(cfg, m.breath) // before it is read
 	m.named.Store(&m.material.paths)
-	sec, more := m.vault.secure(cfg)
+	sec, more := m.vault.secure(cfg, m.material.prints)
 	return world{found, sec}, append(faults, more...)
 }
 

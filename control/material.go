@@ -9,18 +9,23 @@ import (
 
 // material is the files and directories that a configuration names: certificates, keys and what goes with them.
 type material struct {
-	paths []string
-	print uint64 // fingerprint of what they held, taken before they were read
+	paths  []string
+	prints map[string]uint64 // fingerprints of what they held, taken before they were read
 }
 
 func materialOf(cfg *config.Config, rhythm *breath.Breath) material {
-	paths := filesOf(cfg)
-	return material{paths, fingerprint(nil, paths, rhythm)}
+	m := material{filesOf(cfg), map[string]uint64{}}
+	for _, path := range m.paths {
+		m.prints[path] = fingerprint(nil, []string{path}, rhythm)
+	}
+	return m
 }
 
-// changed reports whether they hold something else by now.
+// changed reports whether one of them holds something else by now.
 func (m *material) changed(rhythm *breath.Breath) bool {
-	return fingerprint(nil, m.paths, rhythm) != m.print
+	return slices.ContainsFunc(m.paths, func(path string) bool {
+		return fingerprint(nil, []string{path}, rhythm) != m.prints[path]
+	})
 }
 
 // filesOf lists what cfg names, each once, in order.

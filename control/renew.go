@@ -36,7 +36,7 @@ func (m *Manager) renewTLS(ctx context.Context) {
 func (m *Manager) Renew(ctx context.Context) time.Duration {
 	m.mu.Lock()
 	m.expiring.warn(m.opts.Log, m.world.certificates, m.vault.now())
-	m.vault.staples.prune(m.world.certificates)
+	m.vault.staples.prune(m.world.secured)
 	asking, _ := m.vault.staples.due(m.vault.now())
 	fetch := m.vault.staples.fetch
 	m.mu.Unlock()
@@ -63,11 +63,12 @@ func (m *Manager) Renew(ctx context.Context) time.Duration {
 	return wait
 }
 
-// renew makes the TLS of the current configuration anew, from files as they are now, and puts it in force.
+// renew makes the TLS of the current configuration anew, and puts it in force. Files that changed meanwhile are read as
+// they are now; a directory is not looked at again, which is what reloading is for.
 func (m *Manager) renew() error {
 	a := &Attempt{Trigger: ByTLS, At: time.Now()}
 	err := m.guard(func() error {
-		sec, faults := m.vault.secure(m.current)
+		sec, faults := m.vault.secure(m.current, m.material.prints)
 		if len(faults) > 0 {
 			return &outside{faults}
 		}

@@ -43,9 +43,12 @@ type dialing struct {
 	least, most uint16
 }
 
-// secure makes the TLS of cfg. With faults there is none.
-func (v *vault) secure(cfg *config.Config) (*secured, config.Faults) {
-	g := &vaulting{vault: v, cfg: cfg, at: v.now()}
+// secure makes the TLS of cfg from files with those fingerprints. With faults there is none.
+func (v *vault) secure(cfg *config.Config, prints map[string]uint64) (*secured, config.Faults) {
+	g := &vaulting{
+		vault: v, cfg: cfg, prints: prints, at: v.now(),
+		listed: map[string]*listing{}, tickets: map[ticketSource]*ticketKeys{},
+	}
 	next := &secured{
 		listeners: map[string]*terminator{}, clients: map[dialing]*handshake.Client{}, dialings: map[string]dialing{},
 	}
@@ -62,7 +65,7 @@ func (v *vault) secure(cfg *config.Config) (*secured, config.Faults) {
 	if len(g.faults) > 0 {
 		return nil, g.faults
 	}
-	v.last = next
+	v.last, v.listed, v.tickets = next, g.listed, g.tickets
 	return next, nil
 }
 

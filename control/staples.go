@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
@@ -65,22 +67,20 @@ func (s *staples) fetched(list []*certs.Certificate, now time.Time) []*certs.Cer
 	return all
 }
 
-// prune forgets the certificates that are not in force.
-func (s *staples) prune(inForce func(yield func(*certs.Certificate) bool)) {
-	kept := map[*certs.Certificate]bool{}
-	for c := range inForce {
-		kept[c.Unstapled()] = true
-	}
-	for c := range s.files {
-		if !kept[c] {
-			delete(s.files, c)
+// prune forgets the certificates that sec does not want an answer about.
+func (s *staples) prune(sec *secured) {
+	filed, fetched := map[*certs.Certificate]bool{}, map[*certs.Certificate]bool{}
+	for _, t := range sec.listeners {
+		kept := filed
+		if t.said.Stapling == config.StaplingFetch {
+			kept = fetched
+		}
+		for _, c := range t.list {
+			kept[c.Unstapled()] = true
 		}
 	}
-	for c := range s.asked {
-		if !kept[c] {
-			delete(s.asked, c)
-		}
-	}
+	maps.DeleteFunc(s.files, func(c, _ *certs.Certificate) bool { return !filed[c] })
+	maps.DeleteFunc(s.asked, func(c *certs.Certificate, _ *asked) bool { return !fetched[c] })
 }
 
 // due are the certificates to ask about now, and when the next one is.

@@ -60,8 +60,12 @@ func (g *vaulting) ticketsOf(l *config.Listener) *ticketKeys {
 	if source.origin != madeUp {
 		source.sum = sha256.Sum256(text)
 	}
-	known := g.tickets[source]
+	known := g.vault.tickets[source]
+	if g.tickets[source] != nil { // another listener's are the same
+		known = g.tickets[source]
+	}
 	if known != nil && (known.until.IsZero() || g.at.Before(known.until)) {
+		g.tickets[source] = known
 		return known
 	}
 	next, err := source.renew(known, bytes.TrimSpace(text), g.at)

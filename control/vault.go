@@ -47,8 +47,12 @@ func (v *vault) breathe(b *breath.Breath) { v.breath, v.store.Breath = b, b }
 type vaulting struct {
 	*vault
 	cfg    *config.Config
+	prints map[string]uint64 // of files and directories
 	at     time.Time
 	faults config.Faults
+
+	listed  map[string]*listing // what of the vault's is still used
+	tickets map[ticketSource]*ticketKeys
 }
 
 // fault notes that something at a key of the configuration cannot be used.
@@ -81,8 +85,9 @@ func (g *vaulting) load(c *config.Certificate, stapling config.Stapling) *certs.
 
 // directory reads the certificates of a directory, unless it is as it was.
 func (g *vaulting) directory(key, dir string) []*certs.Certificate {
-	print := fingerprint(nil, []string{dir}, g.breath)
-	if known := g.listed[dir]; known != nil && known.print == print {
+	print := g.prints[dir]
+	if known := g.vault.listed[dir]; known != nil && known.print == print {
+		g.listed[dir] = known
 		return known.list
 	}
 	list, errs := g.store.LoadDir(dir)
