@@ -5,6 +5,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // framing is how the end of a body is found.
@@ -119,9 +120,10 @@ type exchange struct {
 
 	rxBefore, txBefore uint64 // what the client's link had consumed and sent when it began
 
-	code  h1.Code       // what was wrong with a message that we refused
-	fault urlpath.Fault // what was wrong with a path that we refused
-	errno int32         // what the kernel said of a connection that failed
+	code  h1.Code          // what was wrong with a message that we refused
+	fault urlpath.Fault    // what was wrong with a path that we refused
+	errno int32            // what the kernel said of a connection that failed
+	shake handshake.Reason // why there is no TLS with the upstream
 
 	pending  queue // the request while it has no connection
 	interims uint8 // 1xx responses passed on

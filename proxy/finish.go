@@ -10,6 +10,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // finish ends an exchange whose response has been sent completely, and decides what becomes of the client's connection.
@@ -142,6 +143,8 @@ func detail(x *exchange) string {
 		return x.code.String()
 	case x.fault != urlpath.OK:
 		return x.fault.String()
+	case x.shake != handshake.OK:
+		return x.shake.String()
 	case x.errno != 0:
 		return unix.ErrnoName(unix.Errno(x.errno))
 	}

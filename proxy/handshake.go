@@ -35,7 +35,7 @@ func (w *Worker) dial(l *link, c *engine.Conn, client *handshake.Client) {
 	s.began = w.sh.Now()
 	s.conv, l.state = w.port.Dial(uint64(c.Slot), client), stateHandshake
 	if s.conv == nil {
-		w.dialFailed(l, c, s, metrics.HandshakeShed)
+		w.dialFailed(l, s, handshake.Shed)
 		return
 	}
 	w.countAs(s, metrics.HandshakesRunning)
@@ -54,7 +54,7 @@ func (w *Worker) talk(l *link, c *engine.Conn, s *secure) {
 		return
 	}
 	if outcome.Err != nil {
-		w.talkFailed(l, c, s, handshakeEnds[outcome.Reason])
+		w.talkFailed(l, c, s, outcome.Reason)
 		return
 	}
 	w.agreed(l, c, s, outcome)
@@ -101,7 +101,7 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 		return
 	case l.kind == kindUpstream:
 		w.exs.At(l.ex).errno = errno
-		w.dialFailed(l, c, s, metrics.HandshakePeerGone)
+		w.dialFailed(l, s, handshake.Gone)
 		return
 	case s.began != 0: // who has not said a word has not begun a handshake
 		w.countHandshake(l, s, metrics.HandshakePeerGone, nil)
@@ -112,20 +112,22 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 }
 
 // talkFailed ends a connection whose handshake has failed. The alert has been sent.
-func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, end metrics.HandshakeEnd) {
+func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, why handshake.Reason) {
 	if l.kind == kindUpstream {
-		w.dialFailed(l, c, s, end)
+		w.dialFailed(l, s, why)
 		return
 	}
-	w.countHandshake(l, s, end, nil)
+	w.countHandshake(l, s, handshakeEnds[why], nil)
 	w.m.Inc(metrics.ConnsClosedError)
 	w.closeClient(l, c, false)
 }
 
 // dialFailed goes on without the endpoint with which there is no TLS.
-func (w *Worker) dialFailed(l *link, c *engine.Conn, s *secure, end metrics.HandshakeEnd) {
-	w.countHandshake(l, s, end, nil)
-	w.connectFailed(w.exs.At(l.ex), metrics.UpstreamConnect)
+func (w *Worker) dialFailed(l *link, s *secure, why handshake.Reason) {
+	w.countHandshake(l, s, handshakeEnds[why], nil)
+	x := w.exs.At(l.ex)
+	x.shake = why
+	w.connectFailed(x, metrics.UpstreamConnect)
 }
 
 // agreed starts the record layer with the keys of a handshake that has succeeded.

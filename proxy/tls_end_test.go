@@ -343,3 +343,48 @@ func TestTLSDrain(t *testing.T) {
 		})
 	})
 }
+
+// Who does not read costs a fixed number of buffers, on either side.
+func TestTLSSlowReader(t *testing.T) {
+	id := newIdentity(t)
+	const size = 64 << 20
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			stop := make(chan struct{})
+			h := func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == "POST" {
+					<-stop
+					return
+				}
+				w.Header().Set("Content-Length", fmt.Sprint(size))
+				for range size >> 16 {
+					w.Write(make([]byte, 1<<16))
+				}
+			}
+			up := secureUpstream(t, id, h, nil)
+			defer close(stop)
+			r := start(t, open(), []string{up}, edits(secureRig(id, relay, handshake.Policy{}),
+				toSecure(id, relay, handshake.ClientOptions{})))
+			before := r.gauges()
+			reader, writer := dialTLS(t, dialTCP(t, r.addr), id, nil), dialTLS(t, dialTCP(t, r.addr), id, nil)
+			io.WriteString(reader, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			fmt.Fprintf(writer, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size)
+			ahead := dialTLS(t, dialTCP(t, r.addr), id, nil)
+			many := bytes.Repeat([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), 1000)
+			for c, piece := range map[*tls.Conn][]byte{writer: make([]byte, 1<<16), ahead: many} {
+				c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+				for sent, err := 0, error(nil); err == nil && sent < size; sent += len(piece) {
+					_, err = c.Write(piece)
+				}
+			}
+			g := r.gauges()
+			small, bulk, rec := g.SmallHeld-before.SmallHeld, g.BulkHeld-before.BulkHeld, g.RecordHeld-before.RecordHeld
+			if small > 700 || bulk > 24 || rec > 48 || g.Exchanges != 3 {
+				t.Errorf("three who do not read hold %d small, %d bulk, %d record buffers: %+v", small, bulk, rec, g)
+			}
+			reader.NetConn().Close()
+			writer.NetConn().Close()
+			ahead.NetConn().Close()
+		})
+	})
+}

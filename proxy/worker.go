@@ -220,6 +220,9 @@ func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 // rearm arms the receive that the link's state asks for, if none is armed. Not arming it is our back-pressure.
 func (w *Worker) rearm(l *link, c *engine.Conn) {
 	if l.has(flagSecure) && !w.resumed(l, c) {
+		if l.has(flagHeld) && l.has(flagStreamed) && !l.closing() {
+			w.be.RecvCancel(c)
+		}
 		return
 	}
 	if c.RecvArmed() {
