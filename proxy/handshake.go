@@ -54,7 +54,7 @@ func (w *Worker) talk(l *link, c *engine.Conn, s *secure) {
 		return
 	}
 	if outcome.Err != nil {
-		w.talkFailed(l, c, s, outcome.Reason)
+		w.talkFailed(l, c, s, outcome)
 		return
 	}
 	w.agreed(l, c, s, outcome)
@@ -112,12 +112,12 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 }
 
 // talkFailed ends a connection whose handshake has failed. The alert has been sent.
-func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, why handshake.Reason) {
+func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome) {
 	if l.kind == kindUpstream {
-		w.dialFailed(l, s, why)
+		w.dialFailed(l, s, o.Reason)
 		return
 	}
-	w.countHandshake(l, s, handshakeEnds[why], nil)
+	w.countHandshake(l, s, handshakeEnds[o.Reason], o)
 	w.m.Inc(metrics.ConnsClosedError)
 	w.closeClient(l, c, false)
 }
@@ -194,7 +194,7 @@ func (w *Worker) welcome(l *link, c *engine.Conn, s *secure) {
 	w.advance(l, c, s)
 }
 
-// countHandshake records how the handshake on l has ended.
+// countHandshake records how the handshake on l has ended. There is no outcome of one that never had its turn.
 func (w *Worker) countHandshake(l *link, s *secure, end metrics.HandshakeEnd, o *handshake.Outcome) {
 	h := metrics.Handshake{End: end}
 	if l.kind == kindUpstream {
@@ -202,6 +202,9 @@ func (w *Worker) countHandshake(l *link, s *secure, end metrics.HandshakeEnd, o 
 	}
 	if o != nil {
 		h.TLS13, h.Resumed, h.Duration = o.Version == hello.VersionTLS13, o.Resumed, w.sh.Now()-s.began
+		if o.Lookup > 0 {
+			w.m.Observe(metrics.CertificateTime, int64(o.Lookup))
+		}
 	}
 	w.m.Handshake(&h)
 	w.countAs(s, noGauge)

@@ -66,7 +66,7 @@ func (run *simRun) newSimClient() {
 			c.tls.layer.Start(ours)
 		}
 		if d.percent(20) {
-			c.p.SetWindow(1 + d.n(20_000))
+			c.p.SetWindow(run.window())
 		}
 		run.actors = append(run.actors, c.step)
 		run.after(simPatience, c.giveUp)

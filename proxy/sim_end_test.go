@@ -32,6 +32,15 @@ func (d *simDice) pace() simPace {
 	return simPace{sizes[d.n(len(sizes))], sizes[d.n(len(sizes))], pauses[d.n(len(pauses))]}
 }
 
+// window is how much a far end takes before it has read. Where all is calm it is not so small that a megabyte takes
+// longer than anybody waits.
+func (run *simRun) window() int {
+	if run.calm {
+		return 200 + run.dice.n(20_000)
+	}
+	return 1 + run.dice.n(20_000)
+}
+
 // sleep does nothing for some time.
 func (e *simEnd) sleep(d int64) {
 	e.until = e.run.world.Now() + d

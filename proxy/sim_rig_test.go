@@ -235,7 +235,7 @@ func (r *simRig) leftovers() string {
 	}
 	for _, g := range []metrics.Gauge{
 		metrics.ConnsActive, metrics.ExchangesActive, metrics.UpstreamConnsOpen, metrics.UpstreamConnsIdle,
-		metrics.TLSConnsOpen, metrics.TLSHellosAwaited, metrics.HandshakesRunning,
+		metrics.TLSConnsOpen, metrics.TLSHellosAwaited, metrics.HandshakesRunning, metrics.HandshakesWaiting,
 	} {
 		if n := m.Gauge(g); n != 0 {
 			return fmt.Sprintf("%v: %d", g, n)

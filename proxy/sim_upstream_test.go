@@ -45,7 +45,7 @@ func (run *simRun) serve(p *sim.Peer) {
 	u := &simUpstream{}
 	u.run, u.p, u.act, u.pace = run, p, u.step, run.dice.pace()
 	if run.dice.percent(20) {
-		p.SetWindow(1 + run.dice.n(20_000))
+		p.SetWindow(run.window())
 	}
 	run.actors = append(run.actors, u.step)
 }
