@@ -82,7 +82,7 @@ const (
 	LastSwap          // how long after its publication the shard adopted that snapshot, in nanoseconds
 	TLSConnsOpen      // client connections over TLS that have their handshake behind them
 	TLSHellosAwaited  // client connections whose ClientHello is not complete
-	HandshakesRunning // TLS handshakes that have a goroutine, on both sides
+	HandshakesRunning // TLS handshakes under way, on both sides: those in line are among them
 	HandshakesWaiting // TLS handshakes in line for one
 	RecordBuffersUsed
 	RecordBuffers
@@ -122,7 +122,7 @@ const (
 	SwapTime                      // from a snapshot's publication until the shard has adopted it
 	HandshakeTime                 // a client's TLS handshake, from the connection's first byte to its end
 	UpstreamTLSTime               // a TLS handshake with an endpoint
-	CertificateTime               // finding the certificate for a ClientHello's name
+	CertificateTime               // finding policy and certificate for a ClientHello's name
 	RecordTime                    // opening and sealing TLS records, a part of OwnTime: of the same requests
 	timings
 )

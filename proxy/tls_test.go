@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
@@ -36,6 +37,9 @@ func TestTLSGet(t *testing.T) {
 					if saw := res.Header.Get("X-Saw"); saw != "https" {
 						t.Fatalf("the upstream saw the scheme %q", saw)
 					}
+				}
+				if n := r.metrics.Snapshot().Timing(metrics.CertificateTime).Count; n != 1 {
+					t.Errorf("%d look-ups of certificates are timed for one handshake", n)
 				}
 			}
 		})

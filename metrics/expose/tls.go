@@ -77,7 +77,8 @@ var tlsFamilies = slices.Concat(
 			"Connections of clients over TLS that have their handshake behind them."),
 		levels("tls_hellos_awaited", metrics.TLSHellosAwaited,
 			"Connections of clients whose ClientHello is not complete yet."),
-		levels("tls_handshakes_running", metrics.HandshakesRunning, "TLS handshakes that have a goroutine."),
+		levels("tls_handshakes_running", metrics.HandshakesRunning,
+			"TLS handshakes under way, those in line among them."),
 		levels("tls_handshakes_waiting", metrics.HandshakesWaiting, "TLS handshakes that wait in line for one."),
 		one("tls_relayed", "1 when crypto/tls has the records too, because its handshakes could not be taken over.",
 			func(in *Input) float64 { return truth(in.TLS.Relayed) }),
@@ -93,7 +94,7 @@ var tlsFamilies = slices.Concat(
 		"A TLS handshake with a client that succeeded, from the connection's first byte, waiting included."),
 	timed("tls_upstream_handshake", metrics.UpstreamTLSTime,
 		"A TLS handshake with an endpoint that succeeded, from the connection's opening."),
-	timed("tls_certificate_lookup", metrics.CertificateTime, "Finding the certificate for the name in a ClientHello."),
+	timed("tls_certificate_lookup", metrics.CertificateTime, "Finding policy and certificate for a ClientHello."),
 	timed("tls_own", metrics.RecordTime, "Opening and sealing TLS records for a request, a part of its own time; one "+
 		"request in "+strconv.Itoa(metrics.RequestSample)+" is timed."),
 )

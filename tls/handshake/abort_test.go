@@ -120,6 +120,9 @@ func TestShed(t *testing.T) {
 	if first == nil || second == nil || third == nil || b.port.Serve(4, server, theAddr, nil) != nil {
 		t.Fatal("one is on its way, and two wait")
 	}
+	if n := b.port.Waiting(); n != 2 {
+		t.Errorf("%d are said to wait", n)
+	}
 	other := b.port.Serve(5, server, netip.MustParseAddr("2001:db8::1"), nil)
 	if other == nil {
 		t.Fatal("another client is shed")

@@ -3,8 +3,10 @@ package handshake
 import (
 	"errors"
 	"io"
+	"time"
 
 	"github.com/uringproxy/uringproxy/tls/alert"
+	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
 const (
@@ -47,7 +49,12 @@ type gate struct {
 
 	cut     bool // the peer's stream has ended
 	secrets secrets
-	policy  int
+
+	// What the server found for the name.
+	policy int
+	entry  certs.Entry
+	found  bool
+	lookup time.Duration // what that took
 }
 
 // begin makes g the gate of another conversation.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/record"
@@ -55,6 +56,7 @@ type Outcome struct {
 	ECH     bool              // the hello was encrypted, and we have read it
 	Peer    *x509.Certificate // a client's that was verified, or the server's; nil: there is none
 	Relayed bool              // the conversation goes on as the record layer
+	Lookup  time.Duration     // what finding policy and certificate for a client took; 0: it came to none
 }
 
 var (

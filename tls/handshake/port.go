@@ -117,6 +117,9 @@ func (p *Port) Dial(id uint64, client *Client) *Conversation {
 	return c
 }
 
+// Waiting is how many handshakes wait in line, with clients and with servers.
+func (p *Port) Waiting() int { return p.line.len + p.dials.len }
+
 // patience is how long a peer may take while nobody needs its place.
 const patience = 2 * time.Second
 

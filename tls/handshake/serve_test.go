@@ -159,7 +159,7 @@ func (a *agreement) check(t *testing.T, o Outcome, resumed bool) {
 	if o.Version != a.version || a.suite != 0 && o.Suite != a.suite || o.Resumed != resumed {
 		t.Errorf("agreed on %s %s, resumed %v", tls.VersionName(o.Version), tls.CipherSuiteName(o.Suite), o.Resumed)
 	}
-	if o.ALPN != "http/1.1" || o.SNI != "www.example.com" || o.ECH || o.Policy != 0 {
+	if o.ALPN != "http/1.1" || o.SNI != "www.example.com" || o.ECH || o.Policy != 0 || o.Lookup <= 0 {
 		t.Errorf("outcome %+v", o)
 	}
 	if mutual := a.policy.ClientAuth != tls.NoClientCert; mutual != (o.Peer != nil) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/uringproxy/uringproxy/tls/certs"
 )
@@ -144,8 +145,9 @@ func lower(b []byte, name string) []byte {
 // one handshake: it tells its keys to nobody else.
 func (s *Server) configure(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	g := hello.Conn.(*gate)
-	name := lower(make([]byte, 0, longestName), hello.ServerName)
-	g.policy = s.PolicyOf(name)
+	began := time.Now()
+	g.policy = s.find(g, hello.ServerName)
+	g.lookup = time.Since(began)
 	base := s.policies[g.policy].config
 	config := base.Clone()
 	config.KeyLogWriter = &g.secrets
@@ -154,12 +156,20 @@ func (s *Server) configure(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			return g.unwrap(base, ticket, state)
 		}
 	}
-	if s.options.Strict {
-		if _, ok := s.options.Certificates.Find(name); !ok {
-			config.SessionTicketsDisabled = true // no session gets around certificate
-		}
+	if !g.found {
+		config.SessionTicketsDisabled = true // no session gets around certificate
 	}
 	return config, nil
+}
+
+// find looks a name up: its policy is the answer, and its certificates are left with g.
+func (s *Server) find(g *gate, serverName string) (policy int) {
+	name := lower(make([]byte, 0, longestName), serverName)
+	g.entry, g.found = s.options.Certificates.Find(name)
+	if !g.found && !s.options.Strict {
+		g.entry, g.found = s.options.Certificates.Default()
+	}
+	return s.PolicyOf(name)
 }
 
 // unwrap decrypts a ticket, and notes the master secret of a TLS 1.2 session.
@@ -179,14 +189,14 @@ func (g *gate) unwrap(base *tls.Config, ticket []byte, state tls.ConnectionState
 
 // certificate chooses for a hello. Nil has crypto/tls answer unrecognized_name.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	entry, ok := s.options.Certificates.Find(lower(make([]byte, 0, longestName), hello.ServerName))
-	if !ok && !s.options.Strict {
-		entry, ok = s.options.Certificates.Default()
-	}
-	if !ok {
+	g := hello.Conn.(*gate)
+	if !g.found {
 		return nil, nil
 	}
-	return entry.Choose(hello), nil
+	began := time.Now()
+	chosen := g.entry.Choose(hello)
+	g.lookup += time.Since(began)
+	return chosen, nil
 }
 
 var errUnverified = errors.New("client certificate of the resumed session is no longer valid")

@@ -78,12 +78,12 @@ func (g *gate) shake() (conn *tls.Conn, err error) {
 func (g *gate) conclude(conn *tls.Conn, err error) Outcome {
 	client := g.c.client != nil
 	if err != nil {
-		return Outcome{Err: fmt.Errorf("shake hands: %w", err), Reason: classify(err, g, client), Policy: g.policy}
+		return g.failed(fmt.Errorf("shake hands: %w", err), classify(err, g, client))
 	}
 	state := conn.ConnectionState()
 	o := Outcome{
 		Version: state.Version, Suite: state.CipherSuite, Resumed: state.DidResume, ALPN: state.NegotiatedProtocol,
-		Policy: g.policy, ECH: state.ECHAccepted, Relayed: g.c.relay != nil,
+		Policy: g.policy, Lookup: g.lookup, ECH: state.ECHAccepted, Relayed: g.c.relay != nil,
 		SNI: string(lower(make([]byte, 0, longestName), state.ServerName)),
 	}
 	if len(state.PeerCertificates) > 0 && (client || len(state.VerifiedChains) > 0) {
@@ -93,9 +93,14 @@ func (g *gate) conclude(conn *tls.Conn, err error) Outcome {
 		return o
 	}
 	if o.Keys, err = g.keys(&state, client); err != nil {
-		return Outcome{Err: fmt.Errorf("take connection over: %w", err), Reason: Internal, Policy: g.policy}
+		return g.failed(fmt.Errorf("take connection over: %w", err), Internal)
 	}
 	return o
+}
+
+// failed is the outcome of a handshake that came to nothing.
+func (g *gate) failed(err error, why Reason) Outcome {
+	return Outcome{Err: err, Reason: why, Policy: g.policy, Lookup: g.lookup}
 }
 
 // keys makes the record layer's keys of what went by. crypto/tls must have used all that it has read: bytes of TLS 1.2
