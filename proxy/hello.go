@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"strconv"
+
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
@@ -134,12 +136,12 @@ func (w *Worker) refuseClient(
 	w.closeClient(l, c, false)
 }
 
-const plainAnswer = "HTTP/1.1 400 Bad Request\r\n" +
+const plainBody = "400 Bad Request\nThis port speaks HTTPS, and the request came in plain HTTP. Use https://\n"
+
+var plainAnswer = "HTTP/1.1 400 Bad Request\r\n" +
 	"Content-Type: text/plain; charset=utf-8\r\n" +
-	"Content-Length: 81\r\n" +
-	"Connection: close\r\n\r\n" +
-	"400 Bad Request\nThis port speaks HTTPS, and the request came in plain HTTP. " +
-	"Use https://\n"
+	"Content-Length: " + strconv.Itoa(len(plainBody)) + "\r\n" +
+	"Connection: close\r\n\r\n" + plainBody
 
 // answerPlainly tells somebody who speaks plain HTTP on a port for TLS what is wrong, in a way that is understood.
 func (w *Worker) answerPlainly(l *link, c *engine.Conn, s *secure) {

@@ -212,7 +212,7 @@ func TestPlainHTTPOnTLSPort(t *testing.T) {
 			t.Fatalf("%v in %q", err, got)
 		}
 		body, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != 400 || !strings.Contains(string(body), "HTTPS") {
+		if err != nil || res.StatusCode != 400 || !strings.HasSuffix(string(body), "Use https://\n") {
 			t.Errorf("%d %q %v", res.StatusCode, body, err)
 		}
 	})
