@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -186,3 +188,6 @@ func (c *heard) Announced() bool {
 	const alert, data, sealedAlert = 21, 23, 2 + 1 + 16
 	return c.within == 0 && len(c.rest) == 0 && (c.kind == alert || c.kind == data && c.length == sealedAlert)
 }
+
+// nobodyReads is where servers that are to be refused complain of it.
+var nobodyReads = log.New(io.Discard, "", 0)

@@ -122,9 +122,9 @@ func TestTLSRedirectAndHSTS(t *testing.T) {
 	Modes(t, func(t *testing.T, mode Mode) {
 		ca, addr, plain := NewAuthority(t, "ca"), FreeAddr(t, "127.0.0.1"), FreeAddr(t, "127.0.0.1")
 		_, port, _ := net.SplitHostPort(addr)
-		config := Config(NewChecking(t).URL) + fmt.Sprintf("[listeners.plain]\naddress = %q\nredirect_https.port = %s\n",
-			plain, port) + SecureListener("s", addr, ca.Issue([]string{"x.test"})) +
-			fmt.Sprintf("[listeners.s.hsts]\nmax_age = \"8760h\"\ninclude_subdomains = true\n")
+		redirecting := fmt.Sprintf("[listeners.plain]\naddress = %q\nredirect_https.port = %s\n", plain, port)
+		config := Config(NewChecking(t).URL) + redirecting + SecureListener("s", addr, ca.Issue([]string{"x.test"})) +
+			"[listeners.s.hsts]\nmax_age = \"8760h\"\ninclude_subdomains = true\n"
 		p := mode.Start(t, config)
 		w := Raw(t, plain)
 		for _, method := range []string{"GET", "POST", "HEAD"} {
@@ -212,8 +212,8 @@ func TestTLSRoutingByClientHello(t *testing.T) {
 			{"narrow", "CipherSuiteOnly(`TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384`)"},
 			{"old", "TLSVersion(`1.2`)"}, {"grpc", "ALPN(`h2`)"}, {"nameless", "SNIRegexp(`^$`)"},
 		} {
-			text += fmt.Sprintf("[routes.%s]\nrule = %q\npriority = %d\nservice = %q\n[services.%s]\nendpoints = [%q]\n",
-				route[0], route[1], 100-i, route[0], route[0], named(t, route[0]))
+			text += fmt.Sprintf("[routes.%s]\nrule = %q\npriority = %d\nservice = %q\n", route[0], route[1], 100-i,
+				route[0]) + fmt.Sprintf("[services.%s]\nendpoints = [%q]\n", route[0], named(t, route[0]))
 		}
 		p := mode.Start(t, text)
 		for want, c := range map[string]*tls.Config{

@@ -184,7 +184,8 @@ func TestTLSOfLoadGenerators(t *testing.T) {
 		p := mode.Start(t, Config(up.URL())+SecureListener("s", addr, ca.Issue([]string{"127.0.0.1"})))
 		n := startWrk(t, "https://"+addr+"/", 64, time.Second).check()
 		t.Logf("wrk: %d requests", n)
-		out, err := exec.Command(Tool(t, "h2load"), "--h1", "-n", "2000", "-c", "50", "https://"+addr+"/").CombinedOutput()
+		generator := exec.Command(Tool(t, "h2load"), "--h1", "-n", "2000", "-c", "50", "https://"+addr+"/")
+		out, err := generator.CombinedOutput()
 		const all = "2000 total, 2000 started, 2000 done, 2000 succeeded, 0 failed, 0 errored, 0 timeout"
 		if err != nil || !strings.Contains(string(out), all) {
 			t.Errorf("h2load: %v\n%s", err, out)
