@@ -21,6 +21,11 @@ func (w *Worker) measureTurn() {
 	w.m.Set(metrics.BulkBuffersUsed, int64(w.mem.InUse(mem.Bulk)))
 	w.m.Set(metrics.HeadBuffersUsed, int64(w.mem.InUse(mem.Head)))
 	w.m.Set(metrics.RecordBuffersUsed, int64(w.mem.InUse(mem.Record)))
+	if w.port != nil {
+		waiting := w.port.Waiting()
+		w.m.Set(metrics.HandshakesWaiting, int64(waiting))
+		w.m.Set(metrics.HandshakesRunning, int64(max(0, w.shaking-waiting)))
+	}
 	w.m.Set(metrics.OldestGeneration, int64(w.sh.Oldest()))
 	w.m.Set(metrics.SnapshotsInUse, int64(w.sh.Snapshots()))
 	if w.port != nil {

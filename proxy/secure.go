@@ -81,13 +81,22 @@ func (w *Worker) dropSecure(l *link, slot uint32) {
 
 // countAs moves s from the gauge that counts it to another.
 func (w *Worker) countAs(s *secure, g metrics.Gauge) {
-	if s.gauge != noGauge {
-		w.m.Down(s.gauge)
-	}
-	if g != noGauge {
-		w.m.Up(g)
-	}
+	w.countBy(s.gauge, -1)
+	w.countBy(g, 1)
 	s.gauge = g
+}
+
+// countBy counts one more or less. Handshakes are told apart at the end of the turn: some wait in line.
+func (w *Worker) countBy(g metrics.Gauge, n int) {
+	switch {
+	case g == metrics.HandshakesRunning:
+		w.shaking += n
+	case g == noGauge:
+	case n > 0:
+		w.m.Up(g)
+	default:
+		w.m.Down(g)
+	}
 }
 
 // receivedSecure takes in what a receive brought on a connection over TLS.

@@ -63,6 +63,7 @@ type Worker struct {
 	endpoints []endpoint // by the plan's endpoint ID
 	turns     []uint32   // by the plan's service ID: position in its cycle
 	adoptions uint64     // of snapshots
+	shaking   int        // links over TLS whose handshake goes on, or waits in line
 	secured   int        // how many states for TLS there are, used or spare
 	starved   list       // links whose receive found no buffer
 
