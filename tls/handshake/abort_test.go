@@ -18,13 +18,13 @@ func (b *bench) quiet() {
 	for {
 		for b.port.Next() != nil {
 		}
-		if p := b.port; p.busy() == 0 && p.line.len == 0 && p.relays.len == 0 {
+		if p := b.port; p.busy() == 0 && p.Waiting() == 0 && p.relays.len == 0 {
 			return
 		}
 		select {
 		case <-b.bell:
 		case <-limit.C:
-			b.t.Fatalf("%d on their way, %d in line, %d relays", b.port.busy(), b.port.line.len, b.port.relays.len)
+			b.t.Fatalf("%d on their way, %d in line, %d relays", b.port.busy(), b.port.Waiting(), b.port.relays.len)
 		}
 	}
 }
@@ -169,8 +169,8 @@ func TestDialsWait(t *testing.T) {
 	for id := range uint64(3) {
 		list = append(list, b.port.Dial(id, client))
 	}
-	if b.port.Dial(9, client) != nil || b.port.dialing.len != 1 || b.port.dials.len != 2 {
-		t.Errorf("%d on their way, %d wait", b.port.dialing.len, b.port.dials.len)
+	if at := &b.port.servers; b.port.Dial(9, client) != nil || at.running.len != 1 || at.line.len != 2 {
+		t.Errorf("%d on their way, %d wait", at.running.len, at.line.len)
 	}
 	list = append(list, b.port.Serve(3, newServer(t, ServerOptions{}), theAddr, nil))
 	if list[3].stage != running {
@@ -202,7 +202,7 @@ func TestPoolClose(t *testing.T) {
 			}
 			last, more := port.Serve(8, nil, theAddr, nil), port.Serve(9, nil, theAddr, nil)
 			if last == nil || more != nil || port.busy() != 4 {
-				t.Errorf("a port has half of the pool: %d on their way, %d in line", port.busy(), port.line.len)
+				t.Errorf("a port has half of the pool: %d on their way, %d in line", port.busy(), port.Waiting())
 			}
 		}
 		pool.Close()
@@ -227,16 +227,16 @@ func TestOverdue(t *testing.T) {
 			t.Fatal("nobody waits for a client")
 		}
 	}
-	b.port.relieve()
-	if slow[0].overdue || b.port.leaving > 0 {
+	b.port.clients.relieve()
+	if slow[0].overdue || b.port.clients.leaving > 0 {
 		t.Error("a client had no time at all")
 	}
 	for _, c := range slow {
 		c.began = c.began.Add(-patience)
 	}
-	b.port.relieve()
-	b.port.relieve()
-	if !slow[0].overdue || slow[1].overdue || b.port.leaving != 1 {
+	b.port.clients.relieve()
+	b.port.clients.relieve()
+	if !slow[0].overdue || slow[1].overdue || b.port.clients.leaving != 1 {
 		t.Error("one place is needed, and another number is made")
 	}
 	for slow[0].Outcome() == nil {
@@ -244,7 +244,7 @@ func TestOverdue(t *testing.T) {
 			<-b.bell
 		}
 	}
-	if o := slow[0].Outcome(); o.Reason != Shed || late.stage != running || b.port.leaving != 0 {
+	if o := slow[0].Outcome(); o.Reason != Shed || late.stage != running || b.port.clients.leaving != 0 {
 		t.Errorf("%+v, and the one that waited is in stage %d", o, late.stage)
 	}
 	for _, c := range append(slow, late) {

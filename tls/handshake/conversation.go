@@ -1,6 +1,7 @@
 package handshake
 
 import (
+	"io"
 	"sync/atomic"
 	"time"
 )
@@ -61,9 +62,14 @@ func (c *Conversation) ID() uint64 { return c.id }
 
 // Feed takes ciphertext that was received, and copies it. When its room is used up it takes less than all: the rest is
 // to be offered again after the conversation's next news. It takes nothing once the outcome is there, unless it is
-// relayed: what comes then is for the record layer.
+// relayed: what comes then is for the record layer. Nor does it before the handshake has begun, so that who waits in
+// the line holds nothing but its hello.
 func (c *Conversation) Feed(b []byte) (took int) {
-	if c.stage == over && c.relay == nil || len(b) == 0 {
+	switch {
+	case c.stage == over && c.relay == nil, len(b) == 0:
+		return 0
+	case c.stage == waiting:
+		c.hungry.Store(true)
 		return 0
 	}
 	r := c.in.Load()
@@ -80,8 +86,12 @@ func (c *Conversation) Feed(b []byte) (took int) {
 	return took
 }
 
-// EOF says that the peer's stream has ended behind what was fed.
+// EOF says that the peer's stream has ended behind what was fed. No handshake is begun with a peer that has gone.
 func (c *Conversation) EOF() {
+	if c.bucket != nil {
+		c.giveUp(Gone, io.EOF)
+		return
+	}
 	c.eof.Store(true)
 	c.reader.wake()
 }
@@ -102,7 +112,7 @@ func (c *Conversation) Sent(n int) {
 }
 
 // Outcome is what came of the handshake; nil while it goes on. All that it put out is in Output by then. It is valid
-// until End, and its Keys belong to the caller.
+// until End, which overwrites its Keys, unless record.Layer.Start has taken them.
 func (c *Conversation) Outcome() *Outcome {
 	if c.stage != over {
 		return nil
@@ -116,10 +126,7 @@ func (c *Conversation) End() {
 	c.ended = true
 	switch {
 	case c.bucket != nil:
-		c.port.line.remove(c)
-		c.port.recycle(c)
-	case c.stage == waiting && c.client != nil:
-		c.port.dials.remove(c)
+		c.places().line.remove(c)
 		c.port.recycle(c)
 	case c.left:
 		c.port.recycle(c)

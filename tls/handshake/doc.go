@@ -16,8 +16,9 @@
 //   - A method of Port or Conversation, called on its shard's thread, never waits: bytes go through rings with one
 //     writer and one reader, news through a list that is linked without a lock.
 //   - No more handshakes are on their way than PoolOptions.InFlight; as many as PoolOptions.Waiting wait, and the line
-//     takes clients in turns by their address, so that one who asks for many waits for his own only. What exceeds that
-//     is shed, and so is a handshake whose peer takes its time while others wait for the place.
+//     takes clients in turns by their address, and servers by their Client, so that one who asks for many waits for his
+//     own only. What exceeds that is shed, and so is a handshake whose peer takes its time while others wait for the
+//     place. Who waits in the line holds a hello, and no goroutine and no ring.
 //   - A conversation may be ended at any time. What it held is used again as soon as its goroutine has let go of it.
 //   - Of a connection's records crypto/tls takes no byte beyond the handshake's last: the rest is the shard's. Keys are
 //     derived only after crypto/tls said that the handshake succeeded, and the secrets are overwritten.

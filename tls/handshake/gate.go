@@ -76,7 +76,7 @@ func (g *gate) take(p []byte) (int, error) {
 	}
 	c := g.c
 	if c.arrived() == 0 {
-		if g.unsaid {
+		if refused := c.hungry.Load() && c.hungry.Swap(false); refused || g.unsaid {
 			g.unsaid = false
 			c.post(0)
 		}

@@ -40,23 +40,28 @@ func (q *queue) remove(c *Conversation) {
 	q.len--
 }
 
-// bucket is the queue of the clients whose addresses hash to it.
+// bucket is the queue of the peers that hash to it.
 type bucket struct {
 	queue
-	next *bucket // with somebody in it, in the order of turns
+	weight int     // of all in it
+	next   *bucket // with somebody in it, in the order of turns
 }
 
 // line is where conversations wait for a goroutine: stochastic fairness queueing (RFC 8290, section 1.3, has the
-// family's history). Queues that are not empty take turns, so that a client's wait depends on how many others there
-// are, and not on how much they ask for.
+// family's history). Queues that are not empty take turns, so that a peer's wait depends on how many others there
+// are, and not on how much they ask for. What somebody who waits holds in memory counts: see weight.
 type line struct {
 	len     int
-	most    int
+	weight  int // of all in it
+	most    int // weight
 	buckets [lineBuckets]bucket
 	turn    *bucket // whose turn is next: the first of the ring of those that are not empty
 	last    *bucket // and the last
 	seed    maphash.Seed
 }
+
+// weight is how many places c takes in a line: one, and more for a hello that is longer than they are.
+func (c *Conversation) weight() int { return max(1, (len(c.hello)+keptHello-1)/keptHello) }
 
 // of is the bucket of a client. Whoever has an IPv6 address has a whole network of them, of 64 bits.
 func (l *line) of(from netip.Addr) *bucket {
@@ -68,35 +73,40 @@ func (l *line) of(from netip.Addr) *bucket {
 	return &l.buckets[maphash.Bytes(l.seed, key)%lineBuckets]
 }
 
-// add puts c at the end of b. When the line is full, the longest queue pays: its last one is shed, and if that queue is
-// b, it is c: ok is false then.
-func (l *line) add(c *Conversation, b *bucket) (shed *Conversation, ok bool) {
-	if l.len >= l.most {
-		longest := l.longest()
-		if longest == nil || longest.len <= b.len {
-			return nil, false
+// to is the bucket of a server.
+func (l *line) to(client *Client) *bucket {
+	return &l.buckets[maphash.Comparable(l.seed, client)%lineBuckets]
+}
+
+// fits reports whether there is room for c. Whoever is alone fits in a line with any place.
+func (l *line) fits(c *Conversation) bool {
+	return l.weight+c.weight() <= l.most || l.len == 0 && l.most > 0
+}
+
+// payer is who leaves a full line for c, which wants to wait in b: the last of the heaviest queue. Nil: b would be that
+// one, so it is c.
+func (l *line) payer(c *Conversation, b *bucket) *Conversation {
+	var heaviest *bucket
+	for b := l.turn; b != nil; b = b.next {
+		if heaviest == nil || b.weight > heaviest.weight {
+			heaviest = b
 		}
-		shed = longest.last
-		l.remove(shed)
 	}
+	if heaviest == nil || heaviest.weight < b.weight+c.weight() {
+		return nil
+	}
+	return heaviest.last
+}
+
+// add puts c, which fits, at the end of b.
+func (l *line) add(c *Conversation, b *bucket) {
 	if b.len == 0 {
 		l.join(b)
 	}
 	c.bucket = b
 	b.push(c)
 	l.len++
-	return shed, true
-}
-
-// longest is the longest queue of clients. It is asked for only when the line is full.
-func (l *line) longest() *bucket {
-	var longest *bucket
-	for b := l.turn; b != nil; b = b.next {
-		if longest == nil || b.len > longest.len {
-			longest = b
-		}
-	}
-	return longest
+	b.weight, l.weight = b.weight+c.weight(), l.weight+c.weight()
 }
 
 // take is who is next; nil: nobody waits.
@@ -121,6 +131,7 @@ func (l *line) remove(c *Conversation) {
 	c.bucket = nil
 	b.remove(c)
 	l.len--
+	b.weight, l.weight = b.weight-c.weight(), l.weight-c.weight()
 	if b.len == 0 {
 		l.leave(b)
 	}

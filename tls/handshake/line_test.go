@@ -17,11 +17,25 @@ func queueOf(l *line) string {
 	return strings.Join(order, " ")
 }
 
+// enter is what a port does with who comes to a line.
+func enter(l *line, c *Conversation, b *bucket) (shed []*Conversation, ok bool) {
+	for !l.fits(c) {
+		payer := l.payer(c, b)
+		if payer == nil {
+			return shed, false
+		}
+		l.remove(payer)
+		shed = append(shed, payer)
+	}
+	l.add(c, b)
+	return shed, true
+}
+
 func TestLineTakesTurns(t *testing.T) {
 	l := &line{most: 100}
 	add := func(b *bucket, ids ...uint64) {
 		for _, id := range ids {
-			if shed, ok := l.add(&Conversation{id: id}, b); shed != nil || !ok {
+			if shed, ok := enter(l, &Conversation{id: id}, b); shed != nil || !ok {
 				t.Fatalf("%d is shed", id)
 			}
 		}
@@ -39,24 +53,46 @@ func TestLineTakesTurns(t *testing.T) {
 func TestLineSheds(t *testing.T) {
 	l := &line{most: 4}
 	for id := range uint64(4) {
-		l.add(&Conversation{id: id}, &l.buckets[1])
+		enter(l, &Conversation{id: id}, &l.buckets[1])
 	}
-	if _, ok := l.add(&Conversation{id: 9}, &l.buckets[1]); ok {
+	if _, ok := enter(l, &Conversation{id: 9}, &l.buckets[1]); ok {
 		t.Error("the longest queue becomes longer")
 	}
-	shed, ok := l.add(&Conversation{id: 20}, &l.buckets[2])
-	if !ok || shed == nil || shed.id != 3 {
+	shed, ok := enter(l, &Conversation{id: 20}, &l.buckets[2])
+	if !ok || len(shed) != 1 || shed[0].id != 3 {
 		t.Errorf("shed %v, %v", shed, ok)
 	}
-	if shed, ok := l.add(&Conversation{id: 1000}, &l.buckets[3]); !ok || shed.id != 2 {
+	if shed, ok := enter(l, &Conversation{id: 1000}, &l.buckets[3]); !ok || len(shed) != 1 || shed[0].id != 2 {
 		t.Errorf("shed %v, %v", shed, ok)
 	}
 	if got := queueOf(l); got != "0 20 1000 1" {
 		t.Errorf("order %s", got)
 	}
 	none := &line{}
-	if _, ok := none.add(&Conversation{}, &none.buckets[0]); ok {
+	if _, ok := enter(none, &Conversation{}, &none.buckets[0]); ok {
 		t.Error("a line without places takes somebody")
+	}
+}
+
+// TestLineWeighs has who sends long hellos pay for them.
+func TestLineWeighs(t *testing.T) {
+	l := &line{most: 8}
+	long := func(id uint64) *Conversation { return &Conversation{id: id, hello: make([]byte, 3*keptHello)} }
+	enter(l, long(1), &l.buckets[1])
+	enter(l, long(2), &l.buckets[1])
+	enter(l, &Conversation{id: 10}, &l.buckets[2])
+	if l.weight != 7 {
+		t.Fatalf("weight %d", l.weight)
+	}
+	if _, ok := enter(l, long(3), &l.buckets[1]); ok {
+		t.Error("the heaviest queue becomes heavier")
+	}
+	if shed, ok := enter(l, long(30), &l.buckets[3]); !ok || len(shed) != 1 || shed[0].id != 2 || l.weight != 7 {
+		t.Errorf("shed %v, %v, weight %d", shed, ok, l.weight)
+	}
+	alone := &line{most: 1}
+	if _, ok := enter(alone, long(1), &alone.buckets[1]); !ok {
+		t.Error("a long hello never fits, not even alone")
 	}
 }
 
@@ -76,14 +112,14 @@ func TestLineAgainstModel(t *testing.T) {
 	for id := range uint64(20_000) {
 		switch n := rng.IntN(8); {
 		case n < 4:
-			c, b := &Conversation{id: id}, rng.IntN(6)
-			shed, ok := l.add(c, &l.buckets[b])
+			c, b := &Conversation{id: id, hello: make([]byte, rng.IntN(4*keptHello))}, rng.IntN(6)
+			shed, ok := enter(l, c, &l.buckets[b])
 			if ok {
 				waiting[c] = b
 				perBucket[b]++
 			}
-			if shed != nil {
-				forget(shed)
+			for _, c := range shed {
+				forget(c)
 			}
 		case n < 7:
 			if c := l.take(); c != nil {
@@ -112,6 +148,13 @@ func TestLineAgainstModel(t *testing.T) {
 			}
 			busy += min(n, 1)
 		}
+		weight := 0
+		for c := range waiting {
+			weight += c.weight()
+		}
+		if l.weight != weight || weight > l.most {
+			t.Fatalf("weight %d, want %d, and %d at most", l.weight, weight, l.most)
+		}
 		if l.len != len(waiting) || turns != busy || (l.turn == nil) != (l.last == nil) {
 			t.Fatalf("%d in line and %d turns, want %d and %d", l.len, turns, len(waiting), busy)
 		}
@@ -120,7 +163,7 @@ func TestLineAgainstModel(t *testing.T) {
 
 func TestBucketsByNetwork(t *testing.T) {
 	b := newBench(t, PoolOptions{})
-	of := func(a string) *bucket { return b.port.line.of(netip.MustParseAddr(a)) }
+	of := func(a string) *bucket { return b.port.clients.line.of(netip.MustParseAddr(a)) }
 	if of("2001:db8::1") != of("2001:db8::ffff:1") || of("::ffff:192.0.2.1") != of("192.0.2.1") {
 		t.Error("one client has two buckets")
 	}
@@ -132,7 +175,7 @@ func TestBucketsByNetwork(t *testing.T) {
 	if len(seen) < 200 {
 		t.Errorf("2000 clients have %d buckets", len(seen))
 	}
-	if n := testing.AllocsPerRun(100, func() { b.port.line.of(theAddr) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { b.port.clients.line.of(theAddr) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -73,8 +73,6 @@ func classify(err error, g *gate, client bool) Reason {
 	switch {
 	case errors.Is(err, errCancelled):
 		return Cancelled
-	case errors.Is(err, errPanic):
-		return Internal
 	case errors.As(err, &unverified), errors.Is(err, errUnverified):
 		if client {
 			return BadServerCertificate

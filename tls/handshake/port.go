@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/uringproxy/uringproxy/tls/record"
 )
 
 // PoolOptions bound what handshakes may take.
@@ -39,7 +41,7 @@ func (p *Pool) Relayed() bool { return p.options.Relay }
 func (p *Pool) Close() {
 	close(p.quit)
 	for _, port := range p.ports {
-		for _, q := range []*queue{&port.running, &port.dialing, &port.relays} {
+		for _, q := range []*queue{&port.clients.running, &port.servers.running, &port.relays} {
 			for c := q.first; c != nil; c = c.behind {
 				c.cancel()
 			}
@@ -56,13 +58,9 @@ type Port struct {
 	news  atomic.Pointer[Conversation] // the latest first
 	ready *Conversation                // taken from there, in order
 
-	share   int   // of InFlight
-	line    line  // clients that wait
-	running queue // clients whose handshakes are on their way, the oldest first, without
-	leaving int   // those that have been cancelled to make room
-	dials   queue // handshakes with servers that wait, and those
-	dialing queue // on their way: servers that do not answer take no places from clients
-	relays  queue // conversations that go on as record layers
+	clients places // handshakes with clients
+	servers places // and with servers: those that do not answer take no places from clients
+	relays  queue  // conversations that go on as record layers
 
 	// To be used again.
 	idle    *Conversation
@@ -73,9 +71,12 @@ type Port struct {
 
 // Port makes a shard's port. wake is called, on any thread, when Next has something after it had nothing.
 func (p *Pool) Port(wake func()) *Port {
-	port := &Port{pool: p, wake: wake, share: max(p.options.InFlight/p.options.Shards, 1)}
-	port.line.most = p.options.Waiting / p.options.Shards
-	port.line.seed = maphash.MakeSeed()
+	port := &Port{pool: p, wake: wake}
+	for _, at := range []*places{&port.clients, &port.servers} {
+		at.most = max(p.options.InFlight/p.options.Shards, 1)
+		at.line.most = p.options.Waiting / p.options.Shards
+		at.line.seed = maphash.MakeSeed()
+	}
 	p.mu.Lock()
 	p.ports = append(p.ports, port)
 	p.mu.Unlock()
@@ -88,57 +89,44 @@ func (p *Port) Serve(id uint64, s *Server, from netip.Addr, hello []byte) *Conve
 	c := p.begin(id)
 	c.server = s
 	c.hello = append(c.hello[:0], hello...)
-	if p.running.len+p.leaving < p.share && p.line.len == 0 {
+	return p.enter(c, p.clients.line.of(from))
+}
+
+// Dial begins a handshake with a server. The answer is nil when it is shed, because too many wait for that server.
+func (p *Port) Dial(id uint64, client *Client) *Conversation {
+	c := p.begin(id)
+	c.client = client
+	return p.enter(c, p.servers.line.to(client))
+}
+
+// enter gives c a place, or has it wait for one in b. The answer is c, or nil when there is no room to wait.
+func (p *Port) enter(c *Conversation, b *bucket) *Conversation {
+	at := c.places()
+	if at.free() && at.line.len == 0 {
 		p.start(c)
 		return c
 	}
-	shed, ok := p.line.add(c, p.line.of(from))
-	if !ok {
-		p.recycle(c)
-		return nil
+	for !at.line.fits(c) {
+		payer := at.line.payer(c, b)
+		if payer == nil {
+			p.recycle(c)
+			return nil
+		}
+		payer.giveUp(Shed, errShed)
 	}
-	if shed != nil {
-		shed.outcome = Outcome{Err: errShed, Reason: Shed}
-		shed.post(settled | finished)
-	}
-	p.relieve()
-	return c
-}
-
-// Dial begins a handshake with a server. The answer is nil when too many wait.
-func (p *Port) Dial(id uint64, client *Client) *Conversation {
-	if p.dialing.len >= p.share && p.dials.len >= p.line.most {
-		return nil
-	}
-	c := p.begin(id)
-	c.client = client
-	p.dials.push(c)
-	p.proceed()
+	at.line.add(c, b)
+	at.relieve()
 	return c
 }
 
 // Waiting is how many handshakes wait in line, with clients and with servers.
-func (p *Port) Waiting() int { return p.line.len + p.dials.len }
+func (p *Port) Waiting() int { return p.clients.line.len + p.servers.line.len }
 
-// patience is how long a peer may take while nobody needs its place.
-const patience = 2 * time.Second
-
-// relieve makes room for those in the line, as far as there are handshakes whose peers let them wait for long. Without
-// it, those who begin handshakes and do not end them would have all places until the shard's timeout.
-func (p *Port) relieve() {
-	if p.line.len <= p.leaving {
-		return
-	}
-	for now := time.Now(); p.line.len > p.leaving; {
-		c := p.running.first
-		if c == nil || now.Sub(c.began) < patience || !c.stuck() {
-			return
-		}
-		p.running.remove(c)
-		p.leaving++
-		c.overdue = true
-		c.cancel()
-	}
+// giveUp ends the handshake of a conversation that waits.
+func (c *Conversation) giveUp(reason Reason, err error) {
+	c.places().line.remove(c)
+	c.outcome = Outcome{Err: err, Reason: reason}
+	c.post(settled | finished)
 }
 
 // Next is a conversation that has news: output, room, plaintext, an outcome or an end. There may be none behind it, and
@@ -147,7 +135,8 @@ func (p *Port) Next() *Conversation {
 	for {
 		c := p.pop()
 		if c == nil {
-			p.relieve()
+			p.clients.relieve()
+			p.servers.relieve()
 			return nil
 		}
 		news := c.news.And(^uint32(queued))
@@ -186,7 +175,7 @@ func (p *Port) pop() *Conversation {
 // start gives c to a goroutine.
 func (p *Port) start(c *Conversation) {
 	c.stage, c.began = running, time.Now()
-	c.place().push(c)
+	c.places().running.push(c)
 	c.out = p.ring()
 	if p.pool.options.Relay {
 		c.relay = newRelay()
@@ -203,7 +192,7 @@ func (p *Port) start(c *Conversation) {
 // settle notes that c's handshake is over, and lets those start who wait for its place.
 func (p *Port) settle(c *Conversation) {
 	if c.stage == running {
-		p.leave(c)
+		c.places().leave(c)
 	}
 	c.stage = over
 	switch {
@@ -212,38 +201,8 @@ func (p *Port) settle(c *Conversation) {
 	case !c.ended:
 		c.outcome.Left = c.leftover()
 	}
-	p.proceed()
-}
-
-// proceed starts those who wait, as far as there are places.
-func (p *Port) proceed() {
-	for p.dials.len > 0 && p.dialing.len < p.share {
-		c := p.dials.first
-		p.dials.remove(c)
-		p.start(c)
-	}
-	for p.line.len > 0 && p.running.len+p.leaving < p.share {
-		p.start(p.line.take())
-	}
-}
-
-// place is where c is listed while its handshake is on its way.
-func (c *Conversation) place() *queue {
-	if c.client != nil {
-		return &c.port.dialing
-	}
-	return &c.port.running
-}
-
-// leave takes c, whose handshake is over, out of those on their way.
-func (p *Port) leave(c *Conversation) {
-	if !c.overdue {
-		c.place().remove(c)
-		return
-	}
-	p.leaving--
-	if c.outcome.Reason == Cancelled {
-		c.outcome = Outcome{Err: errOverdue, Reason: Shed, Policy: c.outcome.Policy}
+	for at := c.places(); at.free() && at.line.len > 0; {
+		p.start(at.line.take())
 	}
 }
 
@@ -294,6 +253,9 @@ func (p *Port) recycle(c *Conversation) {
 			r.reset()
 			p.rings = append(p.rings, r)
 		}
+	}
+	if k := c.outcome.Keys; k != nil {
+		*k = record.Keys{} // of a handshake that nobody waited for: secrets are not left lying about
 	}
 	if cap(c.hello) > keptHello {
 		c.hello = nil

@@ -40,7 +40,17 @@ func (r *relay) run(c *Conversation, g *gate, conn *tls.Conn) {
 	<-written
 }
 
+// survive makes a panic the end of one connection. It is to be deferred.
+func (r *relay) survive(c *Conversation) {
+	if fault := recover(); fault != nil {
+		r.end.Store(&relayEnd{err: panicked(fault)})
+		c.cancel()
+		c.post(0)
+	}
+}
+
 func (r *relay) read(c *Conversation, g *gate, conn *tls.Conn) {
+	defer r.survive(c)
 	for {
 		c.reader.wait(func() bool { return len(r.plain.space()) > 0 || c.cancelled.Load() })
 		if c.cancelled.Load() {
@@ -67,6 +77,7 @@ func (r *relay) read(c *Conversation, g *gate, conn *tls.Conn) {
 }
 
 func (r *relay) write(c *Conversation, conn *tls.Conn) {
+	defer r.survive(c)
 	for {
 		r.writer.wait(func() bool { return r.sending.len() > 0 || r.closing.Load() || c.cancelled.Load() })
 		if c.cancelled.Load() {

@@ -123,8 +123,12 @@ func (s *Server) PolicyOf(name []byte) int {
 	return 0
 }
 
-// Requires reports whether a policy lets no client in without a certificate.
-func (s *Server) Requires(policy int) bool { return s.policies[policy].demands() }
+// Requires reports whether what is asked for under a policy's names requires a connection that was made under it: it
+// lets no client in without a certificate, or believes in those that it has verified by authorities of its own.
+func (s *Server) Requires(policy int) bool {
+	p := &s.policies[policy]
+	return p.demands() || p.verifies()
+}
 
 // longestName is that of a host (RFC 1035, section 2.3.4).
 const longestName = 255
@@ -172,11 +176,12 @@ func (s *Server) find(g *gate, serverName string) (policy int) {
 	return s.PolicyOf(name)
 }
 
-// unwrap decrypts a ticket, and notes the master secret of a TLS 1.2 session.
+// unwrap decrypts a ticket, and notes the master secret of a TLS 1.2 session: with TLS 1.3 a resumed one has secrets of
+// its own, of which the key log tells.
 func (g *gate) unwrap(base *tls.Config, ticket []byte, state tls.ConnectionState) (*tls.SessionState, error) {
 	session, err := base.DecryptTicket(ticket, state)
-	if err != nil || session == nil {
-		return nil, err
+	if err != nil || session == nil || state.Version != tls.VersionTLS12 {
+		return session, err
 	}
 	b, err := session.Bytes()
 	if err != nil {

@@ -32,15 +32,17 @@ func newBench(t testing.TB, options PoolOptions) *bench {
 		}
 		for b.port.Next() != nil { // what Close has cancelled
 		}
-		if p := b.port; p.busy() != 0 || p.dials.len != 0 || p.relays.len != 0 || p.line.len != 0 {
-			t.Errorf("at the end %d are on their way, %d in line, %d relayed", p.busy(), p.line.len, p.relays.len)
+		if p := b.port; p.busy() != 0 || p.relays.len != 0 || p.Waiting() != 0 {
+			t.Errorf("at the end %d are on their way, %d in line, %d relayed", p.busy(), p.Waiting(), p.relays.len)
 		}
 	})
 	return b
 }
 
 // busy is how many handshakes are on their way.
-func (p *Port) busy() int { return p.running.len + p.leaving + p.dialing.len }
+func (p *Port) busy() int {
+	return p.clients.running.len + p.clients.leaving + p.servers.running.len + p.servers.leaving
+}
 
 func (b *bench) ring() {
 	select {
@@ -112,15 +114,7 @@ func (s *session) until(what string, so func() bool) {
 
 // turn is one turn of the loop.
 func (s *session) turn() {
-	for p := s.wire.up.front(); len(p) > 0; p = s.wire.up.front() {
-		if s.mangle != nil {
-			s.stream = append(s.stream, s.mangle(p)...)
-		} else {
-			s.stream = append(s.stream, p...)
-		}
-		s.wire.up.drop(len(p))
-		s.wire.waker.wake()
-	}
+	s.receive()
 	for s.port.Next() != nil {
 	}
 	s.feed()
@@ -141,6 +135,19 @@ func (s *session) turn() {
 		s.relay()
 	}
 	s.flush()
+}
+
+// receive takes what the peer has sent.
+func (s *session) receive() {
+	for p := s.wire.up.front(); len(p) > 0; p = s.wire.up.front() {
+		if s.mangle != nil {
+			s.stream = append(s.stream, s.mangle(p)...)
+		} else {
+			s.stream = append(s.stream, p...)
+		}
+		s.wire.up.drop(len(p))
+		s.wire.waker.wake()
+	}
 }
 
 func (s *session) feed() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/uringproxy/uringproxy/tls/certs"
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
@@ -41,9 +42,8 @@ func (w *worker) work(pool *Pool) {
 func (w *worker) converse(c *Conversation) {
 	g := &w.gate
 	g.begin(c)
-	conn, err := g.shake()
-	c.outcome = g.conclude(conn, err)
-	g.secrets.wipe()
+	conn, outcome := g.attempt()
+	c.outcome = outcome
 	if c.outcome.Relayed {
 		g.relayed = true
 		c.post(settled)
@@ -56,14 +56,24 @@ func (w *worker) converse(c *Conversation) {
 
 var errPanic = errors.New("crypto/tls panicked")
 
-// shake has crypto/tls shake hands. It fails for one connection where a fault of ours or of crypto/tls's would
-// otherwise end them all.
-func (g *gate) shake() (conn *tls.Conn, err error) {
+// attempt shakes hands and makes the outcome of it. It fails for one connection where a fault of ours or of crypto/tls
+// would otherwise end them all. No secret stays.
+func (g *gate) attempt() (conn *tls.Conn, o Outcome) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("%w: %v", errPanic, fault)
+			o = Outcome{Err: panicked(fault), Reason: Internal, Policy: g.policy}
 		}
+		g.secrets.wipe()
+		g.entry = certs.Entry{} // an idle goroutine keeps no certificate of a snapshot that has gone
 	}()
+	conn, err := g.shake()
+	return conn, g.conclude(conn, err)
+}
+
+func panicked(fault any) error { return fmt.Errorf("%w: %v", errPanic, fault) }
+
+// shake has crypto/tls shake hands.
+func (g *gate) shake() (conn *tls.Conn, err error) {
 	if s := g.c.server; s != nil {
 		conn = tls.Server(g, s.outer)
 	} else {
