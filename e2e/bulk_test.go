@@ -52,6 +52,12 @@ func newBulk(t *testing.T) *httptest.Server {
 // watch measures a proxy's memory for as long as work takes, and checks that it stays within its budget.
 func (p *Proxy) watch(work func()) {
 	p.t.Helper()
+	p.atMost(bulkMemory, work)
+}
+
+// atMost is watch with a budget of limit bytes.
+func (p *Proxy) atMost(limit int64, work func()) {
+	p.t.Helper()
 	done := make(chan struct{})
 	go func() { defer close(done); work() }()
 	var most int64
@@ -64,8 +70,8 @@ func (p *Proxy) watch(work func()) {
 		}
 	}
 	p.t.Logf("at most %d KiB of memory", most>>10)
-	if most > bulkMemory && raceFlags == nil {
-		p.t.Errorf("%d bytes of memory, want at most %d", most, bulkMemory)
+	if most > limit && raceFlags == nil {
+		p.t.Errorf("%d bytes of memory, want at most %d", most, limit)
 	}
 }
 

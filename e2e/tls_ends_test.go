@@ -45,8 +45,8 @@ func TestTLSCloseNotify(t *testing.T) {
 	Modes(t, func(t *testing.T, mode Mode) {
 		ca, addr, once := NewAuthority(t, "ca"), FreeAddr(t, "127.0.0.1"), NewScripted(t, UntilClose)
 		config := Config(NewChecking(t).URL) + SecureListener("s", addr, ca.Issue([]string{"x.test"})) +
-			"[routes.once]\npath = \"/once\"\nservice = \"once\"\n[services.once]\nendpoints = [\"" + once.URL() + "\"]\n" +
-			"[timeouts]\nidle = \"100ms\"\n"
+			"[routes.once]\npath = \"/once\"\nservice = \"once\"\n[services.once]\nendpoints = [\"" + once.URL() +
+			"\"]\n[timeouts]\nidle = \"100ms\"\n"
 		for name, c := range versions(ca, "x.test") {
 			t.Run(name, func(t *testing.T) {
 				p := mode.Start(t, config)
