@@ -1,6 +1,9 @@
 package certs
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"time"
+)
 
 // Entry is what there is for a name: at most one certificate of each kind. The zero Entry has none.
 type Entry struct {
@@ -12,21 +15,31 @@ type Entry struct {
 // When it can verify none, the handshake is to fail by crypto/tls's own rules, with the certificate that comes first.
 // Nil is for the zero Entry only. It is for the handshake's goroutine: with several kinds it allocates.
 func (e Entry) Choose(hello *tls.ClientHelloInfo) *tls.Certificate {
+	now := time.Now()
 	if c := e.only(); c != nil {
-		return &c.TLS
+		return c.shown(now)
 	}
 	// The name has been matched. With it crypto/tls would parse each certificate to match it again.
 	nameless := *hello
 	nameless.ServerName = ""
 	for _, c := range e.by {
 		if c != nil && nameless.SupportsCertificate(&c.TLS) == nil {
-			return &c.TLS
+			return c.shown(now)
 		}
 	}
 	if c := e.First(); c != nil {
-		return &c.TLS
+		return c.shown(now)
 	}
 	return nil
+}
+
+// shown is what a client is shown at a time: without a response that has become out of date since the set was made, for
+// clients that look at one refuse it, and do without any.
+func (c *Certificate) shown(now time.Time) *tls.Certificate {
+	if c.origin != nil && now.After(c.StapleUntil) {
+		return &c.origin.TLS
+	}
+	return &c.TLS
 }
 
 // only is the certificate of an entry that has one; nil when it has none or several.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 // shake has a client and a server meet in memory, and yields what the client was shown.
@@ -73,6 +74,31 @@ func TestChoose(t *testing.T) {
 				t.Errorf("shown %v, want %s", got.PublicKeyAlgorithm, c.want)
 			}
 		})
+	}
+}
+
+// TestChooseWithoutOldStaple has a response become out of date while a set is in use.
+func TestChooseWithoutOldStaple(t *testing.T) {
+	r := newResponder(t)
+	plain := loaded(t, r.leaf, r.ca)
+	stapled, err := plain.WithStaple(r.good(t), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := *stapled
+	old.StapleUntil = time.Now().Add(-time.Second)
+	kind := loaded(t, mint(t, nil, signers.rsa2048(), []string{"a.example"}))
+	hello := &tls.ClientHelloInfo{
+		SupportedVersions: []uint16{tls.VersionTLS13},
+		SignatureSchemes:  []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
+	}
+	for _, others := range [][]*Certificate{nil, {kind}} {
+		for c, want := range map[*Certificate]*tls.Certificate{stapled: &stapled.TLS, &old: &plain.TLS} {
+			e, _ := NewSet(append(others, c), nil).Find([]byte("a.example"))
+			if got := e.Choose(hello); got != want {
+				t.Errorf("beside %d others: shown with a response of %d bytes", len(others), len(got.OCSPStaple))
+			}
+		}
 	}
 }
 
