@@ -18,7 +18,7 @@ import (
 
 // rig is a manager whose file, resolver, log and data plane the test holds.
 type rig struct {
-	t     *testing.T
+	t     testing.TB
 	path  string
 	m     *Manager
 	log   logBuffer
@@ -31,7 +31,7 @@ type rig struct {
 	attempts  []*Attempt
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	r := &rig{t: t, path: filepath.Join(t.TempDir(), "proxy.toml"), hosts: map[string]string{}}
 	r.m = New(Options{
 		Paths: []string{r.path}, Publisher: r, Resolver: r, Level: &r.level, Ended: r.ended,

@@ -10,7 +10,9 @@
 //     does, and leaves nothing behind; the table's hash is keyed, so nobody can choose names that collide.
 //   - What is wrong with a file is a Fault: which file, what it is, what to do about it. What works but should not
 //     stay so is a warning.
-//   - Files are compared by content. A Store parses a certificate once for as long as somebody uses it.
+//   - A Store parses a certificate once for as long as somebody uses it, and reads its files again only when the
+//     kernel's word for it that they are as they were is not there, or not to be relied on. What was read is
+//     compared by content.
 //   - Private keys appear in no fault, warning or name.
 //
 // It imports the standard library, internal/breath and golang.org/x/crypto/ocsp. tls/handshake, control, inspect,

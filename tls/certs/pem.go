@@ -18,7 +18,8 @@ const maxFile = 4 << 20
 type file struct {
 	name    string
 	data    []byte
-	exposed bool // others than its owner and group may read or write it
+	info    fs.FileInfo // as it was before it was read
+	exposed bool        // others than its owner and group may read or write it
 
 	certificates [][]byte // DER, in the order of the file
 	keys         []*pem.Block
@@ -33,7 +34,7 @@ func readFile(name, what string) (*file, *Fault) {
 	}
 	var data []byte
 	if err == nil {
-		data, err = readAtMost(name, maxFile+1)
+		data, err = readAtMost(name, info.Size(), maxFile+1)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -48,16 +49,19 @@ func readFile(name, what string) (*file, *Fault) {
 	case len(bytes.TrimSpace(data)) == 0:
 		return nil, faultf(name, "put "+what+" there", "is empty")
 	}
-	return &file{name: name, data: data, exposed: info.Mode().Perm()&0o006 != 0}, nil
+	return &file{name: name, data: data, info: info, exposed: info.Mode().Perm()&0o006 != 0}, nil
 }
 
-func readAtMost(name string, most int64) ([]byte, error) {
+// readAtMost reads a file of a size that is known, unless it grows.
+func readAtMost(name string, size, most int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, most))
+	b := bytes.NewBuffer(make([]byte, 0, min(size, most)+bytes.MinRead))
+	_, err = b.ReadFrom(io.LimitReader(f, most))
+	return b.Bytes(), err
 }
 
 var begin = []byte("-----BEGIN ")

@@ -31,7 +31,7 @@ func (s *Store) Authorities(names ...string) (*x509.CertPool, error) {
 		files, contents = append(files, f), append(contents, f.data)
 	}
 	id := poolIdentity{strings.Join(names, "\x00"), digest(contents...)}
-	if pool := s.pools.recall(id); pool != nil {
+	if pool, _ := s.pools.recall(id); pool != nil {
 		return pool, nil
 	}
 	pool := x509.NewCertPool()
@@ -40,7 +40,7 @@ func (s *Store) Authorities(names ...string) (*x509.CertPool, error) {
 			return nil, fault
 		}
 	}
-	s.pools.remember(id, pool)
+	s.pools.remember(id, struct{}{}, pool)
 	return pool, nil
 }
 

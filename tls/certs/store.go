@@ -5,35 +5,33 @@ import (
 	"crypto/x509"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/uringproxy/uringproxy/internal/breath"
 )
 
 // Store remembers what it has parsed, for as long as somebody holds it: a configuration that has one certificate
-// changed parses that one, and what no snapshot uses any more is collected. The zero Store is ready. Its methods may be
-// called by several goroutines, one of which works at a time.
+// changed reads and parses that one, and what no snapshot uses any more is collected. The zero Store is ready. Its
+// methods may be called by several goroutines, one of which works at a time.
 type Store struct {
 	// Breath, when there is one, makes loading pause for the shards. It is not set while a method runs.
 	Breath *breath.Breath
 
 	mu     sync.Mutex
-	known  memo[identity, Certificate]
-	pools  memo[poolIdentity, x509.CertPool]
+	known  memo[pair, version, Certificate]
+	pools  memo[poolIdentity, struct{}, x509.CertPool]
 	links  map[[sha256.Size]byte]*link
-	parsed int // how many certificates were parsed, in tests
+	now    func() time.Time // nil: the clock's
+	read   int              // how many certificates were read, in tests
+	parsed int              // and parsed
 }
 
 // maxLinks bounds the certificates of authorities that are kept for chains to share. There are a few hundred in
 // use in the world.
 const maxLinks = 4096
 
-// identity is what makes two loaded certificates the same: where they are from, for messages name the files; what is in
-// the files; and who may read the key, which is a warning.
-type identity struct {
-	certFile, keyFile string
-	content           [sha256.Size]byte
-	exposed           bool
-}
+// pair is the files that a certificate and its key are in.
+type pair struct{ cert, key string }
 
 // Load reads a certificate and its chain from one PEM file and its key from another, or both from the same. The
 // certificate is shared with all who load the same files with the same content. An error is a *Fault.
@@ -50,6 +48,12 @@ func (s *Store) Load(certFile, keyFile string) (*Certificate, error) {
 // load is Load with the lock held. Whose a wrong key is, it asks others.
 func (s *Store) load(certFile, keyFile string, others *owners) (*Certificate, *Fault) {
 	s.Breath.Draw()
+	from, now := pair{certFile, keyFile}, s.clock()
+	known, was := s.known.recall(from)
+	if known != nil && was.stands(from, now) {
+		return known, nil
+	}
+	s.read++
 	certs, fault := readFile(certFile, "the certificate")
 	if fault != nil {
 		return nil, fault
@@ -60,16 +64,21 @@ func (s *Store) load(certFile, keyFile string, others *owners) (*Certificate, *F
 			return nil, fault
 		}
 	}
-	id := identity{certFile, keyFile, digest(certs.data, key.data), key.exposed}
-	if c := s.known.recall(id); c != nil {
-		return c, nil
+	is := version{digest(certs.data, key.data), markOf(certs.info, now), markOf(key.info, now), key.exposed}
+	if known == nil || !is.same(was) {
+		if known, fault = s.parse(certs, key, others); fault != nil {
+			return nil, fault
+		}
 	}
-	c, fault := s.parse(certs, key, others)
-	if fault != nil {
-		return nil, fault
+	s.known.remember(from, is, known)
+	return known, nil
+}
+
+func (s *Store) clock() time.Time {
+	if s.now != nil {
+		return s.now()
 	}
-	s.known.remember(id, c)
-	return c, nil
+	return time.Now()
 }
 
 // parse makes a certificate of two files that were read.

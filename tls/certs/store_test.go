@@ -45,6 +45,50 @@ func TestReloadParsesWhatChanged(t *testing.T) {
 	}
 }
 
+// TestReloadReadsWhatChanged loads a certificate again and again whose files change in ways that are hard to see.
+func TestReloadReadsWhatChanged(t *testing.T) {
+	f := newFiles(t)
+	one, two := mint(t, nil, nil, []string{"one.example"}), mint(t, nil, nil, []string{"two.example"})
+	cert, key := f.pair("x", one)
+	clock := time.Now()
+	s := Store{now: func() time.Time { return clock }}
+	held := []*Certificate{must(s.Load(cert, key))(t)}
+	load := func(what string, name string, read, parsed int) {
+		t.Helper()
+		s.read, s.parsed = 0, 0
+		c := must(s.Load(cert, key))(t)
+		held = append(held, c)
+		if c.Names[0] != name || s.read != read || s.parsed != parsed {
+			t.Errorf("%s: %v, read %d times and parsed %d times", what, c.Names, s.read, s.parsed)
+		}
+	}
+	load("young files", "one.example", 1, 0)
+	clock = clock.Add(time.Minute)
+	load("old files, read when they were young", "one.example", 1, 0)
+	load("old files", "one.example", 0, 0)
+	written := must(os.Stat(cert))(t).ModTime()
+	f.pair("x", two)
+	for _, name := range []string{cert, key} {
+		if err := os.Chtimes(name, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clock = clock.Add(time.Minute)
+	load("other files of the same age", "two.example", 1, 1)
+	if err := os.Rename(key, key+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load(cert, key); err == nil {
+		t.Error("a key that is gone is not missed")
+	}
+	if err := os.Rename(key+"2", key); err != nil {
+		t.Fatal(err)
+	}
+	clock = time.Now().Add(-time.Hour)
+	load("a clock that was put back", "two.example", 1, 0)
+	runtime.KeepAlive(held)
+}
+
 // TestStaplesKeepTheStoresMemory drops all but a stapled copy.
 func TestStaplesKeepTheStoresMemory(t *testing.T) {
 	r := newResponder(t)
@@ -62,9 +106,9 @@ func TestStaplesKeepTheStoresMemory(t *testing.T) {
 
 // TestStoreForgets holds nothing, and finds the store's memory empty.
 func TestStoreForgets(t *testing.T) {
-	var m memo[int, [1024]byte]
+	var m memo[int, bool, [1024]byte]
 	for i := range 100_000 {
-		m.remember(i, new([1024]byte))
+		m.remember(i, false, new([1024]byte))
 		if i%1000 == 0 {
 			runtime.GC()
 		}
@@ -73,9 +117,10 @@ func TestStoreForgets(t *testing.T) {
 		t.Errorf("%d values remembered that nobody holds", n)
 	}
 	held := new([1024]byte)
-	m.remember(-1, held)
+	m.remember(-1, true, held)
 	runtime.GC()
-	if m.recall(-1) != held || m.recall(-2) != nil {
+	known, note := m.recall(-1)
+	if unknown, _ := m.recall(-2); known != held || !note || unknown != nil {
 		t.Error("a value that is held is forgotten")
 	}
 }
