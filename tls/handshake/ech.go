@@ -42,9 +42,13 @@ func ParseECHKeys(text []byte) ([]tls.EncryptedClientHelloKey, error) {
 				return nil, err
 			}
 			for _, config := range configs {
-				keys = append(keys, tls.EncryptedClientHelloKey{
+				key := tls.EncryptedClientHelloKey{
 					Config: config, PrivateKey: private.Bytes(), SendAsRetry: first,
-				})
+				}
+				if err := tryECH(key); err != nil {
+					return nil, fmt.Errorf("ECH keys: ECHCONFIG cannot be used, make another: %w", err)
+				}
+				keys = append(keys, key)
 			}
 			private, first = nil, false
 		default:

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,13 @@ func echList(configs ...[]byte) []byte {
 	}
 	binary.BigEndian.PutUint16(list, uint16(len(list)-2))
 	return list
+}
+
+// changed is b with other bytes from at on.
+func changed(b []byte, at int, to ...byte) []byte {
+	b = slices.Clone(b)
+	copy(b[at:], to)
+	return b
 }
 
 // echFile is key and configurations as RFC 9934 has them.
@@ -114,6 +122,11 @@ func TestParseECHKeys(t *testing.T) {
 		"empty list":      {string(echFile(t, key, echList())), "no configuration"},
 		"certificate":     {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "out of place"},
 		"key that is not": {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "parse PRIVATE KEY"},
+		// With these, whose lengths are right, crypto/tls refuses every browser.
+		"other KEM":     {string(echFile(t, key, echList(changed(list[2:], 5, 0x00, 0x12)))), "cannot be used"},
+		"no such pair":  {string(echFile(t, key, echList(changed(list[2:], 4+1+2+2+32+2, 0x7f, 0xff)))), "cannot be used"},
+		"name too long": {string(echFile(t, key, echList(changed(list[2:], len(list)-2-2-12, 200)))), "cannot be used"},
+		"bad name":      {string(echFile(t, key, echList(echConfig(key, 1, "a b")))), "cannot be used"},
 	} {
 		if _, err := ParseECHKeys([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one with %q", what, err, c.want)
