@@ -124,7 +124,7 @@ func TestParseECHKeys(t *testing.T) {
 		"key that is not": {"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "parse PRIVATE KEY"},
 		// With these, whose lengths are right, crypto/tls refuses every browser.
 		"other KEM":     {string(echFile(t, key, echList(changed(list[2:], 5, 0x00, 0x12)))), "cannot be used"},
-		"no such pair":  {string(echFile(t, key, echList(changed(list[2:], 4+1+2+2+32+2, 0x7f, 0xff)))), "cannot be used"},
+		"no such pair":  {string(echFile(t, key, echList(changed(list[2:], 43, 0x7f, 0xff)))), "cannot be used"},
 		"name too long": {string(echFile(t, key, echList(changed(list[2:], len(list)-2-2-12, 200)))), "cannot be used"},
 		"bad name":      {string(echFile(t, key, echList(echConfig(key, 1, "a b")))), "cannot be used"},
 	} {
