@@ -115,6 +115,8 @@ func TestExplain(t *testing.T) {
 			"\"url\": \"http://a.test/x\",\n  \"method\": \"PUT\",\n  \"header\": [\n    \"X-A: 1\",\n    \"X-B: 2\"\n  ]"},
 		{"?client_ip=10.0.0.1&listener=l&sni=s&alpn=h2&tls_version=1.3&cipher_suite=c&ja4=j&url=/", 200, `"ja4": "j"`},
 		{"", 400, "there is no url"},
+		{"?client_hello=160301&client_cert=a&client_cert=b", 200, "\"client_hello\": \"160301\""},
+		{"?sni=a.test", 200, `"sni": "a.test"`},
 		{"?url=bad", 400, `"error": "read URL: bad"`},
 		{"?url=/&url=/", 400, "url is there more than once"},
 		{"?url=/&path=x", 400, `unknown parameter \"path\"`},

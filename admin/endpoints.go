@@ -31,7 +31,7 @@ func (s *Server) list() []endpoint {
 		{get, "/metrics", false, "counters and timings, for Prometheus", s.metrics},
 		{get, "/api/status", false, "what it runs, what it does, and what became of the last reload", s.status},
 		{get, "/api/config", false, "the configuration in force", s.config},
-		{both, "/api/explain", false, "which route a request takes, and why: ?url=", s.explanation},
+		{both, "/api/explain", false, "what becomes of a request or a connection, and why: ?url=", s.explanation},
 		{get, "/api/metrics.json", false, "counters and timings, for uringproxy top", s.figures},
 		{post, "/api/reload", false, "read the configuration again", s.reload},
 	}

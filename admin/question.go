@@ -10,10 +10,11 @@ import (
 	"strings"
 )
 
-// Question is a request to be explained: the body of POST /api/explain. With GET it is in the query, by the same names,
-// and lists by repeating them.
+// Question is a request to be explained, or a connection alone: the body of POST /api/explain. With GET it is in the
+// query, by the same names, and lists by repeating them.
 type Question struct {
-	URL         string   `json:"url"` // http://example.com/path?query, example.com/path or /path
+	// http://example.com/path?query, example.com/path or /path; empty where only something of TLS is said
+	URL         string   `json:"url"`
 	Method      string   `json:"method"`
 	Headers     []string `json:"header"` // as "Name: value"
 	ClientIP    string   `json:"client_ip"`
@@ -23,7 +24,9 @@ type Question struct {
 	TLSVersion  string   `json:"tls_version"`
 	CipherSuite []string `json:"cipher_suite"`
 	JA4         string   `json:"ja4"`
-	Routes      []string `json:"route"` // those to explain beside the winner; none: those that are nearest
+	ClientHello string   `json:"client_hello"` // in hex
+	ClientCert  []string `json:"client_cert"`  // names in a certificate that the client shows, taken to be valid
+	Routes      []string `json:"route"`        // those to explain beside the winner; none: those that are nearest
 }
 
 // explanation answers what becomes of a request.
@@ -60,10 +63,15 @@ func readQuestion(r *http.Request) (*Question, error) {
 	} else if err := q.parse(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if q.URL == "" {
-		return nil, errors.New("read question: there is no url")
+	if q.URL == "" && !q.secure() {
+		return nil, errors.New("read question: there is no url, and nothing of TLS")
 	}
 	return q, nil
+}
+
+// secure reports whether something of TLS is said.
+func (q *Question) secure() bool {
+	return q.SNI+q.TLSVersion+q.JA4+q.ClientHello != "" || len(q.ALPN)+len(q.CipherSuite)+len(q.ClientCert) > 0
 }
 
 // parse reads a question from a query.
@@ -74,10 +82,11 @@ func (q *Question) parse(query string) error {
 	}
 	one := map[string]*string{
 		"url": &q.URL, "method": &q.Method, "client_ip": &q.ClientIP, "listener": &q.Listener, "sni": &q.SNI,
-		"tls_version": &q.TLSVersion, "ja4": &q.JA4,
+		"tls_version": &q.TLSVersion, "ja4": &q.JA4, "client_hello": &q.ClientHello,
 	}
 	many := map[string]*[]string{
-		"header": &q.Headers, "alpn": &q.ALPN, "cipher_suite": &q.CipherSuite, "route": &q.Routes,
+		"header": &q.Headers, "alpn": &q.ALPN, "cipher_suite": &q.CipherSuite,
+		"client_cert": &q.ClientCert, "route": &q.Routes,
 	}
 	for name, all := range values {
 		switch {

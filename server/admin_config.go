@@ -9,6 +9,7 @@ import (
 	"github.com/uringproxy/uringproxy/inspect"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
 // masked tells that nobody has to show a token, so that what may be one is not shown either.
@@ -112,19 +113,39 @@ func (p *process) Explain(q *admin.Question) (any, error) {
 	st := p.control.Status()
 	return inspect.ExplainRunning(st.Config, &inspect.Question{
 		URL: q.URL, Method: q.Method, Fields: q.Headers, ClientIP: q.ClientIP, Listener: q.Listener,
-		TLS:    inspect.TLS{SNI: q.SNI, Version: q.TLSVersion, JA4: q.JA4, ALPN: q.ALPN, Suites: q.CipherSuite},
+		TLS: inspect.TLS{
+			SNI: q.SNI, Version: q.TLSVersion, JA4: q.JA4, ALPN: q.ALPN, Suites: q.CipherSuite,
+			Hello: []byte(q.ClientHello), ClientCert: q.ClientCert,
+		},
 		Routes: q.Routes, Masked: p.masked(),
-	}, inspect.Running{Route: routeIn(st.Snapshot)})
+	}, inspect.Running{Route: routeIn(st.Snapshot), Certificates: certificatesIn(st.Snapshot)})
+}
+
+// listenerIn finds a listener of a snapshot; nil: there is none by this name.
+func listenerIn(snap *plan.Snapshot, name string) *plan.Listener {
+	i := slices.IndexFunc(snap.Listeners, func(l plan.Listener) bool { return !l.Vacant() && l.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &snap.Listeners[i]
+}
+
+// certificatesIn has the certificates that the listeners of a snapshot show.
+func certificatesIn(snap *plan.Snapshot) func(listener string) *certs.Set {
+	return func(listener string) *certs.Set {
+		l := listenerIn(snap, listener)
+		if l == nil || l.TLS == nil || l.TLS.Server == nil {
+			return nil
+		}
+		return l.TLS.Server.Certificates()
+	}
 }
 
 // routeIn asks the tables of a snapshot, as shards do, for the name of the route that they lead to; empty: none.
 func routeIn(snap *plan.Snapshot) func(listener string, streams bool, r *routing.Request) string {
 	return func(listener string, streams bool, r *routing.Request) string {
-		i := slices.IndexFunc(snap.Listeners, func(l plan.Listener) bool { return !l.Vacant() && l.Name == listener })
-		if i < 0 {
-			return ""
-		}
-		switch l := &snap.Listeners[i]; {
+		switch l := listenerIn(snap, listener); {
+		case l == nil:
 		case streams && l.Streams != nil:
 			if n := l.Streams.MatchHello(r); n >= 0 {
 				return snap.Streams[n].Name

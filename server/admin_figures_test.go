@@ -15,6 +15,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/admin"
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/inspect"
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
@@ -201,5 +202,30 @@ func TestAdminAddressTaken(t *testing.T) {
 		if err := s.openAdmin(); (err != nil) != tt.fails || s.adminListener != nil {
 			t.Errorf("%+v: %v", tt.admin, err)
 		}
+	}
+}
+
+// What is explained of TLS is about the certificates in force, and goes without a URL.
+func TestExplainTLS(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "my.toml")
+	text := "[listeners.web]\naddress = \"127.0.0.1:1\"\n[listeners.web.tls]\nself_signed = true\n" +
+		"[services.s]\nendpoints = [\"http://127.0.0.1:1\"]\n[routes.r]\nservice = \"s\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := configured(t, file)
+	answer, err := p.Explain(&admin.Question{SNI: "localhost", ALPN: []string{"http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := answer.(*inspect.Report)
+	if r.Request != nil || r.TLS == nil || r.TLS.Certificate == nil || r.TLS.Certificate.Source != "self-signed" {
+		t.Errorf("%+v, TLS %+v", r, r.TLS)
+	}
+	if answer, err = p.Explain(&admin.Question{ClientHello: "474554202f"}); err != nil {
+		t.Fatal(err)
+	}
+	if r = answer.(*inspect.Report); r.Status != 400 || !strings.Contains(r.Reason, "HTTP") {
+		t.Errorf("%+v", r)
 	}
 }

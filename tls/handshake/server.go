@@ -123,6 +123,9 @@ func (s *Server) PolicyOf(name []byte) int {
 	return 0
 }
 
+// Certificates are those that s shows.
+func (s *Server) Certificates() *certs.Set { return s.options.Certificates }
+
 // Requires reports whether what is asked for under a policy's names requires a connection that was made under it: it
 // lets no client in without a certificate, or believes in those that it has verified by authorities of its own.
 func (s *Server) Requires(policy int) bool {
