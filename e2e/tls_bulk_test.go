@@ -146,7 +146,8 @@ func TestTLSPipelining(t *testing.T) {
 			}()
 			for i := range turns {
 				for _, sum := range want {
-					if res := w.ReadResponse("GET"); res.Header.Get("X-Sum") != sum || !strings.HasPrefix(res.Text, sum) {
+					res := w.ReadResponse("GET")
+					if res.Header.Get("X-Sum") != sum || !strings.HasPrefix(res.Text, sum) {
 						t.Fatalf("%s, turn %d: %d %.80q", version, i, res.StatusCode, res.Text)
 					}
 				}
