@@ -7,7 +7,7 @@ import (
 
 func (d *decoder) service(t *table) *Service {
 	s := &Service{Name: t.name}
-	seen := map[Endpoint]string{}
+	seen := map[Endpoint]stated{}
 	var k kinds
 	const expected = `endpoints such as "http://10.0.0.1:8080" or { url = "http://10.0.0.2:8080", weight = 3 }`
 	if t.shape != nil {
@@ -22,12 +22,16 @@ func (d *decoder) service(t *table) *Service {
 			return
 		}
 		same := Endpoint{Host: e.Host, Port: e.Port, Unix: e.Unix}
-		if first, twice := seen[same]; twice {
-			d.at(path, fmt.Sprintf("%s, the same as %s", quote(e.URL), first), "each endpoint once",
+		first, twice := seen[same]
+		switch fits := d.alike(&k, e.Key, scheme); {
+		case twice && first.scheme == scheme:
+			d.at(path, fmt.Sprintf("%s, the same as %s", quote(e.URL), first.path), "each endpoint once",
 				"give one a greater weight instead")
+		case twice && fits:
+			d.at(path, fmt.Sprintf("%s, the port of %s, which is %s://", quote(e.URL), first.path, first.scheme),
+				"one of the two", "a port speaks TLS, or it does not")
 		}
-		seen[same] = path
-		d.alike(&k, e.Key, scheme)
+		seen[same] = stated{path, scheme}
 		s.Endpoints = append(s.Endpoints, e)
 	})
 	t.require("endpoints", "no endpoints", expected)
@@ -39,6 +43,9 @@ func (d *decoder) service(t *table) *Service {
 	return s
 }
 
+// stated is where an endpoint is in the configuration, and its scheme.
+type stated struct{ path, scheme string }
+
 // kinds are the schemes of a service's endpoints, each once, and where the first endpoint is that has one.
 type kinds struct {
 	schemes []string
@@ -47,20 +54,22 @@ type kinds struct {
 
 func (k *kinds) has(scheme string) bool { return slices.Contains(k.schemes, scheme) }
 
-// alike notes an endpoint that cannot be in one service with those before it. A unix socket can be with all.
-func (d *decoder) alike(k *kinds, key, scheme string) {
+// alike notes an endpoint that cannot be in one service with those before it: fits is false. A unix socket can be with
+// all.
+func (d *decoder) alike(k *kinds, key, scheme string) (fits bool) {
 	if scheme == "" || k.has(scheme) {
-		return
+		return true
 	}
 	if len(k.schemes) > 0 && (k.schemes[0] == "tcp") != (scheme == "tcp") {
 		d.at(key, fmt.Sprintf("%s:// beside %s:// in %s", scheme, k.schemes[0], k.first),
 			"endpoints for requests, or endpoints for tcp routes", "make two services of them")
-		return
+		return false
 	}
 	if len(k.schemes) == 0 {
 		k.first = key
 	}
 	k.schemes = append(k.schemes, scheme)
+	return true
 }
 
 func (d *decoder) describeEndpoints(t *table) {

@@ -3,11 +3,12 @@
 package suggest
 
 // Nearest returns the candidate that is fewest slips of the finger away from word, or "" when none is near enough to be
-// worth naming. Case is ignored, and a hyphen counts as an underscore. Among equals the first candidate wins.
+// worth naming: where as many letters are wrong as word has, nothing is left of it, and "on" is not "none" misspelt.
+// Case is ignored, and a hyphen counts as an underscore. Among equals the first candidate wins.
 func Nearest(word string, candidates []string) string {
 	best, least := "", mostSlips+1
 	for _, c := range candidates {
-		limit := min(slips(max(len(word), len(c))), least-1)
+		limit := min(slips(max(len(word), len(c))), len(word)-1, least-1)
 		if d := Distance(word, c, limit); d <= limit {
 			best, least = c, d
 		}

@@ -3,11 +3,11 @@ package suggest
 import "testing"
 
 func TestNearest(t *testing.T) {
-	words := []string{"listeners", "routes", "services", "limits", "timeouts", "log", "run", "check", "T1"}
+	words := []string{"listeners", "routes", "services", "limits", "timeouts", "log", "run", "check", "T1", "none"}
 	for word, want := range map[string]string{
 		"listener": "listeners", "Routes": "routes", "rotues": "routes", "service": "services", "limit": "limits",
 		"time-outs": "timeouts", "lgo": "log", "rnu": "run", "chekc": "check", "database": "", "": "", "x": "",
-		"T4": "",
+		"T4": "", "on": "", "od": "",
 	} {
 		if got := Nearest(word, words); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
