@@ -88,7 +88,8 @@ func TestTLSClientCertificateHeaders(t *testing.T) {
 	})
 }
 
-// A request for a name that lets nobody in without a certificate, on a connection that was made for another one.
+// A request for a name that lets nobody in without a certificate, or verifies them, on a connection that was made for
+// another one.
 func TestTLSMisdirectedRequests(t *testing.T) {
 	Modes(t, func(t *testing.T, mode Mode) {
 		matrixed(t, mode, func(m *matrix) {
@@ -96,7 +97,7 @@ func TestTLSMisdirectedRequests(t *testing.T) {
 			c.Certificates = []tls.Certificate{m.client.TLS}
 			w := Secure(t, m.addr, c)
 			for host, want := range map[string]int{
-				matrixName: 200, "request.test": 200, "require.test": 421, "verify.test": 421, "VERIFY.test:443": 421,
+				matrixName: 200, "request.test": 421, "require.test": 421, "verify.test": 421, "VERIFY.test:443": 421,
 				"verify.test.": 421, "unknown.test": 200,
 			} {
 				w.Send(Request("GET", "/", host, ""))
@@ -106,7 +107,9 @@ func TestTLSMisdirectedRequests(t *testing.T) {
 			}
 			c.ServerName = "verify.test"
 			w = Secure(t, m.addr, c)
-			for host, want := range map[string]int{matrixName: 200, "verify.test": 200, "require.test": 421} {
+			for host, want := range map[string]int{
+				matrixName: 200, "verify.test": 200, "require.test": 421, "request.test": 421,
+			} {
 				w.Send(Request("GET", "/", host, ""))
 				if res := w.ReadResponse("GET"); res.StatusCode != want {
 					t.Errorf("from verify.test, %s: %d, want %d", host, res.StatusCode, want)

@@ -132,9 +132,9 @@ func lowerByte(c byte) byte {
 	return c
 }
 
-// misdirected reports whether a request belongs to a policy that lets nobody in without a certificate, while its
-// connection was made under another one (RFC 9110, section 15.5.20). Of a connection that has outlived a change of the
-// configuration it is asked whether the right policy was applied when it was made.
+// misdirected reports whether a request belongs to a policy that lets nobody in without a certificate, or verifies
+// those that it is shown, while its connection was made under another one (RFC 9110, section 15.5.20). Of a connection
+// that has outlived a change of the configuration it is asked whether the right policy was applied when it was made.
 func (w *Worker) misdirected(x *exchange, tls *plan.TLS) bool {
 	f := &w.secure[x.client-1].facts
 	name := hostOf(x.req.Authority.In(w.mem.Bytes(x.head.span)), &w.host)
