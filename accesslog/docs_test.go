@@ -18,13 +18,13 @@ func TestDocumentation(t *testing.T) {
 	}
 	doc := string(b)
 	for _, f := range []Format{JSON, Combined} {
-		for _, rec := range []Record{served(), failed()} {
+		for _, rec := range []Record{served(), secure(), failed()} {
 			if line := encode(f, rec); !strings.Contains(doc, "\n"+line) {
 				t.Errorf("this line is not in the documentation:\n%s", line)
 			}
 		}
 	}
-	for _, rec := range []Record{served(), failed()} {
+	for _, rec := range []Record{served(), secure(), failed()} {
 		var members map[string]any
 		if err := json.Unmarshal([]byte(encode(JSON, rec)), &members); err != nil {
 			t.Fatal(err)

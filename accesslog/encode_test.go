@@ -65,6 +65,14 @@ func TestJSON(t *testing.T) {
 			`"route":"shop","service":"orders","endpoint":"http://10.0.0.6:9000","request_id":"01jb3k6r2m",` +
 			`"user_agent":"curl/8.5.0","retries":1,"error":"timeout","while":"connecting to upstream",` +
 			`"detail":"ETIMEDOUT"}`},
+		{secure(), `{"time":"2026-03-09T14:05:06.078Z","client":"203.0.113.7:51234","method":"GET",` +
+			`"scheme":"https","host":"shop.example.com","path":"/cart?item=7",` +
+			`"protocol":"HTTP/1.1","status":200,"bytes_in":0,` +
+			`"bytes_out":5120,"duration":0.012345678,"upstream_duration":0.012300100,"first_byte":0.009876543,` +
+			`"overhead":0.000023456,"route":"shop","service":"carts","endpoint":"http://10.0.0.5:9000",` +
+			`"request_id":"01jb3k6q9w","user_agent":"Mozilla/5.0 (X11)","referer":"https://shop.example.com/",` +
+			`"tls_version":"1.3","tls_suite":"TLS_AES_128_GCM_SHA256","sni":"shop.example.com",` +
+			`"client_cert":"CN=till 7,O=Example","resumed":true,"client_reused":true,"upstream_reused":true}`},
 		{unreadable, `{"time":"1970-01-01T00:00:00.000Z","client":"192.0.2.1:1","method":"","scheme":"","host":"",` +
 			`"path":"","protocol":"HTTP/1.0","status":400,"bytes_in":0,"bytes_out":0,"duration":0.000000000,` +
 			`"error":"malformed request","while":"reading request head","detail":"bare LF"}`},
@@ -89,6 +97,8 @@ func TestLongestLineFitsMaxLine(t *testing.T) {
 		Method: junk(1e5), Host: junk(1e5), Target: junk(1e5), RequestID: junk(1e5), UserAgent: junk(1e5),
 		Referer: junk(1e5), Scheme: string(junk(1e5)), Route: string(junk(1e5)), Service: string(junk(1e5)),
 		Endpoint: string(junk(1e5)), Detail: string(junk(1e5)), ClientReused: true, UpstreamReused: true,
+		TLSVersion: string(junk(1e5)), TLSSuite: string(junk(1e5)), SNI: string(junk(1e5)), ClientCert: junk(1e5),
+		Resumed: true,
 	}
 	for r := metrics.None; r <= metrics.InternalError; r++ {
 		rec.Reason = r

@@ -7,7 +7,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
-// served is an exchange that went well, failed one that did not.
+// served is an exchange that went well, and failed one that did not.
 func served() Record {
 	return Record{
 		Time:     time.Date(2026, 3, 9, 14, 5, 6, 78_900_000, time.UTC).UnixNano(),
@@ -18,6 +18,14 @@ func served() Record {
 		RequestID: []byte("01jb3k6q9w"), UserAgent: []byte("Mozilla/5.0 (X11)"),
 		Referer: []byte("https://shop.example.com/"), ClientReused: true, UpstreamReused: true,
 	}
+}
+
+// secure is one over TLS.
+func secure() Record {
+	r := served()
+	r.Scheme, r.TLSVersion, r.TLSSuite, r.SNI = "https", "1.3", "TLS_AES_128_GCM_SHA256", "shop.example.com"
+	r.ClientCert, r.Resumed = []byte("CN=till 7,O=Example"), true
+	return r
 }
 
 func failed() Record {

@@ -31,6 +31,13 @@ func (e *encoder) appendJSON(dst []byte, rec *Record) []byte {
 	dst = appendOptional(dst, `,"request_id":"`, rec.RequestID, maxToken)
 	dst = appendOptional(dst, `,"user_agent":"`, rec.UserAgent, maxAgent)
 	dst = appendOptional(dst, `,"referer":"`, rec.Referer, maxReferer)
+	dst = appendOptional(dst, `,"tls_version":"`, view(rec.TLSVersion), maxToken)
+	dst = appendOptional(dst, `,"tls_suite":"`, view(rec.TLSSuite), maxToken)
+	dst = appendOptional(dst, `,"sni":"`, view(rec.SNI), maxName)
+	dst = appendOptional(dst, `,"client_cert":"`, rec.ClientCert, maxName)
+	if rec.Resumed {
+		dst = append(dst, `,"resumed":true`...)
+	}
 	if rec.ClientReused {
 		dst = append(dst, `,"client_reused":true`...)
 	}

@@ -39,12 +39,16 @@ type Record struct {
 	Scheme                        string // "http" or "https"
 	Route, Service, Endpoint      string // by their names in the configuration
 	Detail                        string // more about Reason, such as the parser's verdict or an errno's name
+	TLSVersion, TLSSuite          string // "1.2" or "1.3", and the registry's name; empty on a plain connection
+	SNI                           string // the name of the server that the client asked for, in lower case
+	ClientCert                    []byte // subject of the client's certificate; empty unless it was verified
 	Status                        uint16 // 0: the client got no response
 	Minor                         uint8  // HTTP/1.Minor
 	Retries                       uint8  // times that the request was sent again
 	Reason                        metrics.Reason
 	ClientReused                  bool // not the first request of its connection
 	UpstreamReused                bool // the connection to the endpoint came from the pool
+	Resumed                       bool // the client's TLS session is an earlier one
 }
 
 // Longest parts of a line, in bytes before escaping. What is longer is cut, and "..." marks the cut.
@@ -52,13 +56,13 @@ const (
 	maxTarget  = 8192
 	maxReferer = 2048
 	maxAgent   = 1024
-	maxName    = 256 // host, route, service, endpoint, detail
-	maxToken   = 128 // method, scheme, request id
+	maxName    = 256 // host, route, service, endpoint, detail, server name, client certificate
+	maxToken   = 128 // method, scheme, request id, TLS version, suite
 )
 
 // MaxLine is the length of the longest line, its line feed included: everything at its longest, each byte escaped as
 // six, and the constant parts.
-const MaxLine = 6*(maxTarget+maxReferer+maxAgent+5*maxName+3*maxToken) + 1024
+const MaxLine = 6*(maxTarget+maxReferer+maxAgent+7*maxName+5*maxToken) + 1024
 
 // Format is the form of a line.
 type Format uint8

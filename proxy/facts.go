@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
 
@@ -15,6 +16,9 @@ type facts struct {
 	server  *handshake.Server // of clients: what the handshake was made with
 	policy  int
 	version uint16
+	suite   string // its name
+	name    string // of the server, that a client has asked for
+	resumed bool
 	offer   []byte   // of clients: what the ClientHello offered, packed
 	names   [][]byte // in a client's certificate that was verified
 	cert    certificate
@@ -25,7 +29,8 @@ type certificate struct{ subject, san, fingerprint, whole []byte }
 
 // agreed keeps what the handshake found out. It allocates, as every handshake does.
 func (f *facts) agreed(o *handshake.Outcome, client bool) {
-	f.policy, f.version = o.Policy, o.Version
+	f.policy, f.version, f.suite = o.Policy, o.Version, tls.CipherSuiteName(o.Suite)
+	f.name, f.resumed = o.SNI, o.Resumed
 	cert := o.Peer
 	if cert == nil || !client {
 		return

@@ -11,6 +11,7 @@ import (
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
 	"github.com/uringproxy/uringproxy/tls/handshake"
+	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
 // finish ends an exchange whose response has been sent completely, and decides what becomes of the client's connection.
@@ -121,8 +122,23 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 			r.Endpoint = svc.Endpoints[x.target].Name
 		}
 	}
+	w.logTLS(l, x.client-1)
 	w.logHead(x)
 	w.appendLog(r)
+}
+
+// logTLS takes what the log wants of a client's connection.
+func (w *Worker) logTLS(l *link, slot uint32) {
+	r := &w.record
+	r.TLSVersion, r.TLSSuite, r.SNI, r.ClientCert, r.Resumed = "", "", "", nil, false
+	if !l.has(flagSecure) {
+		return
+	}
+	f := &w.secure[slot].facts
+	r.TLSVersion, r.TLSSuite, r.SNI, r.ClientCert, r.Resumed = "1.2", f.suite, f.name, f.cert.subject, f.resumed
+	if f.version == hello.VersionTLS13 {
+		r.TLSVersion = "1.3"
+	}
 }
 
 // appendLog writes a line of the log, if there is room for it.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/uringproxy/uringproxy/accesslog"
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/tls/handshake"
 )
@@ -55,8 +56,14 @@ func TestTLSNoAllocation(t *testing.T) {
 			for _, tc := range cases {
 				t.Run(tls.VersionName(version)+" "+tc.name, func(t *testing.T) {
 					up := sealedUpstream(t, id, []byte(tc.end), []byte(tc.answer))
+					rings, err := accesslog.NewRings(1, 1<<20, accesslog.JSON)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { rings.Close() })
 					r := start(t, open(), []string{up}, edits(secureRig(id, false, handshake.Policy{}),
-						toSecure(id, false, handshake.ClientOptions{MaxVersion: version})))
+						toSecure(id, false, handshake.ClientOptions{MaxVersion: version}),
+						func(r *rig) { r.log = rings.Ring(0) }))
 					cfg := &tls.Config{RootCAs: id.believers, ServerName: "example.com", MaxVersion: version}
 					c, err := tls.Dial("tcp", r.addr, cfg)
 					if err != nil {
