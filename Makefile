@@ -25,7 +25,7 @@ COUNTING := ./routing
 RACE_PKGS = $(shell go list ./... | grep -vE '/(internal/tidy|e2e|perf)(/|$$)')
 
 # A test that hangs is to say where before anybody loses patience.
-TEST = go test -count=1 -timeout 5m
+TEST = go test -count=1 -timeout 10m
 
 step = @printf '\n== %s\n' '$(1)'
 

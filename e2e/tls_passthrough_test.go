@@ -80,7 +80,8 @@ func TestTLSSharedTickets(t *testing.T) {
 		start := func(name, table, text string) string {
 			addr, file := FreeAddr(t, "127.0.0.1"), filepath.Join(dir, name)
 			do(t, os.WriteFile(file, []byte(text), 0o600))
-			p := mode.Start(t, Config(up.URL)+SecureListener("s", addr, id)+fmt.Sprintf("tickets.%s = %q\n", table, file))
+			tickets := fmt.Sprintf("tickets.%s = %q\n", table, file)
+			p := mode.Start(t, Config(up.URL)+SecureListener("s", addr, id)+tickets)
 			t.Cleanup(p.Stop)
 			return addr
 		}
