@@ -121,33 +121,47 @@ func (k *checker) locate(n *note) config.Fault {
 	return whole
 }
 
-// routes looks at the routes, each alone and all together.
+// routes looks at the routes and at the tcp routes, each alone and all of a table together.
 func (k *checker) routes() {
-	b := routing.NewBuilder()
+	k.table(routing.NewBuilder(), newCrowd(k.config.Listeners, k.config.Routes, ofRequests))
+	tcp := make([]*config.Route, len(k.config.Streams))
+	for i, r := range k.config.Streams {
+		tcp[i] = (*config.Route)(r)
+	}
+	var listeners []*config.Listener
+	for _, l := range k.config.Listeners {
+		if l.TLS != nil {
+			listeners = append(listeners, l)
+		}
+	}
+	k.table(routing.NewStreamBuilder(), newCrowd(listeners, tcp, ofConnections))
+	k.regexps()
+}
+
+// table looks at the routes of one table.
+func (k *checker) table(b *routing.Builder, x *crowd) {
 	compiles := true
-	x := newCrowd(k.config)
-	for i, r := range k.config.Routes {
+	for i, r := range x.routes {
 		err := b.Set(routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: i})
 		if err != nil {
-			k.refuse(r, err)
+			k.refuse(x, r, err)
 			compiles = false
 			continue
 		}
 		k.route(x, r)
 	}
 	if _, err := b.Build(); err != nil && compiles {
-		k.notes = append(k.notes, note{severity: Fault, code: Invalid, table: "routes", message: err.Error()})
+		k.notes = append(k.notes, note{severity: Fault, code: Invalid, table: x.table, message: err.Error()})
 	}
 	if compiles {
 		k.shadows(x)
 	}
-	k.regexps()
 }
 
 // refuse notes a route that cannot be compiled, so that a process would refuse it.
-func (k *checker) refuse(r *config.Route, err error) {
+func (k *checker) refuse(x *crowd, r *config.Route, err error) {
 	k.notes = append(k.notes, note{
-		severity: Fault, code: Invalid, table: config.Path("routes", r.Name), keys: []string{"rule"},
+		severity: Fault, code: Invalid, table: config.Path(x.table, r.Name), keys: []string{"rule"},
 		message: "a rule that cannot be compiled", expected: "a smaller one", hint: err.Error(),
 	})
 }

@@ -11,10 +11,20 @@ import (
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
-// crowd has the alternatives of all routes, filed so that those that may cover a given one are found without asking all
-// the others: by host, then by path, and where many share both, by a value that one of their tests asks for.
+// family is the routes of a table of the configuration, and the words for them.
+type family struct{ table, one, many, thing string }
+
+var (
+	ofRequests    = family{"routes", "a route", "routes", "request"}
+	ofConnections = family{"tcp_routes", "a tcp route", "tcp routes", "connection"}
+)
+
+// crowd has the alternatives of all routes of a table, filed so that those that may cover a given one are found without
+// asking all the others: by host, then by path, and where many share both, by a value that one of their tests asks for.
 type crowd struct {
 	*judge
+	family
+	routes  []*config.Route
 	groups  int              // of listeners that have the same routes
 	named   map[string]int   // the group of a listener that some route names
 	hosts   map[string]*host // by the pattern; "" for none, with regexpMark for an expression
@@ -60,10 +70,10 @@ type place struct {
 	filed   map[testKey][]*member
 }
 
-// newCrowd makes a crowd that is empty.
-func newCrowd(c *config.Config) *crowd {
-	x := &crowd{judge: newJudge(), named: map[string]int{}, hosts: map[string]*host{}}
-	for _, r := range c.Routes {
+// newCrowd makes a crowd for routes, without their alternatives, on these listeners.
+func newCrowd(listeners []*config.Listener, routes []*config.Route, of family) *crowd {
+	x := &crowd{judge: newJudge(), family: of, routes: routes, named: map[string]int{}, hosts: map[string]*host{}}
+	for _, r := range routes {
 		for _, l := range r.Listeners {
 			if _, ok := x.named[l]; !ok {
 				x.named[l] = len(x.named)
@@ -71,7 +81,7 @@ func newCrowd(c *config.Config) *crowd {
 		}
 	}
 	x.groups = len(x.named)
-	if len(x.named) < len(c.Listeners) {
+	if len(x.named) < len(listeners) {
 		x.groups++ // all others
 	}
 	return x

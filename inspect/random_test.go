@@ -241,7 +241,7 @@ func compareReport(t *testing.T, c *config.Config, q *Question, name, by string)
 // coveredParts are the alternatives that others cover, after the names of their routes.
 func coveredParts(c *config.Config) map[string]bool {
 	k := &checker{config: c}
-	x := newCrowd(c)
+	x := newCrowd(c.Listeners, c.Routes, ofRequests)
 	for _, r := range c.Routes {
 		k.route(x, r)
 	}

@@ -24,7 +24,9 @@ var plainKeys = map[rule.Kind]string{
 }
 
 // warnRoute is warn for a route, at the key that has a condition of some kind; at the route for None.
-func (k *checker) warnRoute(code string, r *config.Route, kind rule.Kind, message, hint string) *note {
+func (k *checker) warnRoute(
+	of family, code string, r *config.Route, kind rule.Kind, message, hint string,
+) *note {
 	var keys []string
 	if kind != rule.None {
 		if key := plainKeys[kind]; key != "" {
@@ -32,14 +34,14 @@ func (k *checker) warnRoute(code string, r *config.Route, kind rule.Kind, messag
 		}
 		keys = append(keys, "rule")
 	}
-	return k.warn(code, config.Path("routes", r.Name), hint, message, keys...)
+	return k.warn(code, config.Path(of.table, r.Name), hint, message, keys...)
 }
 
 // route looks at one route alone, and adds it to the crowd.
 func (k *checker) route(x *crowd, r *config.Route) {
 	e, err := r.Rule.Expand()
 	if err != nil {
-		k.refuse(r, err)
+		k.refuse(x, r, err)
 		return
 	}
 	members := x.add(r, e.Alternatives)
@@ -47,14 +49,14 @@ func (k *checker) route(x *crowd, r *config.Route) {
 	alive, kind := 0, rule.None
 	onTLS := true // as far as alternatives are dead
 	for _, m := range members {
-		why := k.impossible(m)
+		why := k.impossible(x, m)
 		if why == nil {
 			alive++
 			x.file(m)
 			continue
 		}
 		m.dead, kind = true, why.kind
-		onTLS = onTLS && why.kind.TLS() && !ofClientCert(why.kind)
+		onTLS = onTLS && why.plain
 		if !slices.Contains(reasons, why.says) {
 			reasons = append(reasons, why.says)
 		}
@@ -62,16 +64,16 @@ func (k *checker) route(x *crowd, r *config.Route) {
 	reasons = append(reasons, e.Impossible...)
 	code, message := PartNever, "a rule of which a part can never match: "
 	if alive == 0 {
-		code, message = Never, "a route that can never match: "
+		code, message = Never, x.one+" that can never match: "
 	}
 	if len(reasons) > 0 {
 		hint := "mend the condition, or take the part out"
 		if len(members) > alive && onTLS && len(e.Impossible) == 0 {
 			code, hint = TLSOnPlain, "take the condition out, or give one of its listeners a tls table"
 		}
-		k.warnRoute(code, r, kind, message+shortList(reasons, ", and "), hint)
+		k.warnRoute(x.family, code, r, kind, message+shortList(reasons, ", and "), hint)
 	}
-	k.matchers(r)
+	k.matchers(x.family, r)
 }
 
 // shortList joins the first of a list of texts.
@@ -85,15 +87,16 @@ func shortList(texts []string, comma string) string {
 
 // reason is why nothing fits an alternative, and the condition that it is about.
 type reason struct {
-	says string
-	kind rule.Kind
+	says  string
+	kind  rule.Kind
+	plain bool // it is about TLS, and there is none
 }
 
 // impossible finds out whether an alternative that is no contradiction can never match as the configuration is.
-func (k *checker) impossible(m *member) *reason {
+func (k *checker) impossible(x *crowd, m *member) *reason {
 	if p := &m.Path; p.Kind != rule.None && p.Kind != rule.PathRegexp {
 		if why := refusal(k.config.Paths.Policy, p.Values[0]); why != "" {
-			return &reason{p.String() + " has " + why, p.Kind}
+			return &reason{says: p.String() + " has " + why, kind: p.Kind}
 		}
 	}
 	for i := range m.Tests {
@@ -101,9 +104,15 @@ func (k *checker) impossible(m *member) *reason {
 		switch {
 		case t.Not:
 		case t.Kind.TLS() && !k.some(m.route, speaksTLS):
-			return &reason{t.String() + " looks at TLS, which none of its listeners speaks", t.Kind}
+			return &reason{
+				t.String() + " looks at TLS, which none of its listeners speaks", t.Kind, !ofClientCert(t.Kind),
+			}
 		case ofClientCert(t.Kind) && !k.some(m.route, verifiesClients):
-			return &reason{t.String() + " asks for a certificate, and none of its listeners verifies any", t.Kind}
+			return &reason{
+				says: t.String() + " asks for a certificate, and none of its listeners verifies any", kind: t.Kind,
+			}
+		case t.Kind == rule.TLSVersion && x.family == ofRequests && !k.some(m.route, agreesTo(t.Numbers)):
+			return &reason{says: t.String() + " is for clients with which none of its listeners agrees", kind: t.Kind}
 		}
 	}
 	return nil
@@ -123,19 +132,19 @@ func refusal(policy urlpath.Policy, path string) string {
 }
 
 // matchers looks at each condition of a rule by itself.
-func (k *checker) matchers(r *config.Route) {
+func (k *checker) matchers(of family, r *config.Route) {
 	said := map[string]bool{}
 	eachPredicate(r.Rule, false, func(p *rule.Predicate, not bool) {
 		switch {
 		case p.Kind.TLS() && not && !said[p.String()] && !k.some(r, speaksTLS):
 			said[p.String()] = true
-			k.warnRoute(TLSOnPlain, r, p.Kind, "the condition !"+p.String()+
+			k.warnRoute(of, TLSOnPlain, r, p.Kind, "the condition !"+p.String()+
 				", which always holds: none of its listeners speaks TLS", "take it out")
 		case isRegexp(p.Kind):
 			for _, text := range p.Values {
 				if !said[text] {
 					said[text] = true
-					k.expressions = append(k.expressions, expression{r, p.Kind, text})
+					k.expressions = append(k.expressions, expression{of, r, p.Kind, text})
 				}
 			}
 		}
@@ -144,6 +153,7 @@ func (k *checker) matchers(r *config.Route) {
 
 // expression is one that stands in a rule.
 type expression struct {
+	of    family
 	route *config.Route
 	kind  rule.Kind
 	text  string
@@ -154,8 +164,8 @@ func (k *checker) regexps() {
 	loose := looseOnes(k.expressions)
 	for _, e := range k.expressions {
 		if loose[e.text] {
-			k.warnRoute(LooseRegexp, e.route, e.kind, "the expression "+quote(e.text)+", which is outside the "+
-				"automaton: it works, but each request that it is asked about costs a slow run of it",
+			k.warnRoute(e.of, LooseRegexp, e.route, e.kind, "the expression "+quote(e.text)+", which is outside the "+
+				"automaton: it works, but each "+e.of.thing+" that it is asked about costs a slow run of it",
 				"use lower counts, or + and * for counts without an upper bound")
 		}
 	}
@@ -223,8 +233,8 @@ func (k *checker) shadows(x *crowd) {
 		rest = rest[n:]
 	}
 	if unsure > 0 {
-		k.warn(ComparedInParts, "routes", "", fmt.Sprintf("%d of %d routes, which have so many in common with others "+
-			"that they were compared with some of these only", unsure, len(k.config.Routes)))
+		k.warn(ComparedInParts, x.table, "", fmt.Sprintf("%d of %d %s, which have so many in common with others "+
+			"that they were compared with some of these only", unsure, len(x.routes), x.many))
 	}
 }
 
@@ -252,18 +262,18 @@ func (k *checker) shadow(x *crowd, members []*member) (sure bool) {
 	}
 	names := shadowers(by)
 	code, message, late := PartShadowed, "a rule of which a part never decides: ", func() string {
-		return k.reasons(covered, by)
+		return k.reasons(x, covered, by)
 	}
 	if len(covered) == alive {
-		code, message = Shadowed, "a route that no request reaches: "
+		code, message = Shadowed, x.one+" that no "+x.thing+" reaches: "
 	}
 	if len(covered) == alive && isDuplicate(covered, by, names) {
 		code, late = Duplicate, func() string {
-			return fmt.Sprintf("%s has the same conditions and goes before it (%s)", k.where(names[0]),
+			return fmt.Sprintf("%s has the same conditions and goes before it (%s)", k.where(x, names[0]),
 				edge(by[0][0], covered[0]))
 		}
 	}
-	n := k.warnRoute(code, r, rule.None, message,
+	n := k.warnRoute(x.family, code, r, rule.None, message,
 		"take one of them out, or give it other conditions or another priority")
 	n.by, n.late = names, late
 	return sure
@@ -297,13 +307,13 @@ func isDuplicate(covered []*member, by [][]*member, names []string) bool {
 }
 
 // where names a route and its place.
-func (k *checker) where(name string) string {
-	f := k.config.Fault(config.Path("routes", name), "", "", "")
-	return fmt.Sprintf("route %q (%s:%d)", name, f.File, f.Line)
+func (k *checker) where(x *crowd, name string) string {
+	f := k.config.Fault(config.Path(x.table, name), "", "", "")
+	return fmt.Sprintf("%s %q (%s:%d)", strings.TrimPrefix(x.one, "a "), name, f.File, f.Line)
 }
 
 // reasons says what covers what, and why it goes first.
-func (k *checker) reasons(covered []*member, by [][]*member) string {
+func (k *checker) reasons(x *crowd, covered []*member, by [][]*member) string {
 	var all []string
 	for i, m := range covered {
 		for _, o := range by[i] {
@@ -314,7 +324,7 @@ func (k *checker) reasons(covered []*member, by [][]*member) string {
 			if !covers(o.groups, m.groups) {
 				what += " on " + strings.Join(o.route.Listeners, ", ")
 			}
-			says := fmt.Sprintf("%s takes %s (%s)", k.where(o.route.Name), what, edge(o, m))
+			says := fmt.Sprintf("%s takes %s (%s)", k.where(x, o.route.Name), what, edge(o, m))
 			if !slices.Contains(all, says) {
 				all = append(all, says)
 			}

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/uringproxy/uringproxy/config"
-	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
@@ -28,6 +27,16 @@ func verifiesClients(l *config.Listener) bool {
 		func(n config.NamedPolicy) bool { return n.Policy.Client.Verifies() }))
 }
 
+// agreesTo is the property of a listener to have TLS with a client whose latest version is one of these.
+func agreesTo(versions []uint16) func(*config.Listener) bool {
+	return func(l *config.Listener) bool {
+		return l.TLS != nil && slices.ContainsFunc(versions, func(v uint16) bool {
+			return v >= l.TLS.Policy.MinVersion || slices.ContainsFunc(l.TLS.Names,
+				func(n config.NamedPolicy) bool { return v >= n.Policy.MinVersion })
+		})
+	}
+}
+
 // serves reports whether requests get as far as the routes.
 func serves(l *config.Listener) bool { return l.Redirect == nil && (l.TLS == nil || l.TLS.Certified()) }
 
@@ -42,17 +51,9 @@ func (k *checker) streamed(l *config.Listener) bool {
 	})
 }
 
-// streams looks at the tcp routes, and at what they and redirects leave for the routes.
+// streams looks at what tcp routes and redirects leave for the routes.
 func (k *checker) streams() {
-	b := routing.NewStreamBuilder()
-	for i, r := range k.config.Streams {
-		err := b.Set(routing.Route{Name: r.Name, Priority: r.Priority, Rule: r.Rule, Target: i})
-		if err != nil {
-			k.notes = append(k.notes, note{
-				severity: Fault, code: Invalid, table: config.Path("tcp_routes", r.Name), keys: []string{"rule"},
-				message: "a rule that cannot be compiled", expected: "a smaller one", hint: err.Error(),
-			})
-		}
+	for _, r := range k.config.Streams {
 		if r.Rule == nil {
 			k.swallowed(r)
 		}
