@@ -91,7 +91,8 @@ func (m *material) coverage(l *config.Listener, set *certs.Set) {
 			becomes = "clients are refused"
 		}
 		m.warnRoute(ofRequests, Uncovered, r, rule.Host,
-			"the host "+host+", for which listener "+l.Name+" has no certificate: "+becomes, "add one, or name other listeners in the route")
+			"the host "+host+", for which listener "+l.Name+" has no certificate: "+becomes,
+			"add one, or name other listeners in the route")
 	}
 	path := config.Path("listeners", l.Name, "tls")
 	var unused []string

@@ -82,7 +82,7 @@ const (
 	LastSwap          // how long after its publication the shard adopted that snapshot, in nanoseconds
 	TLSConnsOpen      // client connections over TLS that have their handshake behind them
 	TLSHellosAwaited  // client connections whose ClientHello is not complete
-	HandshakesRunning // TLS handshakes under way, on both sides: those in line are among them
+	HandshakesRunning // TLS handshakes that have a goroutine, on both sides
 	HandshakesWaiting // TLS handshakes in line for one
 	RecordBuffersUsed
 	RecordBuffers

@@ -28,9 +28,6 @@ func (w *Worker) measureTurn() {
 	}
 	w.m.Set(metrics.OldestGeneration, int64(w.sh.Oldest()))
 	w.m.Set(metrics.SnapshotsInUse, int64(w.sh.Snapshots()))
-	if w.port != nil {
-		w.m.Set(metrics.HandshakesWaiting, int64(w.port.Waiting()))
-	}
 	if w.turn%metrics.TurnSample == 1 { // the first is 1: 0 is what comes before any Poll
 		w.m.Observe(metrics.TurnEvents, w.events)
 		w.m.Observe(metrics.TurnTime, w.sh.Elapsed(w.sh.Now()))
