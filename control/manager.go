@@ -68,7 +68,6 @@ type Manager struct {
 	expiring  expiring
 	material  material // of the configuration that was read last, refused or not
 	made      made
-	gcPercent int // as it was set last
 	spreadFor int // routes, when the heap was put into large pages
 	breath    *breath.Breath
 	last      *plan.Snapshot
@@ -165,7 +164,7 @@ func (m *Manager) adopt(cfg *config.Config, w world, snap *plan.Snapshot) {
 		}
 	}
 	m.current, m.world, m.last = cfg, w, snap
-	m.tend(len(cfg.Routes))
+	m.spread(len(cfg.Routes))
 	if m.opts.Level != nil {
 		m.opts.Level.Set(cfg.LogLevel)
 	}

@@ -19,13 +19,16 @@ type facts struct {
 	suite   string // its name
 	name    string // of the server, that a client has asked for
 	resumed bool
-	offer   []byte   // of clients: what the ClientHello offered, packed
-	names   [][]byte // in a client's certificate that was verified
-	cert    certificate
+	offer   []byte       // of clients: what the ClientHello offered, packed
+	cert    *certificate // of a client that has shown one which was verified; nil: there is none
 }
 
-// certificate is what upstreams may be told of a client's certificate that was verified, as values of header fields.
-type certificate struct{ subject, san, fingerprint, whole []byte }
+// certificate is what is said of a client's certificate that was verified: its names to rules, and the rest to
+// upstreams, as values of header fields.
+type certificate struct {
+	names                            [][]byte
+	subject, san, fingerprint, whole []byte
+}
 
 // agreed keeps what the handshake found out. It allocates, as every handshake does.
 func (f *facts) agreed(o *handshake.Outcome, client bool) {
@@ -35,12 +38,14 @@ func (f *facts) agreed(o *handshake.Outcome, client bool) {
 	if cert == nil || !client {
 		return
 	}
+	c := &certificate{}
+	f.cert = c
 	add := func(kind, name string) {
-		f.names = append(f.names, []byte(name))
-		if len(f.cert.san) > 0 {
-			f.cert.san = append(f.cert.san, ", "...)
+		c.names = append(c.names, []byte(name))
+		if len(c.san) > 0 {
+			c.san = append(c.san, ", "...)
 		}
-		f.cert.san = append(append(append(f.cert.san, kind...), '='), fieldValue(name)...)
+		c.san = append(append(append(c.san, kind...), '='), fieldValue(name)...)
 	}
 	for _, uri := range cert.URIs {
 		add("URI", uri.String())
@@ -52,12 +57,12 @@ func (f *facts) agreed(o *handshake.Outcome, client bool) {
 		add("email", email)
 	}
 	if name := cert.Subject.CommonName; name != "" {
-		f.names = append(f.names, []byte(name))
+		c.names = append(c.names, []byte(name))
 	}
-	f.cert.subject = fieldValue(cert.Subject.String())
+	c.subject = fieldValue(cert.Subject.String())
 	sum := sha256.Sum256(cert.Raw)
-	f.cert.fingerprint = hex.AppendEncode(nil, sum[:])
-	f.cert.whole = append(base64.StdEncoding.AppendEncode([]byte(":"), cert.Raw), ':') // RFC 9440, section 2.1
+	c.fingerprint = hex.AppendEncode(nil, sum[:])
+	c.whole = append(base64.StdEncoding.AppendEncode([]byte(":"), cert.Raw), ':') // RFC 9440, section 2.1
 }
 
 // fieldValue is text as it may stand in the value of a header field: what is neither visible nor a space, and what is
@@ -86,8 +91,8 @@ func (w *Worker) certificateFields(b []byte, l *link, x *exchange, tls *plan.TLS
 			}
 		}
 	}
-	cert := &w.secure[x.client-1].facts.cert
-	if len(cert.whole) == 0 {
+	cert := w.secure[x.client-1].facts.cert
+	if cert == nil {
 		return b
 	}
 	for i, value := range [...][]byte{cert.subject, cert.san, cert.fingerprint, cert.whole} {

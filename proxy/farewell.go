@@ -70,6 +70,8 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 	case l.state == stateBusy && s.spent:
 		w.exs.At(l.ex).errno = eTruncated
 		w.sendFailed(l, c)
+	case l.state == stateIdle || l.state == statePooled:
+		return w.rest(l, c, s)
 	default:
 		return false
 	}

@@ -135,7 +135,10 @@ func (w *Worker) logTLS(l *link, slot uint32) {
 		return
 	}
 	f := &w.secure[slot].facts
-	r.TLSVersion, r.TLSSuite, r.SNI, r.ClientCert, r.Resumed = "1.2", f.suite, f.name, f.cert.subject, f.resumed
+	r.TLSVersion, r.TLSSuite, r.SNI, r.Resumed = "1.2", f.suite, f.name, f.resumed
+	if f.cert != nil {
+		r.ClientCert = f.cert.subject
+	}
 	if f.version == hello.VersionTLS13 {
 		r.TLSVersion = "1.3"
 	}

@@ -189,7 +189,7 @@ func (w *Worker) welcome(l *link, c *engine.Conn, s *secure) {
 		w.closeClient(l, c, false)
 		return
 	}
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Idle))
+	w.unused(l, c.Slot, w.sh.Snapshot().Timeouts.Idle)
 	w.beginOwn(l)
 	w.advance(l, c, s)
 }

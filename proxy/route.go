@@ -54,7 +54,9 @@ func (w *Worker) route(l *link, x *exchange, table *routing.Table, path []byte) 
 		if offer, ok := w.listening.board.Unpack(f.offer); ok {
 			r.TLS = (*routing.Hello)(offer)
 		}
-		r.ClientCert = f.names
+		if f.cert != nil {
+			r.ClientCert = f.cert.names
+		}
 	}
 	return table.Match(r)
 }

@@ -25,12 +25,14 @@ type secure struct {
 	opened, sealed uint64 // bytes of plaintext
 
 	scan    hello.Scanner
+	unused  int64         // how long it may be unused from when it rests, in nanoseconds
 	began   int64         // when the first byte came, or the connection was open
 	gauge   metrics.Gauge // that counts it; noGauge: none
 	last    alert.Alert   // what is said at the end
 	ready   bool          // the handshake is over, there are keys
 	counted bool          // the handshake has been recorded
 	spent   bool          // nothing can be sealed any more
+	resting bool          // it has been unused for long: there are no ciphers
 	relay   bool          // conv is the record layer
 	mute    bool          // nothing is to be said at the end
 	over    bool          // the peer's stream has ended, behind what is in raw
@@ -47,17 +49,30 @@ const _ = uint(mem.RecordBytes - record.MaxRecord)
 // takeSecure gives slot its state for TLS, of which there are as many as there have ever been connections over TLS at
 // one time.
 func (w *Worker) takeSecure(slot uint32) *secure {
-	var s *secure
-	if n := len(w.spare); n > 0 {
-		s = w.spare[n-1]
-		w.spare = w.spare[:n-1]
-	} else {
-		s = &secure{}
-		w.secured++
+	if len(w.spare) == 0 {
+		w.moreSecure()
 	}
+	n := len(w.spare) - 1
+	s := w.spare[n]
+	w.spare = w.spare[:n]
 	s.gauge, s.rec, s.wire = noGauge, noHead, noHead
 	w.secure[slot] = s
 	return s
+}
+
+const (
+	secureBlock = 32  // states that are made together: one by one they would lie among what handshakes leave behind
+	offerBytes  = 160 // what most clients offer, packed
+)
+
+// moreSecure makes states for TLS, each with memory for an offer.
+func (w *Worker) moreSecure() {
+	states, offers := make([]secure, secureBlock), make([]byte, secureBlock*offerBytes)
+	for i := range states {
+		states[i].facts.offer = offers[i*offerBytes : i*offerBytes : (i+1)*offerBytes]
+		w.spare = append(w.spare, &states[i])
+	}
+	w.secured += secureBlock
 }
 
 // dropSecure takes it back when the backend is done with the link.

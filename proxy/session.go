@@ -182,7 +182,7 @@ func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 // nextRequest makes a client's link ready for its next request, which may have come already.
 func (w *Worker) nextRequest(l *link, c *engine.Conn) {
 	l.state, l.ex = stateIdle, 0
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Idle))
+	w.unused(l, c.Slot, w.sh.Snapshot().Timeouts.Idle)
 	w.beginOwn(l)
 	w.proceed(l, c)
 }

@@ -311,7 +311,7 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	w.listPush(&e.pooled, c.Slot)
 	w.m.Up(metrics.UpstreamConnsIdle)
 	w.serviceOf(l).Pooled()
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(snap.Timeouts.UpstreamIdle))
+	w.unused(l, c.Slot, snap.Timeouts.UpstreamIdle)
 	w.rearm(l, c)
 	w.serveLine(e)
 }

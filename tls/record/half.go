@@ -24,8 +24,9 @@ type Half struct {
 	nonce [ivLen]byte
 	aad   [13]byte // TLS 1.2: sequence number, type, version, length of the plaintext
 
-	secret  [48]byte // TLS 1.3: the traffic secret that the next key is derived from
+	secret  [48]byte // TLS 1.3: the traffic secret, from which key and next secret are derived. TLS 1.2: the key
 	updates uint32
+	parked  bool
 	form    form
 	family  family
 }
@@ -36,7 +37,10 @@ func (h *Half) rekey(key, iv []byte) error {
 	if err != nil {
 		return err
 	}
-	h.aead, h.seq, h.low = aead, 0, 0
+	h.aead, h.seq, h.low, h.parked = aead, 0, 0, false
+	if h.form != form13 {
+		copy(h.secret[:], key)
+	}
 	binary.BigEndian.PutUint32(h.nonce[:], binary.BigEndian.Uint32(iv))
 	if len(iv) == ivLen {
 		h.low = binary.BigEndian.Uint64(iv[4:])
@@ -68,6 +72,36 @@ func (h *Half) install(secret []byte) error {
 	return nil
 }
 
+// park lets the cipher go; what it is made of stays.
+func (h *Half) park() {
+	if h.aead != nil {
+		h.aead, h.parked = nil, true
+	}
+}
+
+// unpark makes the cipher anew. It allocates.
+func (h *Half) unpark() bool {
+	if !h.parked {
+		return false
+	}
+	key := h.secret[:h.family.keyLen()]
+	if h.form == form13 {
+		var err error
+		if key, err = expandLabel(h.family, h.secret[:h.family.hashLen()], "key", len(key)); err != nil {
+			return false
+		}
+	}
+	aead, err := h.family.newAEAD(key)
+	if h.form == form13 {
+		clear(key)
+	}
+	if err != nil {
+		return false
+	}
+	h.aead, h.parked = aead, false
+	return true
+}
+
 // update goes on to the next traffic secret (RFC 8446, section 7.2) and forgets this one. It allocates.
 func (h *Half) update() error {
 	n := h.family.hashLen()
@@ -83,8 +117,11 @@ func (h *Half) update() error {
 
 func (h *Half) wipe() { *h = Half{form: h.form, family: h.family} }
 
-// spent reports whether fewer than n sequence numbers are left. They must not wrap (RFC 8446, section 5.3).
-func (h *Half) spent(n int) bool { return h.aead == nil || h.seq > math.MaxUint64-uint64(n) }
+// spent reports whether there is no key, or fewer than n sequence numbers are left. They must not wrap (RFC 8446,
+// section 5.3).
+func (h *Half) spent(n int) bool {
+	return h.aead == nil && !h.unpark() || h.seq > math.MaxUint64-uint64(n)
+}
 
 // setNonce makes the nonce of the next record; TLS 1.2 AES-GCM takes the part that the sender sent.
 func (h *Half) setNonce(part uint64) { binary.BigEndian.PutUint64(h.nonce[4:], h.low^part) }

@@ -37,7 +37,7 @@
 //   - No plaintext is yielded that the peer did not seal, in its order, without a gap.
 //   - The first fault, alert or close_notify received is the last thing that Open reports.
 //   - Open, Seal, SealTo and Alert allocate nothing. A key update does (some hundred bytes), and is bounded: no more
-//     than idleRecords may come without data between them.
+//     than idleRecords may come without data between them. So does what comes first after Park.
 //   - A Layer holds pointers, to its ciphers: it lives in Go's memory, never in an arena.
 //
 // It may import internal/invariant, tls/alert, the standard library's cryptography and golang.org/x/crypto, and is
@@ -108,6 +108,13 @@ type Layer struct {
 func (l *Layer) Start(k *Keys) {
 	*l = Layer{read: k.read, write: k.write, client: k.client}
 	*k = Keys{}
+}
+
+// Park lets the ciphers go, which are most of what a connection holds, until there is something to open or to seal: for
+// connections that have long been idle. To make them anew takes some microseconds, and allocates.
+func (l *Layer) Park() {
+	l.read.park()
+	l.write.park()
 }
 
 // Wipe overwrites the connection's secrets and lets its ciphers go. Afterwards Open reports a fault and the sealing
