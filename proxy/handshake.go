@@ -189,6 +189,9 @@ func (w *Worker) welcome(l *link, c *engine.Conn, s *secure) {
 		w.closeClient(l, c, false)
 		return
 	}
+	if s.raw.empty() {
+		w.be.AckNow(c) // we say nothing to the client's Finished, and its request may be waiting for that
+	}
 	w.unused(l, c.Slot, w.sh.Snapshot().Timeouts.Idle)
 	w.beginOwn(l)
 	w.advance(l, c, s)

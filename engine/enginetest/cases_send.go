@@ -20,6 +20,7 @@ var sendCases = []testCase{
 	{"SendBlockedSpans", exact, testBlockedSpans},
 	{"BlockedSendSleeps", kernel, testBlockedSleeps},
 	{"Unacked", exact, testUnacked},
+	{"AckNow", exact, testAckNow},
 	{"SendToClosedPeer", exact, testSendToClosed},
 	{"CloseWrite", exact, testCloseWrite},
 	{"BothWays", exact, testBothWays},
@@ -213,6 +214,29 @@ func testUnacked(t *testing.T, h Harness) {
 		t.Error("the peer read something else")
 	}
 	r.until("the acknowledgement", func() bool { return r.b.Unacked(l.c) == 0 })
+	r.end()
+}
+
+// testAckNow looks whether the peer is told at once that its bytes have come, in the middle of a conversation, when TCP
+// would rather wait.
+func testAckNow(t *testing.T, h Harness) {
+	r := newRig(t, h, usual)
+	l, p := r.tcpPair()
+	l.stream()
+	var want []byte
+	for range 3 {
+		l.write([]byte("said"))
+		r.pull(p, len("said"))
+		want = append(want, "heard"...)
+		r.push(p, want[len(want)-len("heard"):])
+		l.expect(want)
+		r.b.AckNow(l.c)
+		if socket, ok := p.(*socketPeer); ok {
+			if left, err := unix.IoctlGetInt(socket.fd, unix.TIOCOUTQ); left != 0 || err != nil {
+				t.Errorf("%d bytes are not acknowledged, %v", left, err)
+			}
+		}
+	}
 	r.end()
 }
 
