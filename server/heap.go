@@ -70,7 +70,10 @@ func tendHeap(ctx context.Context) {
 	}
 }
 
+// leastHeap is what the Go runtime multiplies with the percentage when less than that is live.
+const leastHeap = 4 << 20
+
 // percentFor is the garbage to wait for, as a percentage of what is live: as usual, but at least leastGarbage.
 func percentFor(live uint64) int {
-	return int(max(100, leastGarbage*100/max(live, 1<<20)))
+	return int(max(100, leastGarbage*100/max(live, leastHeap)))
 }
