@@ -114,9 +114,9 @@ type Backend interface {
 	// cannot be told. It may cost a system call.
 	Unacked(c *Conn) int
 
-	// AckNow acknowledges what c's socket has received, when we have nothing to say: TCP would wait some 40 milliseconds
-	// for something to send it along with, and a peer that gathers small pieces (RFC 896) sends no more before. It costs
-	// a system call.
+	// AckNow acknowledges what c's socket has received, when we have nothing to say: TCP would wait some 40 ms for
+	// something to send it along with, and a peer that gathers small pieces (RFC 896) sends no more before. It costs a
+	// system call.
 	AckNow(c *Conn)
 
 	// Shutdown releases everything: sockets still attached are closed without ceremony. No method may be called

@@ -307,13 +307,38 @@ func (w *Worker) wantsPiece(l *link) bool {
 	return !x.has(exAnswered) || !x.down.done && w.hasRoom(&w.links[x.client-1].out)
 }
 
+// bulkPieces is from how many pieces on a queue that stands gets no more large buffers: what comes in pieces that do
+// not fill them must not take many for a reader who is slow.
+const bulkPieces = 4
+
 // recvMode picks the buffer for the next piece: a large one where the last receive was full or much is to come, and
 // only while there are some.
 func (w *Worker) recvMode(l *link) engine.RecvMode {
-	if (l.has(flagBulk) || w.muchToCome(l)) && w.mem.Free(mem.Bulk) > 0 {
+	if (l.has(flagBulk) || w.muchToCome(l)) && w.mem.Free(mem.Bulk) > 0 && w.waiting(l) < bulkPieces {
 		return engine.RecvBulk
 	}
 	return engine.RecvSmall
+}
+
+// waiting is how many pieces wait to be sent where what l receives goes to.
+func (w *Worker) waiting(l *link) uint32 {
+	if l.tunnel != 0 {
+		if o, _ := w.across(l); o != nil {
+			return o.out.pieces
+		}
+		return l.in.pieces
+	}
+	if l.ex == 0 {
+		return 0
+	}
+	x := w.exs.At(l.ex)
+	switch {
+	case l.kind == kindUpstream:
+		return w.links[x.client-1].out.pieces
+	case x.upstream != 0:
+		return w.links[x.upstream-1].out.pieces
+	}
+	return 0
 }
 
 func (w *Worker) muchToCome(l *link) bool {
