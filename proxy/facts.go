@@ -3,8 +3,12 @@ package proxy
 import (
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/proxy/h1"
@@ -45,7 +49,7 @@ func (f *facts) agreed(o *handshake.Outcome, client bool) {
 		if len(c.san) > 0 {
 			c.san = append(c.san, ", "...)
 		}
-		c.san = append(append(append(c.san, kind...), '='), fieldValue(name)...)
+		c.san = append(append(append(c.san, kind...), '='), fieldValue(name, ` ",;=`)...)
 	}
 	for _, uri := range cert.URIs {
 		add("URI", uri.String())
@@ -59,18 +63,28 @@ func (f *facts) agreed(o *handshake.Outcome, client bool) {
 	if name := cert.Subject.CommonName; name != "" {
 		c.names = append(c.names, []byte(name))
 	}
-	c.subject = fieldValue(cert.Subject.String())
+	c.subject = fieldValue(subjectOf(cert), "")
 	sum := sha256.Sum256(cert.Raw)
 	c.fingerprint = hex.AppendEncode(nil, sum[:])
 	c.whole = append(base64.StdEncoding.AppendEncode([]byte(":"), cert.Raw), ':') // RFC 9440, section 2.1
 }
 
-// fieldValue is text as it may stand in the value of a header field: what is neither visible nor a space, and what is
-// not ASCII, is written as a percent sign and two digits (RFC 9110, section 5.5).
-func fieldValue(text string) []byte {
+// subjectOf is the distinguished name of cert's subject as RFC 4514 writes it: all of it, also what it says twice.
+func subjectOf(cert *x509.Certificate) string {
+	var name pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(cert.RawSubject, &name); err != nil || len(rest) > 0 {
+		return cert.Subject.String()
+	}
+	return name.String()
+}
+
+// fieldValue is text as it may stand in the value of a header field (RFC 9110, section 5.5): what is neither visible nor
+// a space, what is not ASCII, and of the rest what is special, is written as a percent sign and two digits. So is the
+// percent sign: who decodes them has the text.
+func fieldValue(text, special string) []byte {
 	b := make([]byte, 0, len(text))
 	for i := range len(text) {
-		if c := text[i]; c >= ' ' && c < 0x7f {
+		if c := text[i]; c >= ' ' && c < 0x7f && c != '%' && strings.IndexByte(special, c) < 0 {
 			b = append(b, c)
 		} else {
 			b = append(b, '%', "0123456789ABCDEF"[c>>4], "0123456789ABCDEF"[c&15])
