@@ -49,6 +49,10 @@ func (m *Manager) compile(cfg *config.Config, w world) (*plan.Snapshot, error) {
 		m.forget() // the tables have gone on, what was made last has not
 		return nil, err
 	}
+	for i := range s.Listeners {
+		tls := s.Listeners[i].TLS
+		s.Vouches = s.Vouches || tls != nil && tls.Forward != 0
+	}
 	m.settle(cfg, s)
 	m.made = made{cfg.Services, w, s}
 	return s, nil

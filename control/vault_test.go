@@ -87,6 +87,20 @@ func listener(t *testing.T, s *plan.Snapshot, name string) *plan.Listener {
 	return nil
 }
 
+// Whether upstreams are told of certificates by any listener is a fact of the whole, which ends with the last of them.
+func TestVouches(t *testing.T) {
+	r := newRig(t)
+	r.secured()
+	if r.start(secure).Vouches {
+		t.Error("nobody forwards certificates")
+	}
+	with := strings.Replace(secure, "certificate_dir = \"more\"\n", "certificate_dir = \"more\"\n"+
+		"client_certificate = { mode = \"request\", ca = [\"a.crt\"], forward = [\"san\"] }\n", 1)
+	if !r.reload(with).Vouches || r.reload(secure).Vouches {
+		t.Error("what a listener forwards is not what the snapshot says")
+	}
+}
+
 func TestTLSCompiles(t *testing.T) {
 	r := newRig(t)
 	r.secured()

@@ -35,6 +35,9 @@ type Snapshot struct {
 	Paths     Paths
 	Forward   Forward
 	AccessLog AccessLog
+	// Vouches tells that a listener has upstreams told of client certificates (TLS.Forward). They believe the fields in
+	// which that is done, so no listener may pass on what clients write there.
+	Vouches bool
 }
 
 // Series is the number under which metrics count what a listener, a service or a route does: within its kind, the same

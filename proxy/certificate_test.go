@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -87,5 +91,63 @@ func TestHostileSubjects(t *testing.T) {
 		if got := string(told(t, &x509.Certificate{Subject: name, DNSNames: []string{"a"}}).subject); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// What clients say of their certificates themselves is passed on where nobody can take it for our word only: from
+// proxies of ours, on listeners that have no word of their own, and where no listener has.
+func TestClaimedCertificates(t *testing.T) {
+	id := newIdentity(t)
+	_, believed := clientCertificate(t)
+	claims := []string{"X-Client-Cert-Subject", "x-client-cert-SAN", "X-Client-Cert-Fingerprint", "Client-Cert",
+		"Client-Cert-Chain", "X_Client_Cert_Subject", "x-client.cert-fingerprint", "client_cert"}
+	head := ""
+	for _, name := range claims {
+		head += name + ": CN=root\r\n"
+	}
+	plain, silent := func(*rig) {}, secureRig(id, false, handshake.Policy{})
+	vouching := edits(guarded(id, false, believed), func(r *rig) { r.snap.Vouches = true })
+	elsewhere := func(r *rig) { r.snap.Vouches = true }
+	for _, tc := range []struct {
+		name    string
+		edit    func(*rig)
+		trusted bool
+		passed  bool
+	}{
+		{"plain, and nobody vouches", plain, false, true},
+		{"plain", elsewhere, false, false},
+		{"plain, trusted", elsewhere, true, true},
+		{"TLS, and nobody vouches", silent, false, false},
+		{"TLS", edits(silent, elsewhere), false, false},
+		{"TLS, trusted", edits(silent, elsewhere), true, true},
+		{"vouching", vouching, false, false},
+		{"vouching, trusted", vouching, true, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			seen := make(chan http.Header, 1)
+			up := upstream(t, func(w http.ResponseWriter, r *http.Request) { seen <- r.Header })
+			r := start(t, backends["epoll"](), []string{up}, edits(tc.edit, func(r *rig) {
+				if tc.trusted {
+					r.snap.Listeners[0].Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+				}
+			}))
+			var c net.Conn = dialTCP(t, r.addr)
+			if r.snap.Listeners[0].TLS != nil {
+				c = dialTLS(t, c, id, nil)
+			}
+			res, _ := askOver(t, c, bufio.NewReader(c), "GET / HTTP/1.1\r\nHost: a\r\n"+head+"Kept: x\r\n\r\n")
+			if res.StatusCode != 200 {
+				t.Fatalf("status %d", res.StatusCode)
+			}
+			got := <-seen
+			for _, name := range claims {
+				if passed := got.Get(name) != ""; passed != tc.passed {
+					t.Errorf("%s: passed on: %v", name, passed)
+				}
+			}
+			if got.Get("Kept") == "" {
+				t.Error("more was dropped than what is said of certificates")
+			}
+		})
 	}
 }

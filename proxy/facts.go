@@ -78,9 +78,9 @@ func subjectOf(cert *x509.Certificate) string {
 	return name.String()
 }
 
-// fieldValue is text as it may stand in the value of a header field (RFC 9110, section 5.5): what is neither visible nor
-// a space, what is not ASCII, and of the rest what is special, is written as a percent sign and two digits. So is the
-// percent sign: who decodes them has the text.
+// fieldValue is text as it may stand in the value of a header field (RFC 9110, section 5.5): what is neither visible
+// nor a space, what is not ASCII, and of the rest what is special, is written as a percent sign and two digits. So is
+// the percent sign: who decodes them has the text.
 func fieldValue(text, special string) []byte {
 	b := make([]byte, 0, len(text))
 	for i := range len(text) {
@@ -96,21 +96,29 @@ func fieldValue(text, special string) []byte {
 // forget clears f for the next connection, and keeps the memory.
 func (f *facts) forget() { *f = facts{offer: f.offer[:0]} }
 
-// certificateFields tells the upstream about the client's certificate, and drops what the client says of it itself.
-func (w *Worker) certificateFields(b []byte, l *link, x *exchange, tls *plan.TLS, head []byte) []byte {
-	if tls.Forward != 0 || !l.has(flagTrusted) {
+// certificateFields tells the upstream about the client's certificate, if the listener vouches for it, and drops what
+// the client says of it itself, unless it is a proxy of ours: one that is trusted, and not the one who is to vouch.
+func (w *Worker) certificateFields(b []byte, l *link, x *exchange, snap *plan.Snapshot, head []byte) []byte {
+	var forward plan.ForwardCertificate
+	if tls := snap.Listeners[l.from].TLS; tls != nil {
+		forward = tls.Forward
+	}
+	if forward != 0 || !l.has(flagTrusted) {
 		for i := range int(x.req.N) {
 			if f := &x.req.Fields[i]; ofCertificate(f.Name.In(head)) {
 				f.Flags |= h1.FieldDrop
 			}
 		}
 	}
+	if !l.has(flagSecure) {
+		return b
+	}
 	cert := w.secure[x.client-1].facts.cert
 	if cert == nil {
 		return b
 	}
 	for i, value := range [...][]byte{cert.subject, cert.san, cert.fingerprint, cert.whole} {
-		if tls.Forward.Has(1<<i) && len(value) > 0 {
+		if forward.Has(1<<i) && len(value) > 0 {
 			b = append(append(b, certificateNames[i]...), ": "...)
 			b = append(append(b, value...), "\r\n"...)
 		}
@@ -131,9 +139,24 @@ func ofCertificate(name []byte) bool {
 	default:
 		return false
 	}
-	return equalFold(name, "Client-Cert-Chain") || equalFold(name, certificateNames[0]) ||
-		equalFold(name, certificateNames[1]) || equalFold(name, certificateNames[2]) ||
-		equalFold(name, certificateNames[3])
+	return passesFor(name, "Client-Cert-Chain") || passesFor(name, certificateNames[0]) ||
+		passesFor(name, certificateNames[1]) || passesFor(name, certificateNames[2]) ||
+		passesFor(name, certificateNames[3])
+}
+
+// passesFor reports whether an upstream might take b for text: one that makes variables of names, as CGI does, has an
+// underscore there for whatever is no letter or digit.
+func passesFor(b []byte, text string) bool {
+	if len(b) != len(text) {
+		return false
+	}
+	for i, c := range b {
+		c = lowerByte(c)
+		if c != lowerByte(text[i]) && (text[i] != '-' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // equalFold reports whether b is text, whatever the case of its letters.

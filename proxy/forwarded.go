@@ -43,8 +43,8 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 		b = append(b, '1', '.', '0'+x.req.Minor)
 		b = append(b, " uringproxy\r\n"...)
 	}
-	if tls := snap.Listeners[l.from].TLS; tls != nil && l.has(flagSecure) {
-		b = w.certificateFields(b, l, x, tls, head)
+	if snap.Vouches || l.has(flagSecure) {
+		b = w.certificateFields(b, l, x, snap, head)
 	}
 	w.additions = b[:0]
 	return b
