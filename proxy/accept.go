@@ -168,6 +168,10 @@ func (w *Worker) roomMade() {
 	}
 }
 
+// handshakeInDrain is how long a shutdown waits for a client that is shaking hands: it has not asked for anything yet,
+// and it takes a few round trips, in which our part may have to wait for others'.
+const handshakeInDrain = 1e9
+
 // Drain stops accepting and ends what is idle; finished is called on the shard's thread when the last connection is
 // gone.
 func (w *Worker) Drain(finished func()) {
@@ -182,6 +186,8 @@ func (w *Worker) Drain(finished func()) {
 			w.closeClient(l, c, false)
 		case l.kind == kindClient && l.state == stateLinger:
 			w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), w.sh.Now()+lingerInDrain))
+		case l.kind == kindClient && (l.state == stateHello || l.state == stateHandshake):
+			w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), w.sh.Now()+handshakeInDrain))
 		case l.kind == kindUpstream && l.state == statePooled:
 			w.closeUpstream(l, c)
 		}

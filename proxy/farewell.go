@@ -62,7 +62,11 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 		if s.began != 0 {
 			w.countHandshake(l, s, metrics.HandshakeTimeout, nil)
 		}
-		w.m.Inc(metrics.ConnsClosedIdle)
+		if w.draining {
+			w.m.Inc(metrics.ConnsClosedDrain)
+		} else {
+			w.m.Inc(metrics.ConnsClosedIdle)
+		}
 		w.closeClient(l, c, false)
 	case l.state == stateHandshake:
 		w.countHandshake(l, s, metrics.HandshakeTimeout, nil)

@@ -344,6 +344,53 @@ func TestTLSDrain(t *testing.T) {
 	})
 }
 
+// A drain does not wait for the patience that handshakes have otherwise: for a hello of which a part has come, or for
+// what has to follow it.
+func TestTLSDrainEndsHandshakes(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{"http://127.0.0.1:1"}, edits(secureRig(id, false, handshake.Policy{}),
+			func(r *rig) { r.snap.Listeners[0].TLS.Timeout = time.Hour }))
+		part, answered := dialTCP(t, r.addr), make(chan struct{})
+		io.WriteString(part, "\x16\x03\x01\x02")
+		r.waitFor("a part of a hello", func() bool {
+			return r.metrics.Snapshot().Counter(metrics.BytesFromClients) == 4
+		})
+		silent := &mute{Conn: dialTCP(t, r.addr), after: 1}
+		go func() {
+			defer close(answered)
+			tls.Client(silent, &tls.Config{RootCAs: id.believers, ServerName: "example.com"}).Handshake()
+		}()
+		r.waitFor("a handshake", func() bool { return r.metrics.Snapshot().Gauge(metrics.HandshakesRunning) == 1 })
+		done := make(chan struct{})
+		r.sh.Post(func() { r.w.Drain(func() { close(done); r.sh.Stop() }) })
+		select {
+		case <-done:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the drain waits for handshakes")
+		}
+		if n := r.metrics.Snapshot().Counter(metrics.ConnsClosedDrain); n != 2 {
+			t.Errorf("%d connections ended because of the drain", n)
+		}
+		part.Close()
+		silent.Close()
+		<-answered
+	})
+}
+
+// mute is a connection on which nothing more is said after so many writes.
+type mute struct {
+	net.Conn
+	after int
+}
+
+func (m *mute) Write(b []byte) (int, error) {
+	if m.after--; m.after < 0 {
+		return len(b), nil
+	}
+	return m.Conn.Write(b)
+}
+
 // Who does not read costs a fixed number of buffers, on either side.
 func TestTLSSlowReader(t *testing.T) {
 	id := newIdentity(t)
