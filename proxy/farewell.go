@@ -57,7 +57,7 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 	s := w.secure[c.Slot]
 	switch {
 	case l.state == stateFarewell:
-		w.leave(l, c, !s.relay)
+		w.leave(l, c, true)
 	case l.kind == kindClient && (l.state == stateHello || l.state == stateHandshake):
 		if s.began != 0 {
 			w.countHandshake(l, s, metrics.HandshakeTimeout, nil)

@@ -97,7 +97,7 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 	switch {
 	case s.conv != nil && errno == 0:
 		s.over = true
-		s.conv.EOF()
+		w.feedTalk(l, s)
 		return
 	case l.kind == kindUpstream:
 		w.exs.At(l.ex).errno = errno

@@ -53,7 +53,7 @@ const (
 	flagStreamed                       // both: the armed receive is a stream
 	flagSending                        // both: a send was started and its EvSent has not been handled yet
 	flagSecure                         // both: the connection is one over TLS, see secure
-	flagShut                           // both, in a tunnel: its end of stream has been sent
+	flagShut                           // both, in a tunnel or relayed: its end of stream has been sent
 	flagHeld                           // both, over TLS: what was received waits to be opened, and no more is received
 )
 
@@ -94,9 +94,6 @@ func (l *link) sends() bool { return l.state == stateBusy || l.state == stateTun
 
 // closing reports whether nothing more becomes of l than its end.
 func (l *link) closing() bool { return l.state >= stateFarewell }
-
-// allSent reports whether everything that was queued has left.
-func (l *link) allSent() bool { return l.out.empty() && !l.has(flagSending) }
 
 func (l *link) has(f linkFlags) bool { return l.flags&f != 0 }
 func (l *link) set(f linkFlags)      { l.flags |= f }

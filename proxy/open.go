@@ -180,7 +180,7 @@ func (w *Worker) socketEnded(l *link, c *engine.Conn, errno int32) {
 		w.streamEnded(l, c, errno)
 	case s.relay:
 		s.over = true
-		s.conv.EOF()
+		w.relayIn(l, c, s)
 	default:
 		s.over = true
 		if !l.has(flagHeld) {

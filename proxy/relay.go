@@ -31,6 +31,11 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 	w.be.Send(c, w.spans[:n], i != 0 || w.sendsLast(l))
 }
 
+// allSent reports whether everything that was queued has left.
+func (w *Worker) allSent(l *link, slot uint32) bool {
+	return l.out.empty() && !l.has(flagSending) && !(l.has(flagSecure) && w.secure[slot].withholds())
+}
+
 // sendsLast reports whether l's connection is closed as soon as everything queued has been sent: the end of the stream
 // is then what "follows at once", and both leave in one segment.
 func (w *Worker) sendsLast(l *link) bool {
@@ -102,7 +107,7 @@ func (w *Worker) broken(l *link, c *engine.Conn, errno int32) {
 // responseSent goes on after bytes of the response have left: the exchange is over, or there is room for more.
 func (w *Worker) responseSent(x *exchange, l *link, c *engine.Conn) {
 	if x.down.done && x.has(exAnswered) {
-		if l.allSent() {
+		if w.allSent(l, c.Slot) {
 			w.finish(x, l, c)
 		}
 		return
@@ -120,7 +125,7 @@ func (w *Worker) requestSent(x *exchange, l *link, c *engine.Conn) {
 		w.rearm(&w.links[client], w.conns.At(client))
 		return
 	}
-	if l.allSent() && x.sent == 0 {
+	if w.allSent(l, c.Slot) && x.sent == 0 {
 		x.sent = w.sh.Now()
 		if x.firstByte == 0 {
 			w.wheel.Set(c.Slot, x.sent+int64(w.snapshot(x).Timeouts.FirstByte))

@@ -22,19 +22,23 @@ func (w *Worker) relayNews(l *link, c *engine.Conn, s *secure) {
 		return
 	}
 	w.relayOut(l, c, s)
-	if l.state != stateBusy {
-		return
-	}
-	x := w.exs.At(l.ex)
-	if l.out.empty() && !l.has(flagSending) {
-		l.txSince = 0
-	}
-	if l.kind == kindClient {
-		w.responseSent(x, l, c)
-	} else {
-		w.requestSent(x, l, c)
+	sent := w.allSent(l, c.Slot)
+	switch {
+	case l.state == stateBusy:
+		if sent {
+			l.txSince = 0
+		}
+		w.went(l, c)
+	case l.state == stateFarewell && sent:
+		w.leave(l, c, false)
+	case l.state == stateLinger && sent && !l.has(flagShut):
+		l.set(flagShut)
+		w.be.CloseWrite(c)
 	}
 }
+
+// withholds reports whether something that was queued for a relayed connection, or close_notify, is still to be sent.
+func (s *secure) withholds() bool { return s.relay && s.conv != nil && s.conv.Holds() }
 
 // relayIn feeds the conversation and has the plaintext consumed, as far as there is room for what becomes of it.
 func (w *Worker) relayIn(l *link, c *engine.Conn, s *secure) {
@@ -91,7 +95,8 @@ func (w *Worker) relayPlain(l *link, c *engine.Conn, s *secure, plain []byte) bo
 	return true
 }
 
-// feedTalk hands received ciphertext to the conversation. What it does not take waits for its next news.
+// feedTalk hands received ciphertext to the conversation, and the end of the stream behind it. What it does not take
+// waits for its next news.
 func (w *Worker) feedTalk(l *link, s *secure) {
 	for !s.raw.empty() {
 		piece := w.chunks.At(s.raw.head).span
@@ -102,10 +107,16 @@ func (w *Worker) feedTalk(l *link, s *secure) {
 			return
 		}
 	}
+	if s.over {
+		s.conv.EOF()
+	}
 }
 
 // relayOut hands the conversation what is queued, and sends what it puts out.
 func (w *Worker) relayOut(l *link, c *engine.Conn, s *secure) {
+	if l.state == stateBusy && l.txSince == 0 && !l.out.empty() {
+		l.txSince, l.txMark = w.sh.Now(), markUnknown
+	}
 	for l.state == stateBusy && !l.out.empty() {
 		piece := w.chunks.At(l.out.head).span
 		n := s.conv.Write(w.mem.Bytes(piece))

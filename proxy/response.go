@@ -24,7 +24,7 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 	x.since = w.began
 	if x.firstByte == 0 {
 		x.firstByte = w.sh.Now()
-		if x.sent == 0 && x.up.done && u.allSent() {
+		if x.sent == 0 && x.up.done && w.allSent(u, c.Slot) {
 			x.sent = x.firstByte
 		}
 	}
@@ -314,7 +314,7 @@ func (w *Worker) responseReceived(x *exchange) {
 	l := x.client - 1
 	client, cc := &w.links[l], w.conns.At(l)
 	w.pump(client, cc)
-	if client.allSent() {
+	if w.allSent(client, l) {
 		w.finish(x, client, cc)
 	}
 }

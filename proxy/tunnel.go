@@ -180,7 +180,7 @@ func (w *Worker) pass(l *link, c *engine.Conn) {
 
 // passEnd ends o's stream if l's has ended and all of it has been sent; when both have, the tunnel is done.
 func (w *Worker) passEnd(l, o *link, oc *engine.Conn) {
-	if !l.has(flagEOF) || !l.in.empty() || !o.allSent() || o.has(flagShut) {
+	if !l.has(flagEOF) || !l.in.empty() || !w.allSent(o, oc.Slot) || o.has(flagShut) {
 		return
 	}
 	o.set(flagShut)

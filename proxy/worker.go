@@ -203,8 +203,6 @@ func (w *Worker) rearmUnlessGone(l *link, c *engine.Conn) {
 // inputEnded handles the end of a receive without data: the peer's end of stream (errno 0) or an error.
 func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 	switch {
-	case l.state == stateFarewell && l.has(flagSecure) && w.secure[c.Slot].relay:
-		w.leave(l, c, false)
 	case l.closing() || errno == eCANCELED:
 	case errno == eNOBUFS && l.state == statePooled:
 		w.closeUpstream(l, c)

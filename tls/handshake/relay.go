@@ -15,6 +15,7 @@ type relay struct {
 	writer  waker
 
 	closing atomic.Bool // CloseWrite was called
+	silent  atomic.Bool // nothing more is sealed: close_notify was, or that has failed
 	stalled atomic.Bool // Write was refused, and room is news
 	end     atomic.Pointer[relayEnd]
 }
@@ -65,7 +66,7 @@ func (r *relay) read(c *Conversation, g *gate, conn *tls.Conn) {
 			case g.cut:
 				end.err = errTruncated
 			default:
-				end.err = err
+				end.err = heardIn(err)
 			}
 			r.end.Store(end)
 		}
@@ -77,6 +78,10 @@ func (r *relay) read(c *Conversation, g *gate, conn *tls.Conn) {
 }
 
 func (r *relay) write(c *Conversation, conn *tls.Conn) {
+	defer func() {
+		r.silent.Store(true)
+		c.post(0)
+	}()
 	defer r.survive(c)
 	for {
 		r.writer.wait(func() bool { return r.sending.len() > 0 || r.closing.Load() || c.cancelled.Load() })
@@ -94,7 +99,7 @@ func (r *relay) write(c *Conversation, conn *tls.Conn) {
 		if err != nil {
 			return
 		}
-		if r.stalled.Load() && r.stalled.Swap(false) {
+		if r.stalled.Load() && r.stalled.Swap(false) || r.sending.len() == 0 {
 			c.post(0)
 		}
 	}
@@ -128,8 +133,18 @@ func (c *Conversation) CloseWrite() {
 	c.relay.writer.wake()
 }
 
+// Holds reports whether there is something for Output, or will be: of what was written, or close_notify. That there is
+// nothing any more is news.
+func (c *Conversation) Holds() bool {
+	r := c.relay
+	if !r.silent.Load() && (r.sending.len() > 0 || r.closing.Load()) {
+		return true // asked first: what is sealed comes to Output before it leaves here
+	}
+	return len(c.Output()) > 0
+}
+
 // Ended says how the peer's direction has ended, once all of Plain was taken: closed by its close_notify, or broken off
-// by an error: truncation, an alert, a record that is none. Neither: it goes on.
+// by an error: truncation, an alert (Heard), a record that is none. Neither: it goes on.
 func (c *Conversation) Ended() (closed bool, err error) {
 	end := c.relay.end.Load()
 	if end == nil || c.relay.plain.len() > 0 {

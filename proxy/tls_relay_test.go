@@ -1,0 +1,79 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/handshake"
+)
+
+// A response whose connections end right behind it is whole, and its end announced, also when the client has ended its
+// own stream long before.
+func TestTLSWholeBeforeEnd(t *testing.T) {
+	id := newIdentity(t)
+	cfg := &tls.Config{Certificates: []tls.Certificate{id.certificate.TLS}}
+	body := noise(60_000, 7)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			up := scripted(t, func(_ int, raw *net.TCPConn) {
+				c := tls.Server(raw, cfg)
+				if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+					return
+				}
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+				c.Close()
+			})
+			r := start(t, open(), []string{up}, edits(secureRig(id, relay, handshake.Policy{}),
+				toSecure(id, relay, handshake.ClientOptions{})))
+			for i := range 24 {
+				raw := dialTCP(t, r.addr)
+				c := dialTLS(t, raw, id, nil)
+				io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+				if i%3 > 0 {
+					c.CloseWrite()
+				}
+				if i%3 > 1 {
+					raw.CloseWrite()
+				}
+				got, err := io.ReadAll(c)
+				if err != nil || !bytes.HasSuffix(got, body) {
+					t.Fatalf("connection %d: %d bytes, then %v", i, len(got), err)
+				}
+				raw.Close()
+			}
+		})
+	})
+}
+
+// Who does not read what he has asked for is cut off, whoever keeps the records.
+func TestTLSNobodyReads(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			up := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				for piece := make([]byte, 1<<16); ; {
+					if _, err := w.Write(piece); err != nil {
+						return
+					}
+				}
+			})
+			r := start(t, open(), []string{up}, edits(secureRig(id, relay, handshake.Policy{}), func(r *rig) {
+				r.snap.Timeouts.BodyRateWindow = 100 * time.Millisecond
+			}))
+			c := dialTLS(t, dialTCP(t, r.addr), id, nil)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			r.waitFor("the end of patience", func() bool {
+				return r.metrics.Snapshot().Errors(metrics.TimeoutSendResponse) == 1
+			})
+		})
+	})
+}
