@@ -79,16 +79,26 @@ func TestDialRefusals(t *testing.T) {
 		options ClientOptions
 		config  func(c *tls.Config)
 		want    Reason
+		detail  string
 	}{
-		"stranger":   {ClientOptions{Roots: w.strangers}, nil, BadServerCertificate},
-		"other name": {ClientOptions{Roots: w.roots, ServerName: "example.org"}, nil, BadServerCertificate},
+		"stranger": {
+			ClientOptions{Roots: w.strangers}, nil, BadServerCertificate, "certificate signed by unknown authority",
+		},
+		"other name": {
+			ClientOptions{Roots: w.roots, ServerName: "example.org"}, nil, BadServerCertificate,
+			"certificate is valid for example.com, *.example.com, not example.org",
+		},
+		"address": {
+			ClientOptions{Roots: w.roots, ServerName: "10.0.0.1"}, nil, BadServerCertificate,
+			"cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs",
+		},
 		"version": {
 			ClientOptions{Roots: w.roots, MinVersion: tls.VersionTLS13},
-			func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, PeerAlert,
+			func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }, PeerAlert, "alert: protocol_version",
 		},
 		"no certificate of ours": {
 			ClientOptions{Roots: w.roots, MaxVersion: tls.VersionTLS12},
-			func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, PeerAlert,
+			func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, PeerAlert, "alert: handshake_failure",
 		},
 	} {
 		if c.options.ServerName == "" {
@@ -99,8 +109,8 @@ func TestDialRefusals(t *testing.T) {
 			c.config(config)
 		}
 		s, done := b.dial(newClient(t, c.options), config, heard)
-		if o := s.settled(); o.Reason != c.want {
-			t.Errorf("%s: %v (%v), want %v", name, o.Reason, o.Err, c.want)
+		if o := s.settled(); o.Reason != c.want || o.Detail != c.detail {
+			t.Errorf("%s: %v, %q (%v), want %v, %q", name, o.Reason, o.Detail, o.Err, c.want, c.detail)
 		}
 		s.end(done)
 	}

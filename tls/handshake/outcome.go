@@ -34,8 +34,8 @@ const (
 )
 
 var reasons = [Reasons]string{
-	"ok", "cancelled", "shed", "gone", "garbage", "no certificate", "no common version", "no common suite",
-	"no common protocol", "bad client certificate", "bad server certificate", "peer alert", "internal",
+	"ok", "cancelled", "too many handshakes", "closed in the handshake", "garbage", "no certificate",
+	"no common version", "no common suite", "no common protocol", "bad client certificate", "bad server certificate", "peer alert", "internal",
 }
 
 // String is the reason in a few words, of letters and spaces.
@@ -45,6 +45,7 @@ func (r Reason) String() string { return reasons[r] }
 type Outcome struct {
 	Err     error // nil: it succeeded
 	Reason  Reason
+	Detail  string            // after an error, what it was, for a log: visible ASCII, at most MaxDetail; or empty
 	Keys    *record.Keys      // for record.Layer.Start; nil after an error and when Relayed
 	Left    []byte            // was fed and not used: the peer's first records. Valid until End
 	Version uint16            // tls.VersionTLS12 or tls.VersionTLS13

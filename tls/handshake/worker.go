@@ -88,7 +88,10 @@ func (g *gate) shake() (conn *tls.Conn, err error) {
 func (g *gate) conclude(conn *tls.Conn, err error) Outcome {
 	client := g.c.client != nil
 	if err != nil {
-		return g.failed(fmt.Errorf("shake hands: %w", err), classify(err, g, client))
+		why := classify(err, g, client)
+		o := g.failed(fmt.Errorf("shake hands: %w", err), why)
+		o.Detail = detailOf(err, why)
+		return o
 	}
 	state := conn.ConnectionState()
 	o := Outcome{
