@@ -35,7 +35,8 @@ const (
 
 var reasons = [Reasons]string{
 	"ok", "cancelled", "too many handshakes", "closed in the handshake", "garbage", "no certificate",
-	"no common version", "no common suite", "no common protocol", "bad client certificate", "bad server certificate", "peer alert", "internal",
+	"no common version", "no common suite", "no common protocol", "bad client certificate", "bad server certificate",
+	"peer alert", "internal",
 }
 
 // String is the reason in a few words, of letters and spaces.
