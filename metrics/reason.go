@@ -14,6 +14,7 @@ const (
 	BadRequestBody
 	BadRequestPath // the path has something in it that is read differently by different programs
 	UnsupportedRequest
+	Misdirected // its host is one for connections that were made under another policy of TLS
 	TimeoutRequestHead
 	TimeoutRequestBody
 	TimeoutSendResponse
@@ -22,6 +23,7 @@ const (
 	NoUpstream
 
 	UpstreamConnect // the upstream refused, closed or reset the connection
+	UpstreamTLS     // the upstream is there, and there is no TLS with it
 	UpstreamSend
 	UpstreamHead
 	UpstreamBody
@@ -54,6 +56,7 @@ const (
 	choosingRoute    = "choosing a route"
 	choosingUpstream = "choosing an upstream"
 	connecting       = "connecting to upstream"
+	shakingHands     = "shaking hands with upstream"
 	sendingRequest   = "sending request"
 	readingHead      = "reading response head"
 	readingBody      = "reading response body"
@@ -79,12 +82,14 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	BadRequestBody:      {"bad_request_body", "malformed request", requestBody},
 	BadRequestPath:      {"bad_request_path", "refused path", requestHead},
 	UnsupportedRequest:  {"unsupported_request", "unsupported request", requestHead},
+	Misdirected:         {"misdirected", "host that is not for this connection", requestHead},
 	TimeoutRequestHead:  {"timeout_request_head", "timeout", requestHead},
 	TimeoutRequestBody:  {"timeout_request_body", "timeout", requestBody},
 	TimeoutSendResponse: {"timeout_send_response", "timeout", sendingResponse},
 	NoRoute:             {"no_route", "no route", choosingRoute},
 	NoUpstream:          {"no_upstream", "no upstream", choosingUpstream},
 	UpstreamConnect:     {"upstream_connect", "connection failed", connecting},
+	UpstreamTLS:         {"upstream_tls", "TLS failed", shakingHands},
 	UpstreamSend:        {"upstream_send", "connection lost", sendingRequest},
 	UpstreamHead:        {"upstream_head", "connection lost", readingHead},
 	UpstreamBody:        {"upstream_body", "connection lost", readingBody},

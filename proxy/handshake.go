@@ -127,7 +127,7 @@ func (w *Worker) dialFailed(l *link, s *secure, why handshake.Reason) {
 	w.countHandshake(l, s, handshakeEnds[why], nil)
 	x := w.exs.At(l.ex)
 	x.shake = why
-	w.connectFailed(x, metrics.UpstreamConnect)
+	w.connectFailed(x, metrics.UpstreamTLS)
 }
 
 // agreed starts the record layer with the keys of a handshake that has succeeded.

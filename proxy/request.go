@@ -27,7 +27,7 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 	}
 	listener := &snap.Listeners[l.from]
 	if l.has(flagSecure) && listener.TLS != nil && w.misdirected(x, listener.TLS) {
-		w.refuse(x, 421, metrics.UnsupportedRequest)
+		w.refuse(x, 421, metrics.Misdirected)
 		return
 	}
 	if max := snap.Limits.BodyBytes; max > 0 && x.req.ContentLength > max {

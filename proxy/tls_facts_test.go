@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
@@ -117,6 +118,9 @@ func TestClientCertificates(t *testing.T) {
 			}
 			if status := ask(open, obr, "Secret.test.:443"); status != 421 {
 				t.Errorf("status %d for a host that wants a certificate", status)
+			}
+			if n := r.errors(metrics.Misdirected); n != 1 {
+				t.Errorf("counted %d times: %s", n, r.summary())
 			}
 			guarded, gbr := connect("secret.test")
 			if status := ask(guarded, gbr, "secret.test"); status != 200 {

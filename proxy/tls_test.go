@@ -110,6 +110,9 @@ func TestTLSUpstreamRefused(t *testing.T) {
 			if res.StatusCode != 502 {
 				t.Errorf("status %d", res.StatusCode)
 			}
+			if n := r.errors(metrics.UpstreamTLS); n != 1 {
+				t.Errorf("counted %d times: %s", n, r.summary())
+			}
 		})
 	})
 }
