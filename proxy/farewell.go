@@ -12,14 +12,15 @@ import (
 const farewellFor = 500e6
 
 // farewell says what a connection over TLS ends with: close_notify, without which its end is a truncation to the peer
-// (RFC 8446, section 6.1), or the alert that tells what was wrong, which goes even before a reset. It reports whether a
-// send was started.
+// (RFC 8446, section 6.1), or the alert that tells what was wrong, which goes even before a reset. It reports whether
+// something is to be sent.
 func (w *Worker) farewell(l *link, c *engine.Conn, reset bool) bool {
 	s := w.secure[c.Slot]
 	if s.relay && s.conv != nil && !reset {
 		s.conv.CloseWrite()
-		w.utter(l, c, s)
-		return true
+		if w.utter(l, c, s); l.has(flagSending) || s.withholds() {
+			return true
+		}
 	}
 	w.hangUp(l, s)
 	if l.has(flagSending) || s.mute || reset && s.last == alert.CloseNotify {
@@ -70,6 +71,7 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 		w.closeClient(l, c, false)
 	case l.state == stateHandshake:
 		w.countHandshake(l, s, metrics.HandshakeTimeout, nil)
+		w.exs.At(l.ex).say("TLS handshake", "")
 		w.connectFailed(w.exs.At(l.ex), metrics.TimeoutConnect)
 	case l.state == stateBusy && s.spent:
 		w.exs.At(l.ex).errno = eTruncated
@@ -91,10 +93,12 @@ func (w *Worker) saidLast(l *link, c *engine.Conn, s *secure, failed bool) {
 		w.sendWire(l, c, s, true)
 		return
 	}
-	switch l.state {
-	case stateLinger:
+	switch {
+	case l.state == stateLinger && l.has(flagEOF):
+		w.closeClient(l, c, false)
+	case l.state == stateLinger:
 		w.be.CloseWrite(c)
-	case stateFarewell:
+	case l.state == stateFarewell:
 		w.leave(l, c, failed)
 	}
 }

@@ -108,6 +108,7 @@ func (w *Worker) measureSwap(snap *plan.Snapshot) {
 // countExchange records an exchange that has ended.
 func (w *Worker) countExchange(x *exchange, l *link, t *times) {
 	received, sent := w.taken(x.client - 1)
+	sent = max(sent, x.txBefore) // what has not left may be longer, with all that records add, than what is new in it
 	e := metrics.Exchange{
 		Status: int(x.status), Reason: x.reason, Duration: t.total, Own: x.own, FirstByte: t.firstByte,
 		Received: received - x.rxBefore, Sent: sent - x.txBefore,

@@ -6,6 +6,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
@@ -158,8 +159,7 @@ func (w *Worker) lastRecord(l *link, c *engine.Conn, s *secure, r *record.Result
 		s.served = true
 		w.be.RecvCancel(c)
 	case record.PeerAlert:
-		w.m.AlertReceived(uint8(r.Alert))
-		errno, s.mute = eAlerted, true
+		errno = w.alerted(l, s, r.Alert)
 	default:
 		w.m.Inc(metrics.RecordFaults)
 		errno, s.last = eTruncated, r.Alert
@@ -167,11 +167,23 @@ func (w *Worker) lastRecord(l *link, c *engine.Conn, s *secure, r *record.Result
 	w.streamEnded(l, c, errno)
 }
 
+// alerted notes that the peer has ended the connection with an alert.
+func (w *Worker) alerted(l *link, s *secure, why alert.Alert) (errno int32) {
+	w.m.AlertReceived(uint8(why))
+	if l.ex != 0 {
+		w.exs.At(l.ex).say("alert: ", why.String())
+	}
+	s.mute = true
+	return eAlerted
+}
+
 // socketEnded handles the end of the stream that the records come in: errno 0 for an orderly one.
 func (w *Worker) socketEnded(l *link, c *engine.Conn, errno int32) {
 	s := w.secure[c.Slot]
 	switch {
 	case s.served && errno == 0: // as it has said
+	case l.state == stateLinger && errno == 0 && l.has(flagSending):
+		l.set(flagEOF) // and our last word is still on its way
 	case l.state == stateHello || l.state == stateHandshake:
 		w.talkCut(l, c, s, errno)
 	case errno != 0 || l.state == stateLinger:

@@ -4,6 +4,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // Relayed connections are those whose records crypto/tls keeps: the conversation of the handshake goes on. The states
@@ -22,16 +23,19 @@ func (w *Worker) relayNews(l *link, c *engine.Conn, s *secure) {
 		return
 	}
 	w.relayOut(l, c, s)
-	sent := w.allSent(l, c.Slot)
+	sent := !l.has(flagSending) && !s.withholds()
 	switch {
 	case l.state == stateBusy:
-		if sent {
+		if sent && l.out.empty() {
 			l.txSince = 0
 		}
 		w.went(l, c)
-	case l.state == stateFarewell && sent:
+	case !sent:
+	case l.state == stateFarewell:
 		w.leave(l, c, false)
-	case l.state == stateLinger && sent && !l.has(flagShut):
+	case l.state == stateLinger && l.has(flagEOF):
+		w.closeClient(l, c, false)
+	case l.state == stateLinger && !l.has(flagShut):
 		l.set(flagShut)
 		w.be.CloseWrite(c)
 	}
@@ -62,7 +66,10 @@ func (w *Worker) relayIn(l *link, c *engine.Conn, s *secure) {
 		}
 	}
 	closed, err := s.conv.Ended()
+	heard, alerted := err.(handshake.Heard)
 	switch {
+	case alerted:
+		w.streamEnded(l, c, w.alerted(l, s, heard.Alert))
 	case closed:
 		s.served = true
 		w.be.RecvCancel(c)

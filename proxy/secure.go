@@ -215,11 +215,14 @@ func (w *Worker) relieveStarved() {
 // relieve lets a link that found no buffer try again.
 func (w *Worker) relieve(l *link, c *engine.Conn) {
 	w.unstarve(l, c)
-	if l.has(flagSecure) {
+	switch {
+	case l.has(flagSecure) && w.secure[c.Slot].relay:
+		w.relayNews(l, c, w.secure[c.Slot])
+	case l.has(flagSecure):
 		l.set(flagHeld)
 		w.pump(l, c)
 	}
-	w.rearm(l, c)
+	w.rearmUnlessGone(l, c)
 }
 
 // lead is how many bytes lie before the first message in a buffer that the link in slot has received.

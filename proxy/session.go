@@ -253,6 +253,7 @@ func (w *Worker) closeLink(l *link, c *engine.Conn, reset bool) {
 // leave closes a connection on which nothing more is to be said.
 func (w *Worker) leave(l *link, c *engine.Conn, reset bool) {
 	l.state = stateClosing
+	w.unstarve(l, c) // its last word may have found no buffer
 	w.wheel.Set(c.Slot, 0)
 	w.be.Close(c, reset)
 }

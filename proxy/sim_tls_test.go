@@ -5,12 +5,15 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/uringproxy/uringproxy/engine/sim"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/certs"
@@ -169,4 +172,53 @@ func (e *simEnd) bye() {
 	if len(e.tls.wire) == 0 && e.run.dice.percent(80) {
 		_, _ = e.p.Write(e.tls.layer.Alert(make([]byte, 0, record.ControlRoom), alert.CloseNotify))
 	}
+}
+
+// simOverTLS is a rig whose clients speak TLS, and one of them that has been accepted.
+func simOverTLS(t *testing.T) (*simRun, *sim.Peer, *simTLS) {
+	run := &simRun{dice: &simDice{rng: rand.New(rand.NewPCG(1, 1))}}
+	run.simRig = newSimRig(t, simConfig{endpoints: simEndpoints[:1], edit: func(snap *plan.Snapshot) {
+		simPatient(snap)
+		run.overTLS(snap)
+	}})
+	run.turned = run.agree
+	ours, theirs := simSecrets(t, run.dice)
+	far := &simTLS{}
+	far.layer.Start(ours)
+	run.keys[1] = theirs
+	p := run.world.Dial(0, netip.AddrPortFrom(simListener.Addr(), 1))
+	run.until("the handshake", func() bool { return len(run.keys) == 0 })
+	return run, p, far
+}
+
+// say sends a request whole.
+func (s *simTLS) say(t *testing.T, p *sim.Peer, text string) {
+	t.Helper()
+	b, took, refused := s.layer.SealTo(make([]byte, 0, 2*len(text)+200), [][]byte{[]byte(text)}, 1)
+	if n, err := p.Write(b); took < len(text) || n < len(b) {
+		t.Fatalf("%d of %d bytes sealed, %v; %d of %d written, %v", took, len(text), refused, n, len(b), err)
+	}
+}
+
+// What was sealed and never left is not counted as sent, and what was sent before stays counted.
+func TestSimUnsentRecordsUncounted(t *testing.T) {
+	run, p, far := simOverTLS(t)
+	run.server(func(int) string { return okResponse })
+	sent := func() (n uint64) {
+		for _, v := range run.metrics.Series(metrics.ListenerSeries) {
+			n += v.Sent
+		}
+		return n
+	}
+	far.say(t, p, simGet)
+	run.until("the first response", func() bool { return run.metrics.Snapshot().Requests() == 1 })
+	before := sent()
+	p.SetWindow(0)
+	far.say(t, p, simGet)
+	run.until("the end of patience", func() bool { return run.metrics.Snapshot().Errors(metrics.TimeoutSendResponse) == 1 })
+	if after := sent(); after != before {
+		t.Errorf("%d bytes were counted as sent, and %d when nothing more was", before, after)
+	}
+	p.Close()
+	run.stop()
 }

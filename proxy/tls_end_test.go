@@ -218,6 +218,25 @@ func TestPlainHTTPOnTLSPort(t *testing.T) {
 	})
 }
 
+// Who says everything at once and ends his stream gets the same answer, all of it.
+func TestPlainHTTPOnTLSPortHalfClosed(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{"http://127.0.0.1:1"}, secureRig(id, false, handshake.Policy{}))
+		for range 20 {
+			held := make(chan struct{})
+			r.sh.Post(func() { <-held }) // so that all of it is there at once
+			c := dialTCP(t, r.addr)
+			io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			c.CloseWrite()
+			close(held)
+			if got, err := io.ReadAll(c); string(got) != plainAnswer || err != nil {
+				t.Fatalf("%q, %v", got, err)
+			}
+		}
+	})
+}
+
 // A hello that is refused is answered by an alert, one that nobody would understand by nothing.
 func TestTLSRefusedHello(t *testing.T) {
 	id := newIdentity(t)

@@ -77,3 +77,29 @@ func TestTLSNobodyReads(t *testing.T) {
 		})
 	})
 }
+
+// Connections end as soon as all has been said, whatever the client does then.
+func TestTLSEndsAtOnce(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		both(t, func(t *testing.T, relay bool) {
+			r := start(t, open(), []string{"http://127.0.0.1:1"}, edits(secureRig(id, relay, handshake.Policy{}),
+				func(r *rig) { r.snap.Timeouts.Linger = time.Hour }))
+			for _, request := range []string{
+				"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET / HTTP/1.1\r\nbad header\r\n\r\n",
+			} {
+				raw := dialTCP(t, r.addr)
+				c := dialTLS(t, raw, id, nil)
+				io.WriteString(c, request)
+				if _, err := io.ReadAll(c); err != nil {
+					t.Error(err)
+				}
+				if b, err := io.ReadAll(raw); len(b) > 0 || err != nil { // without a word from us
+					t.Errorf("%d bytes behind close_notify, then %v", len(b), err)
+				}
+				raw.Close()
+			}
+			r.waitFor("the end of both", func() bool { return r.gauges().Links == 0 })
+		})
+	})
+}
