@@ -44,7 +44,7 @@ func TestCombined(t *testing.T) {
 
 func TestJSON(t *testing.T) {
 	unreadable := Record{Client: netip.MustParseAddrPort("192.0.2.1:1"), Status: 400, Upstream: -1, FirstByte: -1,
-		Overhead: -1, Duration: -7, Reason: metrics.BadRequestHead, Detail: "bare LF"}
+		Overhead: -1, Duration: -7, Reason: metrics.BadRequestHead, Detail: []byte("bare LF")}
 	hostile := unreadable
 	hostile.Target = []byte("/\"\\\x00\xff\n\u0085\u2028\u00e9\ufffd\x7f")
 	tests := []struct {
@@ -96,7 +96,7 @@ func TestLongestLineFitsMaxLine(t *testing.T) {
 		Client: netip.MustParseAddrPort("[fe80:1111:2222:3333:4444:5555:6666:7777%longest-zone-nam]:65535"),
 		Method: junk(1e5), Host: junk(1e5), Target: junk(1e5), RequestID: junk(1e5), UserAgent: junk(1e5),
 		Referer: junk(1e5), Scheme: string(junk(1e5)), Route: string(junk(1e5)), Service: string(junk(1e5)),
-		Endpoint: string(junk(1e5)), Detail: string(junk(1e5)), ClientReused: true, UpstreamReused: true,
+		Endpoint: string(junk(1e5)), Detail: junk(1e5), ClientReused: true, UpstreamReused: true,
 		TLSVersion: string(junk(1e5)), TLSSuite: string(junk(1e5)), SNI: string(junk(1e5)), ClientCert: junk(1e5),
 		Resumed: true,
 	}

@@ -36,6 +36,6 @@ func failed() Record {
 		Method: []byte("POST"), Scheme: "http", Host: []byte("shop.example.com"), Target: []byte("/orders"),
 		Minor: 1, Status: 504, Route: "shop", Service: "orders", Endpoint: "http://10.0.0.6:9000",
 		RequestID: []byte("01jb3k6r2m"), UserAgent: []byte("curl/8.5.0"), Retries: 1,
-		Reason: metrics.TimeoutConnect, Detail: "ETIMEDOUT",
+		Reason: metrics.TimeoutConnect, Detail: []byte("ETIMEDOUT"),
 	}
 }

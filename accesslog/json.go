@@ -51,7 +51,7 @@ func (e *encoder) appendJSON(dst []byte, rec *Record) []byte {
 		dst = append(append(append(dst, `,"error":"`...), rec.Reason.Text()...), '"')
 		dst = append(append(append(dst, `,"while":"`...), rec.Reason.While()...), '"')
 	}
-	dst = appendOptional(dst, `,"detail":"`, view(rec.Detail), maxName)
+	dst = appendOptional(dst, `,"detail":"`, rec.Detail, maxName)
 	return append(dst, "}\n"...)
 }
 

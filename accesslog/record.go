@@ -36,9 +36,9 @@ type Record struct {
 
 	Method, Host, Target          []byte // as received; empty when the request head could not be read
 	RequestID, UserAgent, Referer []byte
+	Detail                        []byte // more about Reason, such as the parser's verdict or an errno's name
 	Scheme                        string // "http" or "https"
 	Route, Service, Endpoint      string // by their names in the configuration
-	Detail                        string // more about Reason, such as the parser's verdict or an errno's name
 	TLSVersion, TLSSuite          string // "1.2" or "1.3", and the registry's name; empty on a plain connection
 	SNI                           string // the name of the server that the client asked for, in lower case
 	ClientCert                    []byte // subject of the client's certificate; empty unless it was verified

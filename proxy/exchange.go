@@ -125,6 +125,9 @@ type exchange struct {
 	errno int32            // what the kernel said of a connection that failed
 	shake handshake.Reason // why there is no TLS with the upstream
 
+	said    [handshake.MaxDetail]byte // in words what became of a connection over TLS
+	saidLen uint8
+
 	pending  queue // the request while it has no connection
 	interims uint8 // 1xx responses passed on
 
@@ -138,3 +141,12 @@ type exchange struct {
 func (x *exchange) has(f exFlags) bool { return x.flags&f != 0 }
 func (x *exchange) set(f exFlags)      { x.flags |= f }
 func (x *exchange) clear(f exFlags)    { x.flags &^= f }
+
+// say keeps in words, for the log, what became of a connection over TLS. They are two parts of one text.
+func (x *exchange) say(what, name string) {
+	n := copy(x.said[:], what)
+	x.saidLen = uint8(n + copy(x.said[n:], name))
+}
+
+// forgive clears what a connection has failed with, as the request goes on with another one.
+func (x *exchange) forgive() { x.errno, x.shake, x.saidLen = 0, handshake.OK, 0 }

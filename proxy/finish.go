@@ -114,7 +114,7 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 	}
 	r.ClientReused, r.UpstreamReused = l.id > 1, x.has(exReused)
 	r.RequestID = x.requestID[:x.requestIDLen]
-	r.Route, r.Service, r.Endpoint, r.Detail = "", "", "", detail(x)
+	r.Route, r.Service, r.Endpoint, r.Detail = "", "", "", x.detail(w.additions[:0])
 	if x.route >= 0 {
 		svc := &snap.Services[x.service]
 		r.Route, r.Service = snap.Routes[x.route].Name, svc.Name
@@ -153,21 +153,22 @@ func (w *Worker) appendLog(r *accesslog.Record) {
 	}
 }
 
-// detail says more about why an exchange failed.
-func detail(x *exchange) string {
+// detail appends more about why an exchange failed.
+func (x *exchange) detail(b []byte) []byte {
 	switch {
 	case x.reason == metrics.None:
-		return ""
 	case x.code != h1.OK:
-		return x.code.String()
+		b = append(b, x.code.String()...)
 	case x.fault != urlpath.OK:
-		return x.fault.String()
-	case x.shake != handshake.OK:
-		return x.shake.String()
+		b = append(b, x.fault.String()...)
+	case x.saidLen > 0:
+		b = append(b, x.said[:x.saidLen]...)
+	case x.shake != handshake.OK && x.errno == 0:
+		b = append(b, x.shake.String()...)
 	case x.errno != 0:
-		return unix.ErrnoName(unix.Errno(x.errno))
+		b = append(b, unix.ErrnoName(unix.Errno(x.errno))...)
 	}
-	return ""
+	return b
 }
 
 // logHead takes what the log wants from the request's head, as far as it was understood.

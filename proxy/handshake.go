@@ -114,6 +114,7 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 // talkFailed ends a connection whose handshake has failed. The alert has been sent.
 func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome) {
 	if l.kind == kindUpstream {
+		w.exs.At(l.ex).say(o.Detail, "")
 		w.dialFailed(l, s, o.Reason)
 		return
 	}

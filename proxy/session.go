@@ -5,7 +5,6 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
-	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // consumeClient uses what a client sent as far as its state allows: a head, a body, or nothing while a response to an
@@ -66,7 +65,8 @@ func (w *Worker) resetExchange(x *exchange) {
 	x.pending, x.interims, x.requestIDLen = queue{}, 0, 0
 	x.understood, x.forwarded, x.sent, x.firstByte, x.received = 0, 0, 0, 0, 0
 	x.own, x.since, x.records = -1, 0, 0
-	x.code, x.fault, x.errno, x.shake = h1.OK, urlpath.OK, 0, handshake.OK
+	x.code, x.fault = h1.OK, urlpath.OK
+	x.forgive()
 }
 
 // requestBytes feeds the head of the request with what is in the queue.

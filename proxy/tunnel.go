@@ -122,8 +122,9 @@ func (w *Worker) tunnelConnectFailed(t *tunnel, why metrics.Reason) {
 	w.serviceOf(l).Failed()
 	t.upstream, l.tunnel = 0, 0
 	w.closeUpstream(l, c)
-	t.tries++
-	if n := len(svc.Endpoints); int(t.tries) < min(triesMax, n) {
+	if n := len(svc.Endpoints); int(t.tries)+1 < min(triesMax, n) {
+		t.tries++
+		t.errno = 0
 		w.m.Inc(metrics.Retries)
 		w.m.Of(metrics.ServiceSeries, svc.Series).Retried()
 		t.target = uint16((int(t.target) + 1) % n)
@@ -308,7 +309,7 @@ func (w *Worker) countTunnel(t *tunnel, l *link) {
 		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded
 	}
 	if t.errno != 0 {
-		r.Detail = unix.ErrnoName(unix.Errno(t.errno))
+		r.Detail = append(w.additions[:0], unix.ErrnoName(unix.Errno(t.errno))...)
 	}
 	w.appendLog(r)
 }

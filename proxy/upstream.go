@@ -243,9 +243,10 @@ func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 	w.serviceOf(l).Failed()
 	x.pending, l.out = l.out, queue{}
 	w.closeUpstream(l, c)
-	x.tries++
-	if n := len(w.snapshot(x).Services[x.service].Endpoints); int(x.tries) < min(triesMax, n) {
+	if n := len(w.snapshot(x).Services[x.service].Endpoints); int(x.tries)+1 < min(triesMax, n) {
+		x.tries++
 		w.countRetry(x)
+		x.forgive()
 		x.target = uint16((int(x.target) + 1) % n) // not the cycle's next, which may be the same one
 		w.assign(x, false)
 		return
@@ -268,6 +269,7 @@ func (w *Worker) upstreamFailed(x *exchange, status int, why metrics.Reason) {
 	w.closeUpstream(w.part(x))
 	x.set(exRetried)
 	w.countRetry(x)
+	x.forgive()
 	w.mem.Hold(x.head.buf)
 	if !w.push(&x.pending, x.replay, x.head.buf) {
 		w.abort(x, metrics.LimitBuffers)
