@@ -6,6 +6,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
@@ -158,13 +159,22 @@ func (w *Worker) lastRecord(l *link, c *engine.Conn, s *secure, r *record.Result
 		s.served = true
 		w.be.RecvCancel(c)
 	case record.PeerAlert:
-		w.m.AlertReceived(uint8(r.Alert))
-		errno, s.mute = eAlerted, true
+		errno = w.alerted(l, s, r.Alert)
 	default:
 		w.m.Inc(metrics.RecordFaults)
 		errno, s.last = eTruncated, r.Alert
 	}
 	w.streamEnded(l, c, errno)
+}
+
+// alerted notes that the peer has ended the connection with an alert.
+func (w *Worker) alerted(l *link, s *secure, why alert.Alert) (errno int32) {
+	w.m.AlertReceived(uint8(why))
+	if l.ex != 0 {
+		w.exs.At(l.ex).say("alert: ", why.String())
+	}
+	s.mute = true
+	return eAlerted
 }
 
 // socketEnded handles the end of the stream that the records come in: errno 0 for an orderly one.
