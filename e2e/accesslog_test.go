@@ -14,7 +14,8 @@ import (
 type accessLine struct {
 	Time, Client, Method, Host, Path, Protocol string
 	Status                                     int
-	Route, Service, Endpoint, Error, While     string
+	Route, Service, Endpoint                   string
+	Error, While, Detail                       string
 	Duration, Overhead                         float64
 	BytesIn                                    int64   `json:"bytes_in"`
 	BytesOut                                   int64   `json:"bytes_out"`

@@ -49,11 +49,12 @@ func TestTLSForwarding(t *testing.T) {
 // Clients that prove who they are: upstreams and rules know it, and nobody else can claim it.
 func TestTLSClientCertificateHeaders(t *testing.T) {
 	Modes(t, func(t *testing.T, mode Mode) {
-		ca, addr := NewAuthority(t, "ca"), FreeAddr(t, "127.0.0.1")
+		ca, addr, plain := NewAuthority(t, "ca"), FreeAddr(t, "127.0.0.1"), FreeAddr(t, "127.0.0.1")
 		client := ca.Issue([]string{"billing.test", "192.0.2.7"}, func(c *x509.Certificate) {
 			c.URIs = []*url.URL{{Scheme: "spiffe", Host: "e2e.test", Path: "/billing"}}
 		})
-		config := Config(NewChecking(t).URL) + SecureListener("s", addr, ca.Issue([]string{"x.test"})) + fmt.Sprintf(
+		id := ca.Issue([]string{"x.test"})
+		config := Config(NewChecking(t).URL, plain) + SecureListener("s", addr, id) + fmt.Sprintf(
 			"[listeners.s.tls.client_certificate]\nmode = \"request\"\nca = [%q]\n"+
 				"forward = [\"subject\", \"san\", \"fingerprint\", \"certificate\"]\n"+
 				"[routes.billing]\nclient_cert = \"spiffe://e2e.test/billing\"\nservice = \"billing\"\n"+
@@ -83,6 +84,13 @@ func TestTLSClientCertificateHeaders(t *testing.T) {
 				}
 			}
 			w.Close()
+		}
+		w := Raw(t, plain)
+		w.Send(Request("GET", "/", "x.test", "", claims...))
+		for name, values := range w.ReadResponse("GET").Header {
+			if strings.Contains(name, "Client-Cert") {
+				t.Errorf("without TLS %s is %q", name, values)
+			}
 		}
 		p.Stop()
 	})

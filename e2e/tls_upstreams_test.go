@@ -95,31 +95,32 @@ func TestTLSUpstreamVerification(t *testing.T) {
 	demanding12.MaxVersion = tls.VersionTLS12
 	old := only(good)
 	old.MaxVersion = tls.VersionTLS12
+	const dated, unknown = "certificate has expired or is not yet valid: current time", "signed by unknown authority"
 	cases := []struct {
 		name   string
 		server *tls.Config
 		keys   string
-		fails  bool
+		fails  string // a part of what the log says; empty: it does not fail
 	}{
-		{"good", only(good), trust, false},
-		{"by name", only(ca.Issue([]string{"up.test"})), trust + "server_name = \"up.test\"\n", false},
-		{"wrong address", only(ca.Issue([]string{"127.0.0.2"})), trust, true},
-		{"wrong name", only(good), trust + "server_name = \"down.test\"\n", true},
-		{"no name", only(ca.Issue([]string{""}, func(c *x509.Certificate) { c.DNSNames = nil })), trust, true},
-		{"expired", only(ca.Issue([]string{"127.0.0.1"}, Lasting(-2*time.Hour, -time.Hour))), trust, true},
-		{"not yet", only(ca.Issue([]string{"127.0.0.1"}, Lasting(time.Hour, 2*time.Hour))), trust, true},
+		{"good", only(good), trust, ""},
+		{"by name", only(ca.Issue([]string{"up.test"})), trust + "server_name = \"up.test\"\n", ""},
+		{"wrong address", only(ca.Issue([]string{"127.0.0.2"})), trust, "is valid for 127.0.0.2, not 127.0.0.1"},
+		{"wrong name", only(good), trust + "server_name = \"down.test\"\n", "is valid for up.test, not down.test"},
+		{"no name", only(ca.Issue([]string{""}, func(c *x509.Certificate) { c.DNSNames = nil })), trust, "127.0.0.1"},
+		{"expired", only(ca.Issue([]string{"127.0.0.1"}, Lasting(-2*time.Hour, -time.Hour))), trust, dated},
+		{"not yet", only(ca.Issue([]string{"127.0.0.1"}, Lasting(time.Hour, 2*time.Hour))), trust, dated},
 		{"for clients", only(ca.Issue([]string{"127.0.0.1"}, func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		})), trust, true},
-		{"unknown authority", only(other.Issue([]string{"127.0.0.1"})), trust, true},
-		{"unknown to the system", only(good), "", true},
-		{"not verified", only(other.Issue([]string{"x.test"})), "insecure_skip_verify = true\n", false},
-		{"with a certificate", demanding, show, false},
-		{"with a certificate, 1.2", demanding12, show, false},
-		{"without a certificate", demanding, trust, true},
-		{"without a certificate, 1.2", demanding12, trust, true},
-		{"too old", old, trust + "min_version = \"1.3\"\n", true},
-		{"1.2 only", old, trust, false},
+		})), trust, "incompatible key usage"},
+		{"unknown authority", only(other.Issue([]string{"127.0.0.1"})), trust, unknown},
+		{"unknown to the system", only(good), "", unknown},
+		{"not verified", only(other.Issue([]string{"x.test"})), "insecure_skip_verify = true\n", ""},
+		{"with a certificate", demanding, show, ""},
+		{"with a certificate, 1.2", demanding12, show, ""},
+		{"without a certificate", demanding, trust, "alert: certificate_required"},
+		{"without a certificate, 1.2", demanding12, trust, "alert: handshake_failure"},
+		{"too old", old, trust + "min_version = \"1.3\"\n", "alert: protocol_version"},
+		{"1.2 only", old, trust, ""},
 	}
 	Modes(t, func(t *testing.T, mode Mode) {
 		log := filepath.Join(t.TempDir(), "access.log")
@@ -134,7 +135,7 @@ func TestTLSUpstreamVerification(t *testing.T) {
 		for i, c := range cases {
 			for range 2 {
 				want := 200
-				if c.fails {
+				if c.fails != "" {
 					want = 502
 				}
 				if res := get(t, client, "GET", fmt.Sprintf("http://%s/%d", addr, i)); res.StatusCode != want {
@@ -150,8 +151,9 @@ func TestTLSUpstreamVerification(t *testing.T) {
 		p.Stop()
 		for _, line := range accessLines(t, log) {
 			i, err := strconv.Atoi(strings.TrimPrefix(line.Path, "/"))
-			if do(t, err); (line.Error != "") != cases[i].fails {
-				t.Errorf("%s: the log says %q", cases[i].name, line.Error)
+			c := cases[i]
+			if do(t, err); (line.Error != "") != (c.fails != "") || !strings.Contains(line.Detail, c.fails) {
+				t.Errorf("%s: the log says %q, %q", c.name, line.Error, line.Detail)
 			}
 		}
 	})
