@@ -304,7 +304,8 @@ func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	e := &w.endpoints[l.id]
 	snap := w.sh.Snapshot()
 	if !reusable || !e.live || w.draining || e.pooled.len >= w.share(snap.Limits.UpstreamPool) ||
-		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !w.allSent(l, c.Slot) || l.has(flagSecure) && w.unsettled(c.Slot) {
+		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !w.allSent(l, c.Slot) ||
+		l.has(flagSecure) && w.unsettled(c.Slot) {
 		w.closeUpstream(l, c)
 		return
 	}
