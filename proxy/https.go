@@ -15,12 +15,19 @@ func (w *Worker) redirect(x *exchange, to *plan.Redirect) {
 		w.refuse(x, 400, metrics.BadRequestHead)
 		return
 	}
+	if x.head.span.Len > mem.HeadBytes-replyRoom {
+		w.refuse(x, 414, metrics.LimitRequestLine)
+		return
+	}
 	w.refuse(x, to.Code, metrics.None)
 }
 
+// replyRoom is what a response of ours takes at most, without what it repeats of the request.
+const replyRoom = mem.SmallBytes / 2
+
 // replyClass is the class of buffer that a response of ours fits: one that redirects repeats the request's target.
 func replyClass(x *exchange, status int) mem.Class {
-	if status/100 == 3 && x.head.span.Len > mem.SmallBytes/2 {
+	if status/100 == 3 && x.head.span.Len > mem.SmallBytes-replyRoom {
 		return mem.Head
 	}
 	return mem.Small

@@ -219,6 +219,25 @@ func TestRedirect(t *testing.T) {
 	})
 }
 
+// A target that fills the largest buffer leaves no room for the answer around it, and is refused.
+func TestRedirectTooLong(t *testing.T) {
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{"http://127.0.0.1:1"}, func(r *rig) {
+			r.snap.Listeners[0].Redirect = &plan.Redirect{Code: 308}
+			r.snap.Limits.LineBytes, r.snap.Limits.HeaderBytes = 65535, 65535
+		})
+		for n, want := range map[int]int{60_000: 308, 63_400: 308, 63_500: 414, 65_400: 414} {
+			c := dialTCP(t, r.addr)
+			target := "/" + strings.Repeat("x", n)
+			res, _ := askOver(t, c, bufio.NewReader(c), "GET "+target+" HTTP/1.1\r\nHost: a\r\n\r\n")
+			to := res.Header.Get("Location")
+			if res.StatusCode != want || want == 308 && to != "https://a"+target {
+				t.Errorf("%d bytes: status %d, to %d bytes", n, res.StatusCode, len(to))
+			}
+		}
+	})
+}
+
 // The schemes that upstreams are told of are those of the connection.
 func TestTLSForwarded(t *testing.T) {
 	id := newIdentity(t)

@@ -308,7 +308,7 @@ func (w *Worker) countTunnel(t *tunnel, l *link) {
 	if t.forwarded != 0 {
 		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded
 	}
-	if t.errno != 0 {
+	if t.errno != 0 && t.reason != metrics.None { // an endpoint that was tried before may have left it
 		r.Detail = append(w.additions[:0], unix.ErrnoName(unix.Errno(t.errno))...)
 	}
 	w.appendLog(r)
