@@ -237,6 +237,77 @@ func TestPlainHTTPOnTLSPortHalfClosed(t *testing.T) {
 	})
 }
 
+// later is a connection of which one write can be held back, but for its beginning.
+type later struct {
+	net.Conn
+	hold bool
+	rest []byte
+}
+
+func (c *later) Write(b []byte) (int, error) {
+	if !c.hold {
+		return c.Conn.Write(b)
+	}
+	c.rest = append(c.rest, b[10:]...)
+	_, err := c.Conn.Write(b[:10])
+	return len(b), err
+}
+
+// What an upstream begins to say unasked is no answer to the next request, although only its end shows what it is.
+func TestTLSUnaskedRecord(t *testing.T) {
+	id := newIdentity(t)
+	cfg := &tls.Config{Certificates: []tls.Certificate{id.certificate.TLS}}
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		up := scripted(t, func(n int, raw *net.TCPConn) {
+			conn := &later{Conn: raw}
+			c := tls.Server(conn, cfg)
+			br := bufio.NewReader(c)
+			for range 2 {
+				if _, err := readRequest(br); err != nil {
+					return
+				}
+				raw.Write(conn.rest)
+				conn.hold, conn.rest = false, nil
+				io.WriteString(c, okResponse)
+				if n == 0 {
+					conn.hold = true
+					io.WriteString(c, ok200+"Content-Length: 5\r\n\r\nwrong")
+				}
+			}
+		})
+		r := start(t, open(), []string{up}, toSecure(id, false, handshake.ClientOptions{}))
+		k := client(t)
+		for i := range 2 {
+			res, err := k.Get("http://" + r.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(res.Body)
+			if res.Body.Close(); string(b) != "ok" || err != nil {
+				t.Fatalf("request %d: %q, %v", i, b, err)
+			}
+			r.waitFor("the beginning of a record", func() bool {
+				return i > 0 || r.begun() || r.gauges().Secure == 0 // it may have come with the response
+			})
+		}
+	})
+}
+
+// begun reports whether a record has begun on a pooled connection.
+func (r *rig) begun() bool {
+	ch := make(chan bool, 1)
+	r.sh.Post(func() {
+		found := false
+		for slot := range r.w.links {
+			if l := &r.w.links[slot]; l.kind == kindUpstream && l.state == statePooled && l.has(flagSecure) {
+				found = found || r.w.unsettled(uint32(slot))
+			}
+		}
+		ch <- found
+	})
+	return <-ch
+}
+
 // A hello that is refused is answered by an alert, one that nobody would understand by nothing.
 func TestTLSRefusedHello(t *testing.T) {
 	id := newIdentity(t)

@@ -108,7 +108,7 @@ func (w *Worker) endpointOf(x *exchange) (*endpoint, uint32) {
 // the line of those who wait for one.
 func (w *Worker) assign(x *exchange, fresh bool) {
 	e, id := w.endpointOf(x)
-	if !fresh && e.pooled.first != 0 {
+	if !fresh && w.pooled(e) {
 		w.reuse(x, e.pooled.first-1)
 		return
 	}
@@ -118,6 +118,20 @@ func (w *Worker) assign(x *exchange, fresh bool) {
 		return
 	}
 	w.connect(x, e, id)
+}
+
+// pooled reports whether the first in e's pool is there to be used. One on which a record of TLS has begun to come that
+// nobody has asked for is closed: it could pass for an answer when it is complete.
+func (w *Worker) pooled(e *endpoint) bool {
+	for e.pooled.first != 0 {
+		slot := e.pooled.first - 1
+		l := &w.links[slot]
+		if !l.has(flagSecure) || !w.unsettled(slot) {
+			return true
+		}
+		w.closeUpstream(l, w.conns.At(slot))
+	}
+	return false
 }
 
 // share is this shard's part of a limit that holds for all of them.
