@@ -18,20 +18,32 @@ func hashByte(h uint64, c byte) uint64 {
 	return (h ^ uint64(fold(c))) * hashPrime
 }
 
+// vouched are fields without an ID that upstreams believe where a proxy vouches for a client's certificate. It drops
+// what a client says in them from the head.
+var vouched = [...]string{
+	"client-cert", "client-cert-chain", "x-client-cert-subject", "x-client-cert-san", "x-client-cert-fingerprint",
+}
+
 var forbidden = forbiddenHashes()
 
-func forbiddenHashes() (t [fieldIDs]uint64) {
+func forbiddenHashes() (t [int(fieldIDs) + len(vouched)]uint64) {
 	for id := range fields {
-		if fields[id].is&early == 0 {
-			continue
+		if fields[id].is&early != 0 {
+			t[id] = hashName(fields[id].name)
 		}
-		h := uint64(hashStart)
-		for i := range len(fields[id].name) {
-			h = hashByte(h, fields[id].name[i])
-		}
-		t[id] = h
+	}
+	for i, name := range vouched {
+		t[int(fieldIDs)+i] = hashName(name)
 	}
 	return t
+}
+
+func hashName(name string) uint64 {
+	h := uint64(hashStart)
+	for i := range len(name) {
+		h = hashByte(h, name[i])
+	}
+	return h
 }
 
 // trailer reads a byte of the trailer section, by the same rules as a header section's.
