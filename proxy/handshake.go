@@ -4,6 +4,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/handshake"
 	"github.com/uringproxy/uringproxy/tls/hello"
 )
@@ -116,6 +117,10 @@ func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, o *handshake.Out
 	if l.kind == kindUpstream {
 		w.exs.At(l.ex).say(o.Detail, "")
 		w.dialFailed(l, s, o.Reason)
+		return
+	}
+	if o.Reason == handshake.Shed && l.tx == 0 { // it had to leave the line before it had its turn
+		w.refuseClient(l, c, s, alert.InternalError, metrics.HandshakeShed)
 		return
 	}
 	w.countHandshake(l, s, handshakeEnds[o.Reason], o)

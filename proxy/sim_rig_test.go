@@ -13,6 +13,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/shard"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // simConfig is what a simRig is made of.
@@ -23,6 +24,7 @@ type simConfig struct {
 	slots     int
 	endpoints []string
 	edit      func(*plan.Snapshot)
+	pool      *handshake.Pool // nil: there are no handshakes
 }
 
 // simRig is one worker on virtual sockets, turned by hand: everything happens on the test's goroutine, in virtual time.
@@ -99,10 +101,14 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	}
 	r.sockets = map[int]int{0: r.world.Listen(engine.IPAddr(simListener))}
 	err = r.sh.Open(r.snap, func(s *shard.Shard) (shard.Handler, error) {
-		w, err := New(s, Config{
+		made := Config{
 			Shared: r.shared, Sockets: r, Metrics: r.metrics.Shard(0), Log: r.rings.Ring(0),
 			Seed: [4]uint64{cfg.seed, 2, 3, 4},
-		})
+		}
+		if cfg.pool != nil {
+			made.Port = cfg.pool.Port(s.Backend.Wake)
+		}
+		w, err := New(s, made)
 		r.w = w
 		return w, err
 	})
@@ -208,7 +214,7 @@ func (r *simRig) stop() {
 // close gives the memory back.
 func (r *simRig) close() {
 	for _, err := range []error{
-		r.w.chunks.Close(), r.w.exs.Close(), r.sh.Conns.Close(), r.sh.Mem.Close(), r.rings.Close(),
+		r.w.chunks.Close(), r.w.exs.Close(), r.w.tunnels.Close(), r.sh.Conns.Close(), r.sh.Mem.Close(), r.rings.Close(),
 	} {
 		if err != nil {
 			r.t.Error(err)
@@ -248,8 +254,12 @@ func (r *simRig) leftovers() string {
 	if n := m.Counter(metrics.ConnsAccepted); n != ended {
 		return fmt.Sprintf("%d connections accepted, %d ended", n, ended)
 	}
-	if n := m.Requests(); n != r.lines {
-		return fmt.Sprintf("%d exchanges counted, %d logged", n, r.lines)
+	n := m.Requests()
+	for _, v := range r.metrics.Series(metrics.StreamSeries) {
+		n += v.Opened
+	}
+	if n != r.lines {
+		return fmt.Sprintf("%d exchanges and streams counted, %d logged", n, r.lines)
 	}
 	return r.seriesFault(m)
 }
@@ -358,11 +368,14 @@ func (w *Worker) linkFault(slot uint32, l *link) string {
 	if l.ex != 0 {
 		x = w.exs.At(l.ex)
 	}
-	running := l.state == stateBusy || l.state == stateHead || l.state == stateConnecting
-	if running != (x != nil) {
+	running := l.state == stateBusy || l.state == stateHead || l.state == stateConnecting ||
+		l.state == stateHandshake && l.kind == kindUpstream
+	if running != (x != nil || l.state == stateConnecting && l.tunnel != 0) {
 		return fmt.Sprintf("has exchange %d", l.ex)
 	}
 	switch {
+	case l.state == stateTunnel && (l.kind == kindUpstream || w.wheel.Deadline(w.tunnels.At(l.tunnel).upstream-1) != 0):
+		return "" // one of both ends has the deadline
 	case x == nil:
 	case l.kind == kindClient && x.client != slot+1:
 		return fmt.Sprintf("its exchange has the client %d", int(x.client)-1)
