@@ -93,8 +93,15 @@ func fieldValue(text, special string) []byte {
 	return b
 }
 
-// forget clears f for the next connection, and keeps the memory.
-func (f *facts) forget() { *f = facts{offer: f.offer[:0]} }
+// forget clears f for the next connection, and keeps the memory, unless it is that of an uncommonly long offer: what a
+// flood of those has taken would never be given back.
+func (f *facts) forget() {
+	offer := f.offer[:0]
+	if cap(offer) > 4*offerBytes {
+		offer = nil
+	}
+	*f = facts{offer: offer}
+}
 
 // certificateFields tells the upstream about the client's certificate, if the listener vouches for it, and drops what
 // the client says of it itself, unless it is a proxy of ours: one that is trusted, and not the one who is to vouch.

@@ -155,7 +155,9 @@ func TestSimHandshakesBrokenOff(t *testing.T) {
 		pool := handshake.NewPool(handshake.PoolOptions{Shards: 1, InFlight: 16, Waiting: 64, Relay: relay})
 		r := newSimRig(t, simConfig{
 			endpoints: simEndpoints[:1], pool: pool, slots: 256, edit: func(s *plan.Snapshot) { streaming(t, s) },
-			faults: sim.Faults{ShortRead: 0.2, ShortSend: 0.2, Delay: 0.3, NoBufs: 0.05, CancelData: 0.5, EndEarly: 0.2},
+			faults: sim.Faults{
+				ShortRead: 0.2, ShortSend: 0.2, Delay: 0.3, NoBufs: 0.05, CancelData: 0.5, EndEarly: 0.2,
+			},
 		})
 		r.turned = runtime.Gosched // the handshakes take real time
 		begin := func() {

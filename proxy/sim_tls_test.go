@@ -215,7 +215,9 @@ func TestSimUnsentRecordsUncounted(t *testing.T) {
 	before := sent()
 	p.SetWindow(0)
 	far.say(t, p, simGet)
-	run.until("the end of patience", func() bool { return run.metrics.Snapshot().Errors(metrics.TimeoutSendResponse) == 1 })
+	run.until("the end of patience", func() bool {
+		return run.metrics.Snapshot().Errors(metrics.TimeoutSendResponse) == 1
+	})
 	if after := sent(); after != before {
 		t.Errorf("%d bytes were counted as sent, and %d when nothing more was", before, after)
 	}

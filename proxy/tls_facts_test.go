@@ -255,3 +255,15 @@ func TestTLSForwarded(t *testing.T) {
 		t.Errorf("the upstream saw %s, want %s", got, want)
 	}
 }
+
+// What a long offer takes is not kept for later connections.
+func TestLongOffersForgotten(t *testing.T) {
+	f := facts{offer: make([]byte, 100, offerBytes), name: "x"}
+	if f.forget(); cap(f.offer) != offerBytes || len(f.offer) != 0 || f.name != "" {
+		t.Errorf("%d of %d bytes are kept, and the name %q", len(f.offer), cap(f.offer), f.name)
+	}
+	f.offer = append(f.offer, make([]byte, 8000)...)
+	if f.forget(); f.offer != nil {
+		t.Errorf("%d bytes are kept", cap(f.offer))
+	}
+}
