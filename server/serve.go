@@ -116,19 +116,16 @@ func (s *Server) refuse() {
 
 // abandon ends whatever the shards are still doing and returns how many exchanges that cut off.
 func (s *Server) abandon() (cut int) {
-	counts := make(chan int, len(s.shards))
-	for _, r := range s.shards {
+	counts := make([]int, len(s.shards)) // each is its shard's until that has ended
+	for i, r := range s.shards {
 		r.shard.Post(func() {
 			r.worker.Drain(r.shard.Stop)
-			counts <- r.worker.Abandon()
+			counts[i] = r.worker.Abandon()
 		})
 	}
-	for _, r := range s.shards {
-		select {
-		case n := <-counts:
-			cut += n
-		case <-r.shard.Done():
-		}
+	s.wait()
+	for _, n := range counts {
+		cut += n
 	}
 	return cut
 }
