@@ -35,7 +35,7 @@ func (w *Worker) greet(l *link, c *engine.Conn, tls *plan.TLS) {
 func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 	l.clear(flagHeld)
 	if s.raw.pieces > 1 || s.rec.buf != noBuf {
-		if !w.gatherRaw(s, s.rec.span.Len+s.raw.bytes) {
+		if !w.gatherRaw(l, s, s.rec.span.Len+s.raw.bytes) {
 			l.set(flagHeld)
 			w.starve(l, c)
 			return

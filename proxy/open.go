@@ -111,7 +111,7 @@ func (w *Worker) openSome(l *link, s *secure) (opening, record.Result) {
 			if s.rec.buf == noBuf && s.raw.pieces == 1 || s.raw.empty() {
 				return openAll, r
 			}
-			if !w.gatherRaw(s, uint32(r.Need)) {
+			if !w.gatherRaw(l, s, uint32(r.Need)) {
 				return openStarved, r
 			}
 			continue

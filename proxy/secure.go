@@ -155,14 +155,14 @@ func (w *Worker) resumed(l *link, c *engine.Conn) bool {
 
 // gatherRaw draws what has come together in one buffer, until there are need bytes in it or raw is empty. It reports
 // false when there is no buffer.
-func (w *Worker) gatherRaw(s *secure, need uint32) bool {
+func (w *Worker) gatherRaw(l *link, s *secure, need uint32) bool {
 	need = min(need, mem.RecordBytes)
 	if s.rec.buf == noBuf || w.mem.Data(s.rec.buf).Len < need {
 		to, ok := noBuf, false
 		if need <= mem.SmallBytes {
 			to, ok = w.mem.Take(mem.Small)
 		}
-		if !ok && (w.mem.Free(mem.Record) > 1 || w.mem.Count(mem.Record) == 1) { // the last is for sending, see roomFor
+		if !ok && w.mayGather(l) {
 			to, ok = w.mem.Take(mem.Record)
 		}
 		if !ok {
@@ -181,6 +181,13 @@ func (w *Worker) gatherRaw(s *secure, need uint32) bool {
 		w.consume(&s.raw, n)
 	}
 	return true
+}
+
+// mayGather reports whether a Record buffer may be taken for what has come on l. The last is for sending, see roomFor.
+// Some are for bodies, so that not all can be had by those who begin long records and have asked for nothing.
+func (w *Worker) mayGather(l *link) bool {
+	free, count := w.mem.Free(mem.Record), w.mem.Count(mem.Record)
+	return free > 1 && (l.state == stateBusy || free > count/reservePart) || count == 1
 }
 
 // starve has l wait for a buffer.

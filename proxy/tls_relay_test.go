@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/tls/handshake"
 )
@@ -75,6 +76,43 @@ func TestTLSNobodyReads(t *testing.T) {
 				return r.metrics.Snapshot().Errors(metrics.TimeoutSendResponse) == 1
 			})
 		})
+	})
+}
+
+// Who begins long records and does not end them cannot have all buffers for those: some are left for requests.
+func TestTLSRecordsBegun(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		up := upstream(t, func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n)
+		})
+		r := start(t, open(), []string{up}, secureRig(id, false, handshake.Policy{}))
+		count := 0
+		r.sh.Post(func() { count = r.w.mem.Count(mem.Record) })
+		r.gauges()
+		starved := func() int {
+			ch := make(chan int)
+			r.sh.Post(func() { ch <- r.w.starved.len })
+			return <-ch
+		}
+		for range count {
+			raw := dialTCP(t, r.addr)
+			dialTLS(t, raw, id, nil)
+			raw.Write(append([]byte("\x17\x03\x03\x40\x00"), make([]byte, mem.SmallBytes+100)...)) // two buffers at least
+		}
+		most := count - count/reservePart
+		r.waitFor("those who get none", func() bool { return starved() == count-most })
+		if held := r.gauges().RecordHeld; held != most {
+			t.Errorf("%d of %d buffers are held, want %d", held, count, most)
+		}
+		c := dialTLS(t, dialTCP(t, r.addr), id, nil)
+		const size = 1 << 20
+		head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size)
+		io.WriteString(c, head)
+		if _, got := askOver(t, c, bufio.NewReader(c), string(make([]byte, size))); got != fmt.Sprint(size) {
+			t.Errorf("%s of %d bytes arrived", got, size)
+		}
 	})
 }
 
