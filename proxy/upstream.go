@@ -317,8 +317,9 @@ func (w *Worker) upstreamEnded(l *link, c *engine.Conn, errno int32) {
 func (w *Worker) release(l *link, c *engine.Conn, reusable bool) {
 	e := &w.endpoints[l.id]
 	snap := w.sh.Snapshot()
+	// What a relayed connection may still withhold of a complete request is no obstacle: the next one follows it.
 	if !reusable || !e.live || w.draining || e.pooled.len >= w.share(snap.Limits.UpstreamPool) ||
-		l.has(flagEOF|flagSpoiled) || !l.in.empty() || !w.allSent(l, c.Slot) ||
+		l.has(flagEOF|flagSpoiled|flagSending) || !l.in.empty() || !l.out.empty() ||
 		l.has(flagSecure) && w.unsettled(c.Slot) {
 		w.closeUpstream(l, c)
 		return
