@@ -66,6 +66,7 @@ var (
 	portsInExamples = regexp.MustCompile(`(127\.0\.0\.1|\[::1\]):(\d+)`)
 	pathsInExamples = regexp.MustCompile(`unix:/tmp/([a-z-]+\.sock)`)
 	hostsInExamples = regexp.MustCompile(`(?m)^host = \["([^"]+)"`)
+	certsInExamples = "/tmp/uringproxy-certs"
 	pathInExamples  = regexp.MustCompile(`(?m)^path_prefix = "([^"]+)"`)
 )
 
@@ -85,6 +86,10 @@ func TestExamples(t *testing.T) {
 			if strings.Contains(text, "[::1]") && !HaveIPv6() {
 				t.Skip("no IPv6 on this machine")
 			}
+			if strings.Contains(text, certsInExamples) {
+				runTLSExample(t, text)
+				return
+			}
 			runExample(t, text)
 		})
 	}
@@ -101,6 +106,27 @@ func checkingAt(t *testing.T, path string) {
 	s.Listener = l
 	s.Start()
 	t.Cleanup(s.Close)
+}
+
+// runTLSExample replaces the addresses and the certificates of an example that has TLS, and looks whether it starts.
+func runTLSExample(t *testing.T, text string) {
+	ca, dir, replaced := NewAuthority(t, "ca"), t.TempDir(), map[string]string{}
+	for _, name := range []string{"site", "partner", "app"} {
+		id := ca.Issue([]string{"example.com", "api.example.com", "app.internal"})
+		for from, to := range map[string]string{id.Cert: name + ".crt", id.Key: name + ".key"} {
+			if err := os.Rename(from, filepath.Join(dir, to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	text = portsInExamples.ReplaceAllStringFunc(text, func(addr string) string {
+		if replaced[addr] == "" {
+			replaced[addr] = FreeAddr(t, "127.0.0.1")
+		}
+		return replaced[addr]
+	})
+	p := Start(t, strings.ReplaceAll(text, certsInExamples, dir))
+	p.Stop()
 }
 
 // runExample replaces the addresses that the example listens on by free ones, and each upstream by one of ours, and
