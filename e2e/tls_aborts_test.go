@@ -125,7 +125,7 @@ func aborted(t *testing.T, addr string, ca *Authority, count, seed int) {
 // Ten thousand clients that break off anywhere in their handshakes and shortly after: nothing is left of them, be it
 // descriptors, goroutines, memory, or what is counted as being there.
 func TestTLSAbortedHandshakes(t *testing.T) {
-	const spare, most = 8, 8 << 20 // of goroutines, of bytes
+	const spare, most = 64, 8 << 20 // of goroutines, since those that have shaken hands wait for the next; of bytes
 	up := NewChecking(t)
 	Modes(t, func(t *testing.T, mode Mode) {
 		count := 10_000
