@@ -186,6 +186,9 @@ func (w *Worker) socketEnded(l *link, c *engine.Conn, errno int32) {
 		l.set(flagEOF) // and our last word is still on its way
 	case l.state == stateHello || l.state == stateHandshake:
 		w.talkCut(l, c, s, errno)
+	case s.relay && l.kind == kindUpstream: // by a reset too: crypto/tls may not have read what came before it
+		s.over = true
+		w.relayIn(l, c, s)
 	case errno != 0 || l.state == stateLinger:
 		w.discard(&s.raw)
 		w.dropHead(&s.rec)
