@@ -13,6 +13,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/engine/sim"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
@@ -142,6 +143,43 @@ func TestSimStreams(t *testing.T) {
 				t.Errorf("seed %d, stream %d: cut, and looks complete", seed, i)
 			}
 		}
+		r.stop()
+		pool.Close()
+	}
+}
+
+// Those who do not read keep what they have got for as long as a stream may be idle, but not while there is nothing
+// left for others.
+func TestSimStreamsHoard(t *testing.T) {
+	first := clientHello(t, "pass.example.com")
+	for _, tc := range []struct {
+		clients int
+		why     metrics.Reason
+		least   time.Duration // that they get
+		most    time.Duration
+	}{
+		{1, metrics.TimeoutStream, 20 * time.Minute, 21 * time.Minute},
+		{60, metrics.LimitBuffers, 30 * time.Second, 2 * time.Minute},
+	} {
+		pool := handshake.NewPool(handshake.PoolOptions{Shards: 1, InFlight: 1, Waiting: 1})
+		r := newSimRig(t, simConfig{
+			endpoints: simEndpoints[:1], pool: pool, edit: func(s *plan.Snapshot) { streaming(t, s) },
+			memory: mem.Sizes{Small: 64, Bulk: 4, Head: 1, Record: 4, BulkBytes: 16 << 10}, slots: 256,
+		})
+		r.world.Serve(engine.IPAddr(netip.MustParseAddrPort(simEndpoints[0])), func(p *sim.Peer) {
+			r.actors = append(r.actors, (&simFlow{p: p, out: make([]byte, 1<<20), burst: 1 << 20, breakAt: -1}).step)
+		})
+		for range tc.clients {
+			p := r.world.Dial(0, netip.AddrPort{})
+			p.SetWindow(0)
+			_, _ = p.Write(first)
+		}
+		ended := func() uint64 { return r.metrics.Snapshot().Refused(tc.why) }
+		r.until("the first end", func() bool { return ended() > 0 })
+		if at := r.now(); at < tc.least || at > tc.most {
+			t.Errorf("%d clients: the first is ended after %v", tc.clients, at)
+		}
+		r.sh.Post(func() { r.w.Abandon() })
 		r.stop()
 		pool.Close()
 	}

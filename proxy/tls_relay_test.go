@@ -99,7 +99,8 @@ func TestTLSRecordsBegun(t *testing.T) {
 		for range count {
 			raw := dialTCP(t, r.addr)
 			dialTLS(t, raw, id, nil)
-			raw.Write(append([]byte("\x17\x03\x03\x40\x00"), make([]byte, mem.SmallBytes+100)...)) // two buffers at least
+			header := []byte("\x17\x03\x03\x40\x00")
+			raw.Write(append(header, make([]byte, mem.SmallBytes+100)...)) // two buffers at least
 		}
 		most := count - count/reservePart
 		r.waitFor("those who get none", func() bool { return starved() == count-most })

@@ -5,6 +5,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/accesslog"
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 )
@@ -106,7 +107,7 @@ func (w *Worker) tunnelConnected(l *link, c *engine.Conn, res int32) {
 	l.state = stateTunnel
 	t.moved = w.sh.Now()
 	w.wheel.Set(c.Slot, 0)
-	w.wheel.Set(t.client, t.moved+int64(w.sh.Pinned(t.pin).Timeouts.StreamIdle))
+	w.watch(t)
 	w.rearm(l, c)
 	client, cc := &w.links[t.client], w.conns.At(t.client)
 	w.pass(client, cc)
@@ -235,15 +236,39 @@ func (w *Worker) tunnelSent(l *link, c *engine.Conn) {
 	}
 }
 
-// tunnelExpired looks whether anything has passed of late.
-func (w *Worker) tunnelExpired(l *link, c *engine.Conn) {
+// watch has t looked at when it may have been idle for too long, or when a window has passed.
+func (w *Worker) watch(t *tunnel) {
+	limits := &w.sh.Pinned(t.pin).Timeouts
+	w.wheel.Set(t.client, min(t.moved+int64(limits.StreamIdle), w.sh.Now()+int64(limits.BodyRateWindow)))
+}
+
+// tunnelExpired looks whether anything has passed of late. Who does not read may keep what there is for him as long as
+// others get buffers, and no longer.
+func (w *Worker) tunnelExpired(l *link) {
 	t := w.tunnels.At(l.tunnel)
-	due := t.moved + int64(w.sh.Pinned(t.pin).Timeouts.StreamIdle)
-	if w.sh.Now() < due {
-		w.wheel.Set(c.Slot, due)
-		return
+	idle := w.sh.Now() - t.moved
+	near, far := w.stuck(t, l), w.stuck(t, &w.links[t.upstream-1])
+	switch {
+	case idle >= int64(w.sh.Pinned(t.pin).Timeouts.StreamIdle):
+		w.endTunnel(t, metrics.TimeoutStream)
+	case (near || far) && !w.plenty(mem.Small):
+		w.endTunnel(t, metrics.LimitBuffers)
+	default:
+		w.watch(t)
 	}
-	w.endTunnel(t, metrics.TimeoutStream)
+}
+
+// stuck reports whether l has had something to be sent since the last look, and has kept to less than the least rate of
+// bodies. It notes how far l is for the next.
+func (w *Worker) stuck(t *tunnel, l *link) bool {
+	if l.txSince == 0 {
+		return false
+	}
+	snap := w.sh.Pinned(t.pin)
+	before := l.txMark
+	l.txMark = l.tx
+	least := uint64(snap.Limits.BodyRateBytes) * uint64(snap.Timeouts.BodyRateWindow) / 1e9
+	return before != markUnknown && l.tx-before < max(least, 1)
 }
 
 // endTunnel ends both connections: in order when all has been passed on, by a reset when something is missing.
