@@ -14,6 +14,7 @@ func (w *Worker) hear() {
 	if w.port == nil {
 		return
 	}
+	w.began, w.unsealing = 0, 0 // what belongs to an event of this turn is over
 	for conv := w.port.Next(); conv != nil; conv = w.port.Next() {
 		slot := uint32(conv.ID())
 		l, c, s := &w.links[slot], w.conns.At(slot), w.secure[slot]

@@ -21,7 +21,9 @@ func (w *Worker) consumeUpstream(u *link, c *engine.Conn) {
 		w.upstreamFailed(x, 502, metrics.UpstreamHead)
 		return
 	}
-	x.since = w.began
+	if x.own >= 0 {
+		x.since = w.began
+	}
 	if x.firstByte == 0 {
 		x.firstByte = w.sh.Now()
 		if x.sent == 0 && x.up.done && w.allSent(u, c.Slot) {
