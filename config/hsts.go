@@ -6,12 +6,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/uringproxy/uringproxy/internal/words"
 )
 
 // Bounds of Strict-Transport-Security: what the preload lists of browsers ask for, and what is as good as for ever.
 const (
 	preloadAge = 365 * 24 * time.Hour
 	maxAge     = 10 * preloadAge
+
+	// maxHSTS is the longest value in bytes. What has a meaning is shorter, and every response has room for it.
+	maxHSTS = 256
 )
 
 // hsts reads hsts: the field's value, or a table.
@@ -66,6 +71,10 @@ func (d *decoder) hstsTable(t *table) string {
 func (d *decoder) hstsValue(path, value string) {
 	if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
 		d.at(path, quote(value), "printable ASCII", "")
+		return
+	}
+	if len(value) > maxHSTS {
+		d.at(path, words.Count(len(value), "byte"), fmt.Sprintf("at most %d", maxHSTS), "")
 		return
 	}
 	known := []string{"max-age", "includeSubDomains", "preload"}

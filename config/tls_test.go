@@ -259,6 +259,16 @@ func TestPathsOfTLS(t *testing.T) {
 	}
 }
 
+// A value that is longer than any that has a meaning is refused: responses have room for so much.
+func TestLongHSTS(t *testing.T) {
+	for n, want := range map[int]int{maxHSTS: 0, maxHSTS + 1: 1} {
+		var d decoder
+		if d.hstsValue("hsts", "max-age=1"+strings.Repeat(";", n-len("max-age=1"))); len(d.faults) != want {
+			t.Errorf("%d bytes: %v", n, d.faults)
+		}
+	}
+}
+
 // FuzzHSTS: a value that is taken can stand in a header, and has one age that browsers understand.
 func FuzzHSTS(f *testing.F) {
 	for _, s := range []string{
@@ -272,6 +282,9 @@ func FuzzHSTS(f *testing.F) {
 		var d decoder
 		if d.hstsValue("hsts", s); len(d.faults) > 0 {
 			return
+		}
+		if len(s) > maxHSTS {
+			t.Errorf("%d bytes are taken", len(s))
 		}
 		ages := 0
 		for part := range strings.SplitSeq(s, ";") {
