@@ -90,18 +90,27 @@ func (m *Manager) attempt(ctx context.Context, by Trigger) *Attempt {
 	a.Took = time.Since(a.At)
 	if err != nil {
 		a.fail(err)
-		m.refused(a)
 	} else {
 		a.Generation = m.last.Generation
-		for _, key := range waiting {
-			m.opts.Log.Warn("changed setting takes effect at the next start", "key", key)
-		}
-		m.opts.Log.Info("configuration reloaded", "trigger", by, "source", m.last.Source,
-			"generation", a.Generation, "routes", len(m.current.Routes), "services", len(m.last.Services),
-			"took", a.Took.Round(time.Microsecond))
 	}
-	m.record(a, waiting)
+	before := m.Status().Refused
+	m.record(a, waiting) // first: who reads the log may ask for the status next
+	m.tell(a, waiting, before)
 	return a
+}
+
+// tell logs what became of an attempt; before is the one that was refused before it, if any.
+func (m *Manager) tell(a *Attempt, waiting []string, before *Attempt) {
+	if a.Err != nil {
+		m.tellRefused(a, before)
+		return
+	}
+	for _, key := range waiting {
+		m.opts.Log.Warn("changed setting takes effect at the next start", "key", key)
+	}
+	m.opts.Log.Info("configuration reloaded", "trigger", a.Trigger, "source", m.last.Source,
+		"generation", a.Generation, "routes", len(m.current.Routes), "services", len(m.last.Services),
+		"took", a.Took.Round(time.Microsecond))
 }
 
 // written reports whether files were changed since they had that fingerprint, or were read.
@@ -166,9 +175,9 @@ func (m *Manager) guard(f func() error) (err error) {
 // maxLogged bounds how many faults of one attempt are logged.
 const maxLogged = 20
 
-func (m *Manager) refused(a *Attempt) {
+func (m *Manager) tellRefused(a, before *Attempt) {
 	const kept = "configuration not reloaded, the last good one stays"
-	if before := m.Status().Refused; a.Trigger == ByRetry && before != nil && before.Err.Error() == a.Err.Error() {
+	if a.Trigger == ByRetry && before != nil && before.Err.Error() == a.Err.Error() {
 		m.opts.Log.Debug(kept, "trigger", a.Trigger, "error", "as before")
 		return
 	}
