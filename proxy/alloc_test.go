@@ -16,23 +16,26 @@ import (
 
 // fixedUpstream answers whatever ends with end, and allocates nothing while it does.
 func fixedUpstream(t testing.TB, end, answer []byte) string {
-	return scripted(t, func(_ int, c *net.TCPConn) {
-		buf := make([]byte, 64<<10)
-		n := 0
-		for {
-			m, err := c.Read(buf[n:])
-			if err != nil {
-				return
-			}
-			if n += m; !bytes.HasSuffix(buf[:n], end) {
-				continue
-			}
-			n = 0
-			if _, err := c.Write(answer); err != nil {
-				return
-			}
+	return scripted(t, func(_ int, c *net.TCPConn) { respond(c, end, answer) })
+}
+
+// respond answers whatever ends with end, until the connection does.
+func respond(c net.Conn, end, answer []byte) {
+	buf := make([]byte, 64<<10)
+	n := 0
+	for {
+		m, err := c.Read(buf[n:])
+		if err != nil {
+			return
 		}
-	})
+		if n += m; !bytes.HasSuffix(buf[:n], end) {
+			continue
+		}
+		n = 0
+		if _, err := c.Write(answer); err != nil {
+			return
+		}
+	}
 }
 
 // Nothing is allocated per request, keep-alive turn, body chunk or log line: by the whole process, in which the

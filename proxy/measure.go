@@ -124,10 +124,10 @@ func (w *Worker) countExchange(x *exchange, l *link, t *times) {
 	}
 }
 
-// countRetry records that x is tried again.
-func (w *Worker) countRetry(x *exchange) {
+// countRetry records that what was for svc is tried again.
+func (w *Worker) countRetry(svc *plan.Service) {
 	w.m.Inc(metrics.Retries)
-	w.m.Of(metrics.ServiceSeries, w.snapshot(x).Services[x.service].Series).Retried()
+	w.m.Of(metrics.ServiceSeries, svc.Series).Retried()
 }
 
 // listenerSeries is the series of the listener that l came through.

@@ -227,7 +227,7 @@ func (w *Worker) streamOver(l *link, c *engine.Conn, s *secure) {
 func (w *Worker) streamEnded(l *link, c *engine.Conn, errno int32) {
 	switch {
 	case l.tunnel != 0:
-		w.tunnelEnded(l, c, errno)
+		w.tunnelEnded(l, errno)
 	case l.kind == kindClient:
 		w.clientEnded(l, c, errno)
 	default:

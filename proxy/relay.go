@@ -97,7 +97,7 @@ func (w *Worker) went(l *link, c *engine.Conn) {
 // broken handles a send that has failed.
 func (w *Worker) broken(l *link, c *engine.Conn, errno int32) {
 	if l.tunnel != 0 {
-		w.tunnelEnded(l, c, errno)
+		w.tunnelEnded(l, errno)
 		return
 	}
 	w.exs.At(l.ex).errno = errno

@@ -17,24 +17,7 @@ import (
 // sealedUpstream is fixedUpstream over TLS. crypto/tls allocates nothing per record that it reads or writes.
 func sealedUpstream(t testing.TB, id identity, end, answer []byte) string {
 	cfg := &tls.Config{Certificates: []tls.Certificate{id.certificate.TLS}}
-	return scripted(t, func(_ int, raw *net.TCPConn) {
-		c := tls.Server(raw, cfg)
-		buf := make([]byte, 64<<10)
-		n := 0
-		for {
-			m, err := c.Read(buf[n:])
-			if err != nil {
-				return
-			}
-			if n += m; !bytes.HasSuffix(buf[:n], end) {
-				continue
-			}
-			n = 0
-			if _, err := c.Write(answer); err != nil {
-				return
-			}
-		}
-	})
+	return scripted(t, func(_ int, raw *net.TCPConn) { respond(tls.Server(raw, cfg), end, answer) })
 }
 
 // Nothing is allocated per request, keep-alive turn, body chunk or record, with TLS on both sides.

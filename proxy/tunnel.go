@@ -20,7 +20,6 @@ type tunnel struct {
 	route    int32 // index in Snapshot.Streams
 	target   uint16
 	tries    uint8
-	reason   metrics.Reason
 	errno    int32
 
 	started   int64
@@ -110,7 +109,7 @@ func (w *Worker) tunnelConnected(l *link, c *engine.Conn, res int32) {
 	w.watch(t)
 	w.rearm(l, c)
 	client, cc := &w.links[t.client], w.conns.At(t.client)
-	w.pass(client, cc)
+	w.pass(client)
 	if client.state == stateTunnel {
 		w.rearm(client, cc)
 	}
@@ -126,8 +125,7 @@ func (w *Worker) tunnelConnectFailed(t *tunnel, why metrics.Reason) {
 	if n := len(svc.Endpoints); int(t.tries)+1 < min(triesMax, n) {
 		t.tries++
 		t.errno = 0
-		w.m.Inc(metrics.Retries)
-		w.m.Of(metrics.ServiceSeries, svc.Series).Retried()
+		w.countRetry(svc)
 		t.target = uint16((int(t.target) + 1) % n)
 		w.dialTunnel(t)
 		return
@@ -158,7 +156,7 @@ func (w *Worker) across(l *link) (*link, *engine.Conn) {
 }
 
 // pass moves what has come on l to the other end, and the end of l's stream behind it.
-func (w *Worker) pass(l *link, c *engine.Conn) {
+func (w *Worker) pass(l *link) {
 	o, oc := w.across(l)
 	if o == nil {
 		return
@@ -208,7 +206,7 @@ func (w *Worker) tunnelSendsLast(l *link) bool {
 }
 
 // tunnelEnded handles the end of one direction: errno 0 for an orderly one.
-func (w *Worker) tunnelEnded(l *link, c *engine.Conn, errno int32) {
+func (w *Worker) tunnelEnded(l *link, errno int32) {
 	t := w.tunnels.At(l.tunnel)
 	switch {
 	case errno != 0 && l.kind == kindClient:
@@ -219,7 +217,7 @@ func (w *Worker) tunnelEnded(l *link, c *engine.Conn, errno int32) {
 		w.endTunnel(t, metrics.UpstreamStream)
 	default:
 		l.set(flagEOF)
-		w.pass(l, c)
+		w.pass(l)
 	}
 }
 
@@ -275,8 +273,7 @@ func (w *Worker) stuck(t *tunnel, l *link) bool {
 func (w *Worker) endTunnel(t *tunnel, why metrics.Reason) {
 	l, c := &w.links[t.client], w.conns.At(t.client)
 	i := l.tunnel
-	t.reason = why
-	w.countTunnel(t, l)
+	w.countTunnel(t, l, why)
 	l.tunnel = 0
 	if why == metrics.None {
 		w.m.Inc(metrics.ConnsClosedDone)
@@ -313,12 +310,12 @@ func (w *Worker) unwrap(l *link, c *engine.Conn) bool {
 }
 
 // countTunnel records a tunnel that ends: in the figures, and in the log.
-func (w *Worker) countTunnel(t *tunnel, l *link) {
+func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	block := w.m.Of(metrics.StreamSeries, w.streamOf(t).Series)
 	block.Closed()
 	block.Carried(uint64(t.up), uint64(t.down))
-	if t.reason != metrics.None {
-		w.m.Refuse(t.reason)
+	if why != metrics.None {
+		w.m.Refuse(why)
 	}
 	if w.log == nil {
 		return
@@ -328,12 +325,12 @@ func (w *Worker) countTunnel(t *tunnel, l *link) {
 	*r = accesslog.Record{
 		Time: w.sh.Wall() - (now - t.started), Duration: now - t.started, Upstream: -1, FirstByte: -1, Overhead: -1,
 		BytesIn: t.up, BytesOut: t.down, Client: clientAddr(l), Scheme: "tls", Host: t.name[:t.nameLen],
-		Route: w.streamOf(t).Name, Service: svc.Name, Reason: t.reason, Retries: t.tries,
+		Route: w.streamOf(t).Name, Service: svc.Name, Reason: why, Retries: t.tries,
 	}
 	if t.forwarded != 0 {
 		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded
 	}
-	if t.errno != 0 && t.reason != metrics.None { // an endpoint that was tried before may have left it
+	if t.errno != 0 && why != metrics.None { // an endpoint that was tried before may have left it
 		r.Detail = append(w.additions[:0], unix.ErrnoName(unix.Errno(t.errno))...)
 	}
 	w.appendLog(r)

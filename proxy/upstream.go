@@ -257,9 +257,10 @@ func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 	w.serviceOf(l).Failed()
 	x.pending, l.out = l.out, queue{}
 	w.closeUpstream(l, c)
-	if n := len(w.snapshot(x).Services[x.service].Endpoints); int(x.tries)+1 < min(triesMax, n) {
+	svc := &w.snapshot(x).Services[x.service]
+	if n := len(svc.Endpoints); int(x.tries)+1 < min(triesMax, n) {
 		x.tries++
-		w.countRetry(x)
+		w.countRetry(svc)
 		x.forgive()
 		x.target = uint16((int(x.target) + 1) % n) // not the cycle's next, which may be the same one
 		w.assign(x, false)
@@ -282,7 +283,7 @@ func (w *Worker) upstreamFailed(x *exchange, status int, why metrics.Reason) {
 	}
 	w.closeUpstream(w.part(x))
 	x.set(exRetried)
-	w.countRetry(x)
+	w.countRetry(&w.snapshot(x).Services[x.service])
 	x.forgive()
 	w.mem.Hold(x.head.buf)
 	if !w.push(&x.pending, x.replay, x.head.buf) {

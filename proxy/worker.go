@@ -185,7 +185,7 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 func (w *Worker) use(l *link, c *engine.Conn) {
 	switch {
 	case l.tunnel != 0:
-		w.pass(l, c)
+		w.pass(l)
 	case l.kind == kindClient:
 		w.consumeClient(l, c)
 	default:

@@ -64,13 +64,18 @@ func seen(path string) string {
 
 // observe runs the real watcher on paths; wait returns when a call of Changed has read text at path.
 func observe(t *testing.T, path string, paths ...string) (wait func(text string)) {
+	return observeWith(t, Options{Paths: paths}, path)
+}
+
+// observeWith is observe for what o watches.
+func observeWith(t *testing.T, o Options, path string) (wait func(text string)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	read, done := make(chan string, 1000), make(chan struct{})
+	o.Log, o.Changed = slog.New(slog.DiscardHandler), func() { read <- seen(path) }
 	go func() {
 		defer close(done)
-		Run(ctx, Options{Paths: paths, Log: slog.New(slog.DiscardHandler), Changed: func() {
-			read <- seen(path)
-		}})
+		Run(ctx, o)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	wait = func(text string) {

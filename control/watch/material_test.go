@@ -1,42 +1,15 @@
 package watch
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"testing"
-	"time"
 )
 
 // observeMaterial is observe, for files that a configuration names.
 func observeMaterial(t *testing.T, path string, material ...string) (wait func(text string)) {
-	ctx, cancel := context.WithCancel(context.Background())
-	read, done := make(chan string, 1000), make(chan struct{})
-	go func() {
-		defer close(done)
-		Run(ctx, Options{
-			Material: func() []string { return material }, Log: slog.New(slog.DiscardHandler),
-			Changed: func() { read <- seen(path) },
-		})
-	}()
-	t.Cleanup(func() { cancel(); <-done })
-	wait = func(text string) {
-		t.Helper()
-		limit := time.After(hang)
-		for {
-			select {
-			case got := <-read:
-				if got == text {
-					return
-				}
-			case <-limit:
-				t.Fatalf("nobody was told of %q", text)
-			}
-		}
-	}
-	wait(seen(path))
-	return wait
+	t.Helper()
+	return observeWith(t, Options{Material: func() []string { return material }}, path)
 }
 
 // A mounted secret: a directory of links that change together, because another link is pointed elsewhere.

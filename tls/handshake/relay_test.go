@@ -70,21 +70,7 @@ func TestRelayBackPressure(t *testing.T) {
 		t.Error("other data")
 	}
 	s.closeWrite()
-	var err error
-	s.until("the peer is content", func() bool {
-		select {
-		case err = <-done:
-			return true
-		default:
-			return false
-		}
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	gone := make(chan error, 1)
-	gone <- nil
-	s.end(gone)
+	s.leave(done)
 }
 
 // TestRelayHalfClose has the peer close first, and read on.

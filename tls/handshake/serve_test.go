@@ -44,6 +44,26 @@ func chat(c *tls.Conn) error {
 	return nil
 }
 
+// leave waits for the peer, who must be content, and ends what is over.
+func (s *session) leave(done <-chan error) {
+	s.t.Helper()
+	var err error
+	s.until("the peer is content", func() bool {
+		select {
+		case err = <-done:
+			return true
+		default:
+			return false
+		}
+	})
+	if err != nil {
+		s.t.Fatalf("peer: %v", err)
+	}
+	gone := make(chan error, 1)
+	gone <- nil
+	s.end(gone)
+}
+
 // answer is our part of chat, and gives back the outcome.
 func (s *session) answer(done <-chan error) Outcome {
 	s.t.Helper()
@@ -61,21 +81,7 @@ func (s *session) answer(done <-chan error) Outcome {
 		s.t.Fatal(s.fault)
 	}
 	s.closeWrite()
-	var err error
-	s.until("the peer is content", func() bool {
-		select {
-		case err = <-done:
-			return true
-		default:
-			return false
-		}
-	})
-	if err != nil {
-		s.t.Fatalf("peer: %v", err)
-	}
-	gone := make(chan error, 1)
-	gone <- nil
-	s.end(gone)
+	s.leave(done)
 	return o
 }
 
