@@ -65,7 +65,7 @@ func (s *streams) list(services []*config.Service) []plan.Stream {
 	routes := s.tables.routes(services)
 	all := make([]plan.Stream, len(routes))
 	for i, r := range routes {
-		all[i] = plan.Stream(r)
+		all[i] = plan.Stream{Name: r.Name, Service: r.Service, Series: r.Series}
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"reflect"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -100,7 +101,7 @@ func sameAnswers(t *testing.T, step int, a *tables, routesA []plan.Route, b *tab
 		for host := range 6 {
 			r := &routing.Request{Host: fmt.Appendf(nil, "h%d.test", host), Path: []byte("/")}
 			got, want := target(routesA, tablesA[l].Match(r)), target(routesB, tablesB[l].Match(r))
-			if got != want {
+			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("step %d, listener %s, host %d: %v, want %v", step, tableListeners[l].Name, host, got, want)
 			}
 		}

@@ -57,14 +57,19 @@ type Listener struct {
 	// Addr is the IP address and port; Unix the socket's path when it is a unix socket. One of them is set.
 	Addr netip.AddrPort
 	Unix string
+	// Protocol says what is spoken there.
+	Protocol Protocol
+	// Proxied holds the networks whose connections begin with a header of the PROXY protocol, which says who the client
+	// is: one that does not is ended. Connections from elsewhere have no such header.
+	Proxied []netip.Prefix
 	// Trusted holds the client networks whose forwarding headers are believed.
 	Trusted []netip.Prefix
 	// Table maps host and path to an index in Snapshot.Routes; nil: see above.
 	Table *routing.Table
 	// TLS is what is agreed on there; nil: connections are plain.
 	TLS *TLS
-	// Streams maps a ClientHello to an index in Snapshot.Streams; it is asked before TLS is terminated. Nil: there is
-	// none that leads anywhere.
+	// Streams maps a connection, by its ClientHello if it has one, to an index in Snapshot.Streams; it is asked before
+	// TLS is terminated. With UDP it maps a client's first datagram. Nil: there is none that leads anywhere.
 	Streams *routing.Table
 	// Redirect has every request of a plain listener answered by the way to https; nil: Table decides.
 	Redirect *Redirect
@@ -81,20 +86,45 @@ type Redirect struct {
 // Vacant reports whether the listener was removed.
 func (l *Listener) Vacant() bool { return l.Table == nil }
 
+// Protocol is what a listener's clients speak.
+type Protocol uint8
+
+const (
+	// HTTP: requests, over TLS where Listener.TLS is set; Streams is asked with ClientHellos only.
+	HTTP Protocol = iota
+	// TCP: connections that are passed on by Streams, with or without TLS; a request is none.
+	TCP
+	// UDP: datagrams, passed on by Streams.
+	UDP
+	// Auto: what comes first decides. A ClientHello is as with HTTP and TLS, the beginning of a request as with HTTP
+	// alone; anything else, or nothing for as long as Timeouts.Detect, is as with TCP.
+	Auto
+)
+
 // Route is what a match leads to. One without a name is a gap that a removed route has left in Snapshot.Routes, which
 // no match leads to.
 type Route struct {
 	Name    string
 	Service int32 // index in Snapshot.Services
 	Series  Series
+	// Upgrades are the protocols, in lower case, that a connection may be switched to by a request's Upgrade field
+	// (RFC 9110, section 7.8); "*" stands for all but h2c, which would be a way around the routes.
+	Upgrades []string
+	// Connect passes on requests with the method CONNECT (RFC 9110, section 9.3.6).
+	Connect bool
 }
 
-// Stream is where a TLS connection goes as it is, by what its ClientHello says. One without a name is a gap, as with
-// Route.
+// Stream is where a connection, or a client's datagrams, go. One without a name is a gap, as with Route.
 type Stream struct {
 	Name    string
 	Service int32 // index in Snapshot.Services, of one for streams
 	Series  Series
+	// Terminate ends TLS here, and passes on what was in it. Without it, TLS is passed on as it is.
+	Terminate bool
+	// Connections is how many there may be at a time, and Rate how many may begin in a second, with Burst of them at
+	// once, over all shards; 0: no limit. Of datagrams, sessions are counted.
+	Connections int
+	Rate, Burst int
 }
 
 // Service is a set of equivalent endpoints.
@@ -105,12 +135,27 @@ type Service struct {
 	ID     uint32
 	Series Series
 	// Stream tells that the endpoints take connections as they are: they belong to streams, and no route leads here.
-	Stream    bool
+	Stream bool
+	// Datagrams tells that those connections are UDP's.
+	Datagrams bool
+	// ByClient has the endpoint chosen by the client's address, the same one as long as the endpoints are the same,
+	// instead of by Cycle.
+	ByClient bool
+	// Proxy has every connection to an endpoint begin with a header of the PROXY protocol, of this version.
+	Proxy     ProxyVersion
 	Endpoints []Endpoint
 	// Cycle is the order in which endpoints are used: indexes into Endpoints, weights smoothed out
 	// (smooth weighted round robin), at least one entry.
 	Cycle []uint16
 }
+
+// ProxyVersion is a version of the PROXY protocol; 0: none.
+type ProxyVersion uint8
+
+const (
+	ProxyV1 ProxyVersion = 1 + iota // one line of text
+	ProxyV2                         // binary, with server name, ALPN and facts of TLS as far as they are known
+)
 
 // Endpoint is one address of a service.
 type Endpoint struct {
@@ -139,6 +184,8 @@ type Limits struct {
 	RequestsPerConn  int   // requests on one client connection; 0: no limit
 	BodyRateBytes    int   // least bytes per second of a body, either way, over BodyRateWindow; 0: none
 	BuffersPerShard  int64 // bytes of buffer memory a shard may use
+	Sessions         int   // UDP clients at a time, over all shards
+	SessionsPerIP    int   // of them, per address; 0: no limit
 }
 
 // Timeouts bound how long we wait.
@@ -149,7 +196,10 @@ type Timeouts struct {
 	FirstByte      time.Duration // from the end of the request to the response's first byte
 	UpstreamIdle   time.Duration // an unused connection to an endpoint
 	ResponseIdle   time.Duration // between two pieces of a response's body; 0: no limit
+	Detect         time.Duration // for the first bytes that decide what a connection is, a PROXY header among them
 	StreamIdle     time.Duration // while nothing passes, either way, on a connection that is passed on as it is
+	UpgradeIdle    time.Duration // while nothing passes, either way, after an Upgrade or CONNECT
+	SessionIdle    time.Duration // while no datagram passes, either way, between a client and its endpoint
 	BodyRateWindow time.Duration // see Limits.BodyRateBytes
 	Linger         time.Duration // reading on after an early response, so that the client gets to see it
 	Drain          time.Duration // finishing running requests at shutdown
