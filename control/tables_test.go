@@ -2,9 +2,9 @@ package control
 
 import (
 	"fmt"
-	"reflect"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
