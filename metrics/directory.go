@@ -190,7 +190,7 @@ func (s *Set) Series(k SeriesKind) []SeriesValues {
 	other := all[0]
 	all = all[1:]
 	slices.SortFunc(all, func(a, b SeriesValues) int { return strings.Compare(a.Name, b.Name) })
-	if other.Total() > 0 || other.Opened > 0 {
+	if other.Total()+other.Opened+other.Refused > 0 {
 		all = append(all, other)
 	}
 	return all

@@ -25,6 +25,15 @@ func TestNamesAreCompleteAndDistinct(t *testing.T) {
 	for m := range timings {
 		note("timing", m.String())
 	}
+	for p := range passages {
+		note("passage", p.String())
+	}
+	for d := range Drops {
+		note("drop", d.Label())
+	}
+	for p := range ProxyHeaders {
+		note("header", p.Label())
+	}
 	for r := None + 1; r < reasons; r++ {
 		note("label", r.Label())
 		note("reason", r.String())
@@ -77,6 +86,57 @@ func TestHandshakes(t *testing.T) {
 			t.Errorf("end %d has the label %q", e, e.Label())
 		}
 		seen[e.Label()] = true
+	}
+}
+
+func TestPassages(t *testing.T) {
+	d := NewDirectory()
+	set := d.NewSet(2)
+	a, b := set.Shard(0), set.Shard(1)
+	for p := range passages {
+		id := d.Assign(p.Kind(), "one")
+		a.Began(p, id)
+		b.Began(p, id)
+		b.Began(p, id)
+		b.Carried(p, id, 100, 7)
+		a.Carried(p, id, 1, 0)
+		a.Ended(p, id, None)
+		b.Ended(p, id, TimeoutStream)
+		b.RefusePassage(p, id, LimitStream)
+	}
+	dns := d.Assign(DatagramSeries, "one")
+	a.Datagrams(dns, 3, 2)
+	a.Drop(DropClient, 5)
+	b.Drop(DropRate, 1)
+	a.ProxyReceived(0, ProxyMissing)
+	a.ProxyReceived(2, ProxyTaken)
+	b.ProxyReceived(99, ProxyTaken)
+	b.ProxySent(1)
+	for name, s := range map[string]*Snapshot{"snapshot": set.Snapshot(), "sum": Sum(set.Shards())} {
+		for p := range passages {
+			if s.PassagesBegan(p) != 3 || s.PassagesOpen(p) != 1 || s.PassagesEnded(p, None) != 1 ||
+				s.PassagesEnded(p, TimeoutStream) != 1 || s.PassagesBroken(p) != 1 {
+				t.Errorf("%s: %v are miscounted", name, p)
+			}
+		}
+		if n := s.Refused(LimitStream); n != 2 { // an upgrade is a request that failed
+			t.Errorf("%s: %d refused", name, n)
+		}
+		if s.Dropped(DropClient) != 5 || s.Dropped(DropRate) != 1 || s.TotalDropped() != 6 {
+			t.Errorf("%s: %d datagrams dropped", name, s.TotalDropped())
+		}
+		if s.ProxyReceived(0, ProxyMissing) != 1 || s.ProxyReceived(2, ProxyTaken) != 2 || s.ProxySent(1) != 1 {
+			t.Errorf("%s: headers of the PROXY protocol are miscounted", name)
+		}
+	}
+	for p := range passages {
+		want := SeriesValues{Name: "one", Opened: 3, Open: 1, CarriedUp: 101, CarriedDown: 7, Refused: 1, Broken: 1}
+		if p == Sessions {
+			want.DatagramsUp, want.DatagramsDown = 3, 2
+		}
+		if got := set.Series(p.Kind()); len(got) != 1 || got[0] != want {
+			t.Errorf("%v\n%+v, want\n%+v", p, got, want)
+		}
 	}
 }
 

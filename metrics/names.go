@@ -37,6 +37,24 @@ const (
 	KeyUpdatesSent
 	RecordFaults // connections ended because of a record that is none, or was not sealed with their key
 	Truncations  // connections whose peer ended them without close_notify while something was still to come
+
+	// Bytes of streams and upgrades by the way that they took, each byte once: copied in small pieces, copied in large
+	// ones, or moved from socket to socket by the kernel (splice).
+	BytesCopied
+	BytesBulk
+	BytesSpliced
+
+	// Datagrams that were received and sent on either side. Their bytes are in BytesFromClients and its likes.
+	DatagramsFromClients
+	DatagramsToClients
+	DatagramsFromUpstreams
+	DatagramsToUpstreams
+
+	// What a connection was taken for where its first bytes decide.
+	DetectedTLS
+	DetectedHTTP
+	DetectedOther
+	DetectedSilent // nothing came in time
 	counters
 )
 
@@ -49,7 +67,9 @@ var counterNames = [counters]string{
 	"log lines", "log lines dropped",
 	"records opened", "records sealed", "bytes opened", "bytes sealed", "key updates received",
 	"key updates sent",
-	"record faults", "truncations",
+	"record faults", "truncations", "bytes copied", "bytes copied in bulk", "bytes spliced",
+	"datagrams from clients", "datagrams to clients", "datagrams from upstreams", "datagrams to upstreams",
+	"detected TLS", "detected HTTP", "detected other", "detected silent",
 }
 
 func (c Counter) String() string { return counterNames[c] }
@@ -86,6 +106,10 @@ const (
 	HandshakesWaiting // TLS handshakes in line for one
 	RecordBuffersUsed
 	RecordBuffers
+	FirstBytesAwaited // client connections whose PROXY header or first bytes are awaited
+	PipesUsed         // pipes that a splicing stream has
+	Pipes             // pipes that are open, those in the pool included
+	PipeBytes         // bytes that are in pipes
 	gauges
 )
 
@@ -94,7 +118,7 @@ var gaugeNames = [gauges]string{
 	"small buffers used", "bulk buffers used", "head buffers used", "small buffers", "bulk buffers", "head buffers",
 	"generation", "oldest generation", "snapshots in use", "last swap",
 	"TLS connections open", "TLS hellos awaited", "TLS handshakes running", "TLS handshakes waiting",
-	"record buffers used", "record buffers",
+	"record buffers used", "record buffers", "first bytes awaited", "pipes used", "pipes", "bytes in pipes",
 }
 
 func (g Gauge) String() string { return gaugeNames[g] }

@@ -19,6 +19,16 @@ const (
 	TimeoutRequestBody
 	TimeoutSendResponse
 
+	NoProxyHeader // the connection has to begin with a header of the PROXY protocol
+	BadProxyHeader
+	TimeoutProxyHeader
+	TimeoutDetect // half of what decides what the connection is has come, and no more
+
+	UpgradeRefused // to a protocol that the route does not allow
+	ConnectRefused // the route does not allow CONNECT
+	BadUpgrade     // what the client sent is no such handshake
+	BadSwitch      // the upstream switched to what was not asked for, or not as agreed
+
 	NoRoute
 	NoUpstream
 
@@ -37,6 +47,7 @@ const (
 	ClientGoneStream // what is passed on as it is
 	UpstreamStream
 	TimeoutStream
+	UpstreamUnreachable // an answer to a datagram: nobody is there (ICMP)
 
 	LimitRequestLine
 	LimitRequestHead
@@ -46,6 +57,10 @@ const (
 	LimitConnsPerIP
 	LimitUpstreamConns
 	LimitBuffers
+	LimitStream     // connections or sessions of one route
+	LimitStreamRate // new ones per second of one route
+	LimitSessions   // UDP clients
+	LimitSessionsPerIP
 
 	ShuttingDown
 	InternalError
@@ -68,6 +83,10 @@ const (
 	accepting        = "accepting connection"
 	takingBuffer     = "taking a buffer"
 	draining         = "draining connections"
+	proxyHeader      = "reading PROXY header"
+	firstBytes       = "reading first bytes"
+	switching        = "switching protocols"
+	passingDatagrams = "passing datagrams on"
 	handling         = "handling request"
 )
 
@@ -86,6 +105,14 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	TimeoutRequestHead:  {"timeout_request_head", "timeout", requestHead},
 	TimeoutRequestBody:  {"timeout_request_body", "timeout", requestBody},
 	TimeoutSendResponse: {"timeout_send_response", "timeout", sendingResponse},
+	NoProxyHeader:       {"no_proxy_header", "no PROXY header", proxyHeader},
+	BadProxyHeader:      {"bad_proxy_header", "malformed PROXY header", proxyHeader},
+	TimeoutProxyHeader:  {"timeout_proxy_header", "timeout", proxyHeader},
+	TimeoutDetect:       {"timeout_detect", "timeout", firstBytes},
+	UpgradeRefused:      {"upgrade_refused", "upgrade that no route allows", requestHead},
+	ConnectRefused:      {"connect_refused", "CONNECT that no route allows", requestHead},
+	BadUpgrade:          {"bad_upgrade", "malformed upgrade", requestHead},
+	BadSwitch:           {"bad_switch", "malformed response", switching},
 	NoRoute:             {"no_route", "no route", choosingRoute},
 	NoUpstream:          {"no_upstream", "no upstream", choosingUpstream},
 	UpstreamConnect:     {"upstream_connect", "connection failed", connecting},
@@ -102,6 +129,7 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	ClientGoneStream:    {"client_gone_stream", "client reset connection", passing},
 	UpstreamStream:      {"upstream_stream", "connection lost", passing},
 	TimeoutStream:       {"timeout_stream", "timeout", passing},
+	UpstreamUnreachable: {"upstream_unreachable", "endpoint unreachable", passingDatagrams},
 	LimitRequestLine:    {"limit_request_line", "limit of request line", requestHead},
 	LimitRequestHead:    {"limit_request_head", "limit of request head", requestHead},
 	LimitRequestBody:    {"limit_request_body", "limit of request body", requestBody},
@@ -110,6 +138,10 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	LimitConnsPerIP:     {"limit_connections_per_ip", "limit of connections per address", accepting},
 	LimitUpstreamConns:  {"limit_upstream_connections", "limit of upstream connections", choosingUpstream},
 	LimitBuffers:        {"limit_buffers", "limit of buffer memory", takingBuffer},
+	LimitStream:         {"limit_route_connections", "limit of the route's connections", choosingRoute},
+	LimitStreamRate:     {"limit_route_rate", "limit of the route's rate", choosingRoute},
+	LimitSessions:       {"limit_sessions", "limit of UDP sessions", choosingRoute},
+	LimitSessionsPerIP:  {"limit_sessions_per_ip", "limit of UDP sessions per address", choosingRoute},
 	ShuttingDown:        {"shutting_down", "shutting down", draining},
 	InternalError:       {"internal_error", "internal error", handling},
 }

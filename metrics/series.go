@@ -12,7 +12,8 @@ const (
 	ListenerSeries SeriesKind = iota
 	ServiceSeries
 	RouteSeries
-	StreamSeries
+	StreamSeries   // of tcp routes
+	DatagramSeries // of udp routes
 	SeriesKinds
 )
 
@@ -22,15 +23,15 @@ type Series = uint16
 // Other is the series of all those for which there was no other one left.
 const Other Series = 0
 
-// OtherName is Other's name, which no listener, service, route or stream can have.
+// OtherName is Other's name, which no listener, service or route can have.
 const OtherName = "(other)"
 
-// seriesMax are how many series there can be of each kind, Other included. They bound the memory, 320 bytes for each
+// seriesMax are how many series there can be of each kind, Other included. They bound the memory, 384 bytes for each
 // series and shard, and the size of an exposition.
 var seriesMax = [SeriesKinds]int{ListenerSeries: 256, ServiceSeries: 1024, RouteSeries: 2048,
-	StreamSeries: 256}
+	StreamSeries: 256, DatagramSeries: 256}
 
-// Capacity is how many listeners, services, routes or streams have a series of their own at most.
+// Capacity is how many listeners, services or routes have a series of their own at most.
 func (k SeriesKind) Capacity() int { return seriesMax[k] - 1 }
 
 // statusClasses are the classes of a final status, and "none" in front.
@@ -49,6 +50,13 @@ type Block struct {
 
 	opened, failed, retried uint64
 	open, idle              uint64
+
+	// Of what passes as it is; see Passage. For it opened and open count too.
+	carriedUp, carriedDown     uint64
+	datagramsUp, datagramsDown uint64
+	refused, broken            uint64
+
+	_ [2]uint64
 }
 
 // blocks is how many series get their memory together.
@@ -85,20 +93,14 @@ func (b *Block) served(class Counter, span int, e *Exchange) {
 	store(n, *n+1)
 }
 
-// Opened counts a connection that was accepted (listeners), is being opened (services) or is passed through (streams);
-// Closed its end.
+// Opened counts a connection that was accepted (listeners) or is being opened (services), Closed its end. What passes
+// as it is has Began and Ended.
 func (b *Block) Opened() {
 	store(&b.opened, b.opened+1)
 	store(&b.open, b.open+1)
 }
 
 func (b *Block) Closed() { store(&b.open, b.open-1) }
-
-// Carried counts bytes that a stream has carried from its client, and to it.
-func (b *Block) Carried(received, sent uint64) {
-	store(&b.received, b.received+received)
-	store(&b.sent, b.sent+sent)
-}
 
 // Pooled counts a connection that waits for the next request, Taken one that does no longer.
 func (b *Block) Pooled() { store(&b.idle, b.idle+1) }
@@ -118,9 +120,15 @@ type SeriesValues struct {
 	Received, Sent uint64 // bytes of requests, and of responses to clients
 	Duration       Spans
 
-	// Connections: of clients for a listener or a stream, to endpoints for a service.
+	// Connections: of clients for a listener, to endpoints for a service. For a route: what passes on it as it is.
 	Opened, Failed, Retried uint64
 	Open, Idle              int64
+
+	// Bytes and datagrams that have passed as they are, from clients and to them; clients that were refused before
+	// that, and what did not end in order.
+	CarriedUp, CarriedDown     uint64
+	DatagramsUp, DatagramsDown uint64
+	Refused, Broken            uint64
 }
 
 // Total is the number of requests, whatever their end.
@@ -148,6 +156,12 @@ func (v *SeriesValues) add(b *Block) {
 	v.Retried += atomic.LoadUint64(&b.retried)
 	v.Open += int64(atomic.LoadUint64(&b.open))
 	v.Idle += int64(atomic.LoadUint64(&b.idle))
+	v.CarriedUp += atomic.LoadUint64(&b.carriedUp)
+	v.CarriedDown += atomic.LoadUint64(&b.carriedDown)
+	v.DatagramsUp += atomic.LoadUint64(&b.datagramsUp)
+	v.DatagramsDown += atomic.LoadUint64(&b.datagramsDown)
+	v.Refused += atomic.LoadUint64(&b.refused)
+	v.Broken += atomic.LoadUint64(&b.broken)
 }
 
 // subtract takes away what was counted for those who had the series before. All of their connections were closed.
@@ -165,4 +179,10 @@ func (v *SeriesValues) subtract(before *SeriesValues) {
 	v.Opened -= before.Opened
 	v.Failed -= before.Failed
 	v.Retried -= before.Retried
+	v.CarriedUp -= before.CarriedUp
+	v.CarriedDown -= before.CarriedDown
+	v.DatagramsUp -= before.DatagramsUp
+	v.DatagramsDown -= before.DatagramsDown
+	v.Refused -= before.Refused
+	v.Broken -= before.Broken
 }

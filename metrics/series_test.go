@@ -34,7 +34,7 @@ func TestSpansTileTheDurations(t *testing.T) {
 }
 
 func TestBlockSize(t *testing.T) {
-	if n := unsafe.Sizeof(Block{}); n != 320 {
+	if n := unsafe.Sizeof(Block{}); n != 384 {
 		t.Errorf("a block has %d bytes: it should fill lines of the cache", n)
 	}
 	if n := unsafe.Sizeof(Spans{}); n > 256 {
@@ -111,7 +111,8 @@ func TestSeriesAreBounded(t *testing.T) {
 		}
 	}
 	set.Shard(0).Served(&Exchange{Status: 200, Routed: true})
-	set.Shard(0).Of(StreamSeries, Other).Opened()
+	set.Shard(0).Began(Streams, Other)
+	set.Shard(0).Began(Sessions, Other)
 	for k := range SeriesKinds {
 		all := set.Series(k)
 		if last := all[len(all)-1]; last.Name != OtherName || last.Total()+last.Opened != 1 {

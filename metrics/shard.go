@@ -31,6 +31,7 @@ type Shard struct {
 	errors     [reasons]uint64
 	refused    [reasons]uint64
 	handshakes handshakeCounts
+	passages   passageCounts
 	histograms [timings]Histogram
 
 	_ [cacheLine]byte
@@ -112,6 +113,7 @@ func (s *Shard) addTo(sum *Snapshot) {
 		sum.refused[i] += atomic.LoadUint64(&s.refused[i])
 	}
 	sum.handshakes.add(&s.handshakes)
+	sum.passages.add(&s.passages)
 	for i := range s.histograms {
 		s.histograms[i].AddTo(&sum.timings[i])
 	}

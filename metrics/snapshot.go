@@ -51,6 +51,7 @@ func Sum(shards []*Snapshot) *Snapshot {
 			sum.refused[i] += s.refused[i]
 		}
 		sum.handshakes.add(&s.handshakes)
+		sum.passages.add(&s.passages)
 		for i := range s.timings {
 			sum.timings[i].Merge(&s.timings[i])
 		}
@@ -67,6 +68,7 @@ type Snapshot struct {
 	timings  [timings]Distribution
 
 	handshakes handshakeCounts
+	passages   passageCounts
 }
 
 // Counter is the value of c.

@@ -174,7 +174,7 @@ func TestSimStreamsHoard(t *testing.T) {
 			p.SetWindow(0)
 			_, _ = p.Write(first)
 		}
-		ended := func() uint64 { return r.metrics.Snapshot().Refused(tc.why) }
+		ended := func() uint64 { return r.metrics.Snapshot().PassagesEnded(metrics.Streams, tc.why) }
 		r.until("the first end", func() bool { return ended() > 0 })
 		if at := r.now(); at < tc.least || at > tc.most {
 			t.Errorf("%d clients: the first is ended after %v", tc.clients, at)

@@ -57,7 +57,7 @@ func (w *Worker) beginTunnel(l *link, c *engine.Conn, route int, name []byte) {
 	t.nameLen = uint8(copy(t.name[:], name))
 	l.tunnel, l.state = i, stateTunnel
 	w.wheel.Set(c.Slot, 0)
-	w.m.Of(metrics.StreamSeries, w.streamOf(t).Series).Opened()
+	w.m.Began(metrics.Streams, w.streamOf(t).Series)
 	svc := w.streamService(t)
 	if len(svc.Cycle) == 0 {
 		w.endTunnel(t, metrics.NoUpstream)
@@ -311,12 +311,9 @@ func (w *Worker) unwrap(l *link, c *engine.Conn) bool {
 
 // countTunnel records a tunnel that ends: in the figures, and in the log.
 func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
-	block := w.m.Of(metrics.StreamSeries, w.streamOf(t).Series)
-	block.Closed()
-	block.Carried(uint64(t.up), uint64(t.down))
-	if why != metrics.None {
-		w.m.Refuse(why)
-	}
+	series := w.streamOf(t).Series
+	w.m.Carried(metrics.Streams, series, uint64(t.up), uint64(t.down))
+	w.m.Ended(metrics.Streams, series, why)
 	if w.log == nil {
 		return
 	}

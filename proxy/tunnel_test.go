@@ -252,9 +252,9 @@ func TestTunnelResets(t *testing.T) {
 		}
 		r.settled()
 		snap := r.metrics.Snapshot()
-		if snap.Refused(metrics.ClientGoneStream) != 1 || snap.Refused(metrics.UpstreamStream) != 1 {
-			t.Errorf("%d clients and %d endpoints are counted as gone",
-				snap.Refused(metrics.ClientGoneStream), snap.Refused(metrics.UpstreamStream))
+		clients := snap.PassagesEnded(metrics.Streams, metrics.ClientGoneStream)
+		if n := snap.PassagesEnded(metrics.Streams, metrics.UpstreamStream); clients != 1 || n != 1 {
+			t.Errorf("%d clients and %d endpoints are counted as gone", clients, n)
 		}
 	})
 }
@@ -284,7 +284,7 @@ func TestTunnelEndpoints(t *testing.T) {
 			t.Errorf("without an endpoint the client sees %v", err)
 		}
 		lost.settled()
-		if n := lost.metrics.Snapshot().Refused(metrics.UpstreamConnect); n != 1 {
+		if n := lost.metrics.Snapshot().PassagesEnded(metrics.Streams, metrics.UpstreamConnect); n != 1 {
 			t.Errorf("counted %d times", n)
 		}
 	})
@@ -332,7 +332,7 @@ func TestTunnelIdle(t *testing.T) {
 			t.Errorf("the client sees %v", err)
 		}
 		r.settled()
-		if n := r.metrics.Snapshot().Refused(metrics.TimeoutStream); n != 1 {
+		if n := r.metrics.Snapshot().PassagesEnded(metrics.Streams, metrics.TimeoutStream); n != 1 {
 			t.Errorf("counted %d times", n)
 		}
 	})

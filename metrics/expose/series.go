@@ -91,10 +91,10 @@ var streamFamilies = []family{
 		func(v *metrics.SeriesValues) int64 { return v.Open }),
 	connections("stream", metrics.StreamSeries, "received_bytes", counter,
 		"Bytes of the tcp route's clients that were passed on.",
-		func(v *metrics.SeriesValues) int64 { return int64(v.Received) }),
+		func(v *metrics.SeriesValues) int64 { return int64(v.CarriedUp) }),
 	connections("stream", metrics.StreamSeries, "sent_bytes", counter,
 		"Bytes that the tcp route's clients were sent.",
-		func(v *metrics.SeriesValues) int64 { return int64(v.Sent) }),
+		func(v *metrics.SeriesValues) int64 { return int64(v.CarriedDown) }),
 }
 
 // connections is a family with a number of connections for each series of a kind.
