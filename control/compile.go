@@ -185,6 +185,9 @@ func (m *Manager) service(c *config.Service, w world) plan.Service {
 			})
 		}
 	}
+	for i, weight := range weights {
+		s.Endpoints[i].Weight = weight
+	}
 	s.Cycle = cycle(weights)
 	return s
 }

@@ -167,6 +167,9 @@ type Endpoint struct {
 	// Addr, or Unix when it is a unix socket.
 	Addr netip.AddrPort
 	Unix string
+	// Weight is its share of the clients, beside those of the others, with Service.ByClient; 0 counts as 1. Cycle has
+	// the weights in it.
+	Weight int
 	// TLS shakes hands with it; nil: it is spoken to plainly.
 	TLS *handshake.Client
 }

@@ -10,6 +10,7 @@ import (
 // endpoint is this shard's side of one address of a service: its connections, and who waits for one.
 type endpoint struct {
 	addr   engine.Addr
+	key    uint64 // of the address, see preferred
 	live   bool   // the current snapshot has it
 	seen   uint64 // the adoption of the last snapshot that had it
 	pooled list   // idle connections, the one used last first
@@ -52,6 +53,7 @@ func (w *Worker) adoptEndpoints(snap *plan.Snapshot) {
 			e := &w.endpoints[ep.ID]
 			if !e.live && e.open == 0 && e.first == 0 {
 				*e = endpoint{addr: addressOf(ep)}
+				e.key = endpointKey(&e.addr)
 			}
 			e.live, e.seen = true, w.adoptions
 		}
@@ -78,14 +80,14 @@ func addressOf(ep *plan.Endpoint) engine.Addr {
 	return a
 }
 
-// dispatch chooses an endpoint for x, the next in its service's cycle, and gives it a connection.
+// dispatch chooses an endpoint for x, and gives it a connection.
 func (w *Worker) dispatch(x *exchange) {
 	svc := &w.snapshot(x).Services[x.service]
 	if len(svc.Cycle) == 0 {
 		w.refuse(x, 503, metrics.NoUpstream)
 		return
 	}
-	x.target = w.nextInCycle(svc)
+	x.target = w.firstTarget(svc, &w.links[x.client-1].addr)
 	w.assign(x, false)
 }
 
@@ -262,7 +264,7 @@ func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 		x.tries++
 		w.countRetry(svc)
 		x.forgive()
-		x.target = uint16((int(x.target) + 1) % n) // not the cycle's next, which may be the same one
+		x.target = w.nextTarget(svc, &w.links[x.client-1].addr, x.target, x.tries)
 		w.assign(x, false)
 		return
 	}
