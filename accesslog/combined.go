@@ -6,16 +6,19 @@ import "strconv"
 //
 //	address - - [time] "METHOD target HTTP/1.x" status bytes "referer" "user agent"
 //
-// What is absent is "-". The address comes without its port.
+// What is absent is "-". The address comes without its port. The protocol of what is no exchange stands where HTTP's
+// does.
 func (e *encoder) appendCombined(dst []byte, rec *Record) []byte {
 	dst = appendClient(dst, rec.Client, false)
 	dst = e.clock.appendCLF(append(dst, " - - "...), rec.Time)
 	dst = append(dst, ` "`...)
-	if len(rec.Method) == 0 {
-		dst = append(dst, '-')
-	} else {
-		dst = append(appendClipped(dst, rec.Method, maxToken), ' ')
-		dst = append(appendClipped(dst, rec.Target, maxTarget), " HTTP/1."...)
+	dst = appendClipped(dst, rec.Method, maxToken)
+	switch {
+	case len(rec.Protocol) > 0:
+		dst = appendClipped(append(dst, ' '), rec.Target, maxTarget)
+		dst = appendClipped(append(dst, ' '), rec.Protocol, maxToken)
+	case len(rec.Method) > 0:
+		dst = append(appendClipped(append(dst, ' '), rec.Target, maxTarget), " HTTP/1."...)
 		dst = strconv.AppendUint(dst, uint64(rec.Minor), 10)
 	}
 	dst = append(dst, `" `...)

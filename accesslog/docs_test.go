@@ -17,14 +17,15 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	doc := string(b)
+	all := []Record{served(), secure(), failed(), streamed(), switched(), datagrams()}
 	for _, f := range []Format{JSON, Combined} {
-		for _, rec := range []Record{served(), secure(), failed()} {
+		for _, rec := range all {
 			if line := encode(f, rec); !strings.Contains(doc, "\n"+line) {
 				t.Errorf("this line is not in the documentation:\n%s", line)
 			}
 		}
 	}
-	for _, rec := range []Record{served(), secure(), failed()} {
+	for _, rec := range all {
 		var members map[string]any
 		if err := json.Unmarshal([]byte(encode(JSON, rec)), &members); err != nil {
 			t.Fatal(err)

@@ -34,6 +34,9 @@ func TestCombined(t *testing.T) {
 		{hostile, `203.0.113.7 - - [09/Mar/2026:14:05:06 +0000] "GET /\"\\\x00\xff\n\t\r\x1b[2J HTTP/1.1" 200 5120 ` +
 			`"https://shop.example.com/" "caf\xc3\xa9"`},
 		{gone, `203.0.113.7 - - [09/Mar/2026:14:05:06 +0000] "GET /cart?item=7 HTTP/1.1" - - "-" "Mozilla/5.0 (X11)"`},
+		{streamed(), `203.0.113.7 - - [09/Mar/2026:14:05:08 +0000] "- - tls" - 1048576 "-" "-"`},
+		{switched(), `203.0.113.7 - - [09/Mar/2026:14:05:09 +0000] "- - websocket" 101 8192 "-" "-"`},
+		{datagrams(), `203.0.113.9 - - [09/Mar/2026:14:05:10 +0000] "- - udp" - 112 "-" "-"`},
 	}
 	for _, tt := range tests {
 		if got := encode(Combined, tt.rec); got != tt.want+"\n" {
@@ -80,6 +83,15 @@ func TestJSON(t *testing.T) {
 			`"path":"/\"\\\u0000\ufffd\u000a\u0085\u2028` + "\u00e9\ufffd" + `\u007f","protocol":"HTTP/1.0",` +
 			`"status":400,"bytes_in":0,"bytes_out":0,"duration":0.000000000,` +
 			`"error":"malformed request","while":"reading request head","detail":"bare LF"}`},
+		{streamed(), `{"time":"2026-03-09T14:05:08.120Z","client":"203.0.113.7:51240","method":"","scheme":"tls",` +
+			`"host":"db.example.com","path":"","protocol":"tls","status":0,"bytes_in":2048,"bytes_out":1048576,` +
+			`"duration":61.250000000,"upstream_duration":61.249600000,"route":"database","service":"db",` +
+			`"endpoint":"tcp://10.0.0.3:5432","error":"connection lost","while":"passing a stream on",` +
+			`"detail":"ECONNRESET"}`},
+		{datagrams(), `{"time":"2026-03-09T14:05:10.000Z","client":"203.0.113.9:40001","method":"","scheme":"udp",` +
+			`"host":"","path":"","protocol":"udp","status":0,"bytes_in":40,"bytes_out":112,"datagrams_in":1,` +
+			`"datagrams_out":1,"duration":30.001000000,"upstream_duration":30.001000000,"route":"dns",` +
+			`"service":"resolvers","endpoint":"udp://10.0.0.53:53"}`},
 	}
 	for _, tt := range tests {
 		if got := encode(JSON, tt.rec); got != tt.want+"\n" {
@@ -98,7 +110,7 @@ func TestLongestLineFitsMaxLine(t *testing.T) {
 		Referer: junk(1e5), Scheme: string(junk(1e5)), Route: string(junk(1e5)), Service: string(junk(1e5)),
 		Endpoint: string(junk(1e5)), Detail: junk(1e5), ClientReused: true, UpstreamReused: true,
 		TLSVersion: string(junk(1e5)), TLSSuite: string(junk(1e5)), SNI: string(junk(1e5)), ClientCert: junk(1e5),
-		Resumed: true,
+		Resumed: true, Protocol: junk(1e5), DatagramsIn: -1 << 63, DatagramsOut: -1 << 63,
 	}
 	for r := metrics.None; r <= metrics.InternalError; r++ {
 		rec.Reason = r

@@ -39,3 +39,36 @@ func failed() Record {
 		Reason: metrics.TimeoutConnect, Detail: []byte("ETIMEDOUT"),
 	}
 }
+
+// streamed is a connection that a tcp route has passed on, switched one that a request has switched to another
+// protocol, and datagrams a UDP session.
+func streamed() Record {
+	return Record{
+		Time:     time.Date(2026, 3, 9, 14, 5, 8, 120_000_000, time.UTC).UnixNano(),
+		Duration: 61_250_000_000, Upstream: 61_249_600_000, FirstByte: -1, Overhead: -1,
+		BytesIn: 2048, BytesOut: 1_048_576, Client: netip.MustParseAddrPort("203.0.113.7:51240"),
+		Scheme: "tls", Host: []byte("db.example.com"), Protocol: []byte("tls"),
+		Route: "database", Service: "db", Endpoint: "tcp://10.0.0.3:5432",
+		Reason: metrics.UpstreamStream, Detail: []byte("ECONNRESET"),
+	}
+}
+
+func switched() Record {
+	return Record{
+		Time:     time.Date(2026, 3, 9, 14, 5, 9, 0, time.UTC).UnixNano(),
+		Duration: 3_600_000_500_000, Upstream: 3_600_000_400_000, FirstByte: -1, Overhead: -1,
+		BytesIn: 512, BytesOut: 8192, Client: netip.MustParseAddrPort("203.0.113.7:51250"),
+		Scheme: "https", Host: []byte("chat.example.com"), Protocol: []byte("websocket"), Status: 101,
+		Route: "chat", Service: "rooms", Endpoint: "http://10.0.0.7:9000", RequestID: []byte("01jb3k6t0c"),
+	}
+}
+
+func datagrams() Record {
+	return Record{
+		Time:     time.Date(2026, 3, 9, 14, 5, 10, 0, time.UTC).UnixNano(),
+		Duration: 30_001_000_000, Upstream: 30_001_000_000, FirstByte: -1, Overhead: -1,
+		BytesIn: 40, BytesOut: 112, DatagramsIn: 1, DatagramsOut: 1,
+		Client: netip.MustParseAddrPort("203.0.113.9:40001"), Scheme: "udp", Protocol: []byte("udp"),
+		Route: "dns", Service: "resolvers", Endpoint: "udp://10.0.0.53:53",
+	}
+}

@@ -8,7 +8,8 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
-// appendJSON appends rec as an object on one line. The members up to "duration" are always there.
+// appendJSON appends rec as an object on one line. The members up to "duration" are always there, but for
+// the numbers of datagrams.
 func (e *encoder) appendJSON(dst []byte, rec *Record) []byte {
 	dst = e.clock.appendISO(append(dst, `{"time":"`...), rec.Time)
 	dst = appendClient(append(dst, `","client":"`...), rec.Client, true)
@@ -17,10 +18,14 @@ func (e *encoder) appendJSON(dst []byte, rec *Record) []byte {
 	dst = appendText(dst, `,"scheme":"`, view(rec.Scheme), maxToken)
 	dst = appendText(dst, `,"host":"`, rec.Host, maxName)
 	dst = appendText(dst, `,"path":"`, rec.Target, maxTarget)
-	dst = strconv.AppendUint(append(dst, `,"protocol":"HTTP/1.`...), uint64(rec.Minor), 10)
-	dst = strconv.AppendUint(append(dst, `","status":`...), uint64(rec.Status), 10)
+	dst = appendProtocol(dst, rec)
+	dst = strconv.AppendUint(append(dst, `,"status":`...), uint64(rec.Status), 10)
 	dst = strconv.AppendInt(append(dst, `,"bytes_in":`...), rec.BytesIn, 10)
 	dst = strconv.AppendInt(append(dst, `,"bytes_out":`...), rec.BytesOut, 10)
+	if rec.DatagramsIn|rec.DatagramsOut != 0 {
+		dst = strconv.AppendInt(append(dst, `,"datagrams_in":`...), rec.DatagramsIn, 10)
+		dst = strconv.AppendInt(append(dst, `,"datagrams_out":`...), rec.DatagramsOut, 10)
+	}
 	dst = appendSeconds(dst, `,"duration":`, max(rec.Duration, 0))
 	dst = appendSeconds(dst, `,"upstream_duration":`, rec.Upstream)
 	dst = appendSeconds(dst, `,"first_byte":`, rec.FirstByte)
@@ -53,6 +58,15 @@ func (e *encoder) appendJSON(dst []byte, rec *Record) []byte {
 	}
 	dst = appendOptional(dst, `,"detail":"`, rec.Detail, maxName)
 	return append(dst, "}\n"...)
+}
+
+// appendProtocol appends what is spoken: HTTP, unless rec says something else.
+func appendProtocol(dst []byte, rec *Record) []byte {
+	const key = `,"protocol":"`
+	if len(rec.Protocol) > 0 {
+		return appendText(dst, key, rec.Protocol, maxToken)
+	}
+	return append(strconv.AppendUint(append(dst, key+"HTTP/1."...), uint64(rec.Minor), 10), '"')
 }
 
 func appendOptional(dst []byte, key string, s []byte, limit int) []byte {

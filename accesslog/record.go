@@ -1,4 +1,5 @@
-// Package accesslog turns finished exchanges into lines and carries them from the shards to the log's writer.
+// Package accesslog turns finished exchanges, and what was passed on as it is, into lines and carries them from the
+// shards to the log's writer.
 //
 // A shard describes an exchange in a Record and appends it to its own Ring: the line is encoded there and then, without
 // waiting and without allocating; when the ring is full it is dropped and counted. The other end of the rings, which
@@ -19,9 +20,10 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
-// Record describes one finished exchange. The byte slices are read during Ring.Append only and may point into buffers
-// that are reused afterwards. Empty or negative values are left out of the line, or written as "-", as the format
-// has it.
+// Record describes one finished exchange, or a stream, an upgraded connection or a UDP session that has ended: these
+// have a Protocol, and of the rest what there is to say. The byte slices are read during Ring.Append only and may point
+// into buffers that are reused afterwards. Empty or negative values are left out of the line, or written as "-", as the
+// format has it.
 type Record struct {
 	Time      int64 // when the request's first byte was read, in nanoseconds since 1970 UTC
 	Duration  int64 // from that byte to the response's last, in nanoseconds, as are the next three
@@ -29,15 +31,18 @@ type Record struct {
 	FirstByte int64 // from the request sent to the upstream's first byte; negative: none came
 	Overhead  int64 // the part of Duration that was spent in this program; negative: not measured
 
-	BytesIn  int64 // body of the request as it came, chunk framing included
-	BytesOut int64 // body of the response as it was sent, chunk framing included
+	BytesIn  int64 // body of the request as it came, chunk framing included; or what the client has sent
+	BytesOut int64 // body of the response as it was sent, chunk framing included; or what the client was sent
+
+	DatagramsIn, DatagramsOut int64 // of a UDP session, from its client and to it
 
 	Client netip.AddrPort // the zero value for a client on a unix socket
 
 	Method, Host, Target          []byte // as received; empty when the request head could not be read
 	RequestID, UserAgent, Referer []byte
 	Detail                        []byte // more about Reason, such as the parser's verdict or an errno's name
-	Scheme                        string // "http" or "https"
+	Protocol                      []byte // "tcp", "tls", "udp" or the upgrade's name; empty for an exchange
+	Scheme                        string // "http" or "https", or how the client is connected: "tcp", "tls" or "udp"
 	Route, Service, Endpoint      string // by their names in the configuration
 	TLSVersion, TLSSuite          string // "1.2" or "1.3", and the registry's name; empty on a plain connection
 	SNI                           string // the name of the server that the client asked for, in lower case
@@ -57,12 +62,12 @@ const (
 	maxReferer = 2048
 	maxAgent   = 1024
 	maxName    = 256 // host, route, service, endpoint, detail, server name, client certificate
-	maxToken   = 128 // method, scheme, request id, TLS version, suite
+	maxToken   = 128 // method, scheme, protocol, request id, TLS version, suite
 )
 
 // MaxLine is the length of the longest line, its line feed included: everything at its longest, each byte escaped as
 // six, and the constant parts.
-const MaxLine = 6*(maxTarget+maxReferer+maxAgent+7*maxName+5*maxToken) + 1024
+const MaxLine = 6*(maxTarget+maxReferer+maxAgent+7*maxName+6*maxToken) + 1024
 
 // Format is the form of a line.
 type Format uint8

@@ -309,6 +309,9 @@ func (w *Worker) unwrap(l *link, c *engine.Conn) bool {
 	return true
 }
 
+// protocolTLS is a tunnel's protocol in the log.
+var protocolTLS = []byte("tls")
+
 // countTunnel records a tunnel that ends: in the figures, and in the log.
 func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	series := w.streamOf(t).Series
@@ -321,8 +324,8 @@ func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	r := &w.record
 	*r = accesslog.Record{
 		Time: w.sh.Wall() - (now - t.started), Duration: now - t.started, Upstream: -1, FirstByte: -1, Overhead: -1,
-		BytesIn: t.up, BytesOut: t.down, Client: clientAddr(l), Scheme: "tls", Host: t.name[:t.nameLen],
-		Route: w.streamOf(t).Name, Service: svc.Name, Reason: why, Retries: t.tries,
+		BytesIn: t.up, BytesOut: t.down, Client: clientAddr(l), Scheme: "tls", Protocol: protocolTLS,
+		Host: t.name[:t.nameLen], Route: w.streamOf(t).Name, Service: svc.Name, Reason: why, Retries: t.tries,
 	}
 	if t.forwarded != 0 {
 		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded
