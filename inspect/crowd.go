@@ -275,7 +275,7 @@ func eachKey(p *rule.Predicate, yield func(testKey)) {
 	for _, prefix := range p.Prefixes {
 		yield(testKey{value: value{kind: p.Kind, prefix: prefix}, name: p.Name})
 	}
-	for _, number := range p.Numbers {
-		yield(testKey{value: value{kind: p.Kind, number: number}, name: p.Name})
+	for v := range numbersOf(p) {
+		yield(testKey{value: v, name: p.Name})
 	}
 }

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -142,6 +143,7 @@ type value struct {
 	text   string
 	prefix netip.Prefix
 	number uint16
+	bits   int // DestinationPort: number is the first of 2^bits ports
 }
 
 // exact reports whether v stands for one text and nothing else.
@@ -167,12 +169,32 @@ func (j *judge) each(p *rule.Predicate, holds func(value) bool) bool {
 			return false
 		}
 	}
-	for _, number := range p.Numbers {
-		if j.left--; j.left < 0 || !holds(value{kind: p.Kind, number: number}) {
+	for v := range numbersOf(p) {
+		if j.left--; j.left < 0 || !holds(v) {
 			return false
 		}
 	}
 	return true
+}
+
+// numbersOf are p's values that are numbers. Ports come in blocks, which lie within one another or apart, as other
+// values do.
+func numbersOf(p *rule.Predicate) iter.Seq[value] {
+	return func(yield func(value) bool) {
+		if p.Kind == rule.DestinationPort {
+			for first, bits := range rule.PortBlocks(p.Numbers) {
+				if !yield(value{kind: p.Kind, number: first, bits: bits}) {
+					return
+				}
+			}
+			return
+		}
+		for _, number := range p.Numbers {
+			if !yield(value{kind: p.Kind, number: number}) {
+				return
+			}
+		}
+	}
 }
 
 // within reports whether v lies within one of q's values.
@@ -192,6 +214,14 @@ func (j *judge) within(v value, q *rule.Predicate) bool {
 		for bits := v.prefix.Bits(); bits >= 0; bits-- {
 			wider, err := v.prefix.Addr().Prefix(bits)
 			if _, found := slices.BinarySearchFunc(q.Prefixes, wider, comparePrefixes); found && err == nil {
+				return true
+			}
+		}
+		return false
+	case rule.DestinationPort:
+		last := v.number + (1<<v.bits - 1)
+		for i := 0; i < len(q.Numbers); i += 2 {
+			if q.Numbers[i] <= v.number && last <= q.Numbers[i+1] {
 				return true
 			}
 		}

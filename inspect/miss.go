@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/routing"
@@ -122,6 +123,11 @@ func (c *contest) has(p *rule.Predicate) string {
 			return "the client's address is not known"
 		}
 		return "the client is " + a.Client.String()
+	case rule.DestinationPort:
+		if a.Port == 0 {
+			return "the port is not known"
+		}
+		return "the port is " + strconv.Itoa(int(a.Port))
 	}
 	return c.offers(p)
 }

@@ -38,7 +38,7 @@ func (m maker) quoted(words ...string) string {
 
 func (m maker) matcher() string {
 	name := m.pick("X-A", "x-b")
-	switch m.IntN(19) {
+	switch m.IntN(20) {
 	case 0, 1, 2, 3:
 		return "Host(" + m.quoted(m.host(), m.pick("*.", "**.")+m.host()) + ")"
 	case 4:
@@ -59,6 +59,8 @@ func (m maker) matcher() string {
 		return "HeaderRegexp(`" + name + "`, " + m.quoted("^[12]$", "3", "^$") + ")"
 	case 14:
 		return "Query(`q`" + m.pick("", ", "+m.quoted("1", "2")) + ")"
+	case 16:
+		return "DestinationPort(" + m.quoted("1", "1-2", "2-3", "3", "1-65535") + ")"
 	case 15:
 		return "ClientIP(" + m.quoted("10.0.0.0/8", "10.0.0.1", "10.0.0.0/31", "fe80::/10") + ")"
 	}

@@ -116,6 +116,14 @@ func keysAround(m *member) (keys []testKey) {
 					keys = append(keys, testKey{value: value{kind: t.Kind, prefix: wider}})
 				}
 			}
+		case t.Kind == rule.DestinationPort:
+			for first, size := range rule.PortBlocks(t.Numbers) {
+				for bits := size; bits <= 16; bits++ {
+					v := value{kind: t.Kind, number: rule.WiderPorts(first, bits), bits: bits}
+					keys = append(keys, testKey{value: v})
+				}
+				break
+			}
 		case t.Kind == rule.SNI:
 			aroundHost(t.Values[0], func(pattern string) bool {
 				keys = append(keys, testKey{value: value{kind: t.Kind, text: pattern}})

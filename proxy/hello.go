@@ -82,7 +82,7 @@ func (w *Worker) streamRoute(l *link, offer *hello.Offer) int {
 		return -1
 	}
 	r := &w.question.request
-	r.TLS, r.Client = (*routing.Hello)(offer), clientAddr(l).Addr()
+	r.TLS, r.Client, r.Port = (*routing.Hello)(offer), clientAddr(l).Addr(), w.destinationPort(l)
 	return table.MatchHello(r)
 }
 

@@ -40,6 +40,9 @@ func (w *Worker) route(l *link, x *exchange, table *routing.Table, path []byte) 
 	if needs&routing.NeedClient != 0 {
 		r.Client = clientAddr(l).Addr()
 	}
+	if needs&routing.NeedPort != 0 {
+		r.Port = w.destinationPort(l)
+	}
 	if needs&routing.NeedFields != 0 {
 		fields := w.question.fields[:x.req.N]
 		for i := range fields {
@@ -60,3 +63,6 @@ func (w *Worker) route(l *link, x *exchange, table *routing.Table, path []byte) 
 	}
 	return table.Match(r)
 }
+
+// destinationPort is the port that l's client has connected to; 0 for a client of a unix socket.
+func (w *Worker) destinationPort(l *link) uint16 { return w.listenerOf(l).Addr.Port() }

@@ -258,10 +258,28 @@ func (b *Builder) count(p *placed, by int) {
 		delete(b.priorities, p.prio)
 	}
 	for i := range p.tests {
-		for bit := range b.looks {
-			if p.tests[i].needs()>>bit&1 != 0 {
-				b.looks[bit] += by
-			}
+		b.look(p.tests[i].needs(), by)
+		if b.streams {
+			b.look(helloNeeds(p.tests[i].Kind), by)
 		}
 	}
+	if b.streams {
+		b.look(helloNeeds(p.Host.Kind), by)
+	}
+}
+
+func (b *Builder) look(at Needs, by int) {
+	for bit := range b.looks {
+		if at>>bit&1 != 0 {
+			b.looks[bit] += by
+		}
+	}
+}
+
+// helloNeeds says what a condition in the place of the host looks at, in the rule of a tcp route.
+func helloNeeds(k rule.Kind) Needs {
+	if k == rule.Host || k == rule.HostRegexp {
+		return needHello
+	}
+	return 0
 }

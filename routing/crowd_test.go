@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -15,8 +16,9 @@ func crowdRule(t *testing.T, rnd *rand.Rand) *rule.Expr {
 	e, err := rule.Parse([]string{
 		"!Header(`A`, `1`)", "!Header(`A`, `1`) || !Header(`A`, `2`) && !Header(`B`)", "Header(`A`, `1`)",
 		"Header(`A`, `1`) && !Header(`B`)", "Header(`B`)", "HeaderRegexp(`A`, `[13]`)", "PathRegexp(`a`)",
-		"PathPrefix(`/`)",
-	}[rnd.IntN(8)])
+		"PathPrefix(`/`)", "DestinationPort(`1`)", "DestinationPort(`1`, `3`) && Header(`A`, `1`)",
+		"DestinationPort(`2-3`) && ClientIP(`10.0.0.0/8`)",
+	}[rnd.IntN(11)])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,10 @@ func crowdAnswers(table *Table) (all []int) {
 		{{[]byte("a"), []byte("1")}, {[]byte("b"), nil}},
 	} {
 		for _, path := range []string{"/", "/a"} {
-			all = append(all, table.Match(&Request{Path: []byte(path), Fields: fields}))
+			for port := range uint16(4) {
+				all = append(all, table.Match(&Request{Path: []byte(path), Fields: fields, Port: port,
+					Client: netip.AddrFrom4([4]byte{10, 0, 0, 1})}))
+			}
 		}
 	}
 	return all

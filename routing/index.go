@@ -129,7 +129,7 @@ func (x *index) filedUnder(a *alternative) (under *test) {
 				found++
 			}
 		})
-		if found > most && found == max(1, len(t.Values)+len(t.Prefixes)) {
+		if found > most && found == max(1, len(t.Values)+len(t.Prefixes)+len(t.Numbers)/2) {
 			most, under = found, t
 		}
 	}
@@ -188,6 +188,12 @@ func keys(t *test) []uint64 {
 		}
 		return all
 	}
+	if t.Kind == rule.DestinationPort {
+		for i := 0; i < len(t.Numbers); i += 2 {
+			all = append(all, hashEnd(portHash(t.Numbers[i])))
+		}
+		return all
+	}
 	h := kindHash(t.Kind)
 	if t.Kind == rule.Header || t.Kind == rule.Query {
 		h = hashByte(namedHash(t), 0)
@@ -199,6 +205,11 @@ func keys(t *test) []uint64 {
 		all = append(all, hashEnd(hashBytes(h, v)))
 	}
 	return all
+}
+
+// portHash is the hash of a port, not ended yet.
+func portHash(port uint16) uint64 {
+	return hashByte(hashByte(kindHash(rule.DestinationPort), byte(port>>8)), byte(port))
 }
 
 func prefixHash(p netip.Prefix) uint64 {

@@ -22,10 +22,7 @@ func Judge(r Route, req *Request) (Judgement, error) {
 // JudgeHello is Judge for a tcp route and what MatchHello looks at. The conditions on the server name are conditions on
 // the host in what it returns; rule.Alternative.OverSNI turns them round for showing.
 func JudgeHello(r Route, req *Request) (Judgement, error) {
-	s := subject{Request: req}
-	if req.TLS != nil {
-		s.name = req.TLS.SNI
-	}
+	s := helloSubject(req)
 	return judge(r, r.Rule.OverHost(), &s)
 }
 

@@ -20,6 +20,9 @@ func (m *match) look(x *index, here end) {
 	if x.kinds[rule.ClientIP] != 0 && m.Client.IsValid() {
 		m.lookClient(x, here)
 	}
+	if x.kinds[rule.DestinationPort] != 0 {
+		m.visitKey(x, portHash(m.Port), here)
+	}
 	if m.TLS != nil && x.kinds[rule.SNI] != 0 {
 		m.visitKey(x, hashBytes(kindHash(rule.SNI), m.TLS.SNI), here)
 	}

@@ -8,28 +8,26 @@ import "math/bits"
 //
 // The most specific hosts and paths are tried first, and trying ends as soon as nothing can go before what was found.
 func (t *Table) Match(r *Request) int {
-	return t.search(r, canonicalHost(r.Host, &r.host))
+	m := match{subject: subject{Request: r, name: canonicalHost(r.Host, &r.host)}, top: t.top}
+	return m.search(t)
 }
 
 // MatchHello is Match for a table of a stream builder: it returns the target of the tcp route that a connection takes
-// when all that is known of it is its ClientHello, r.TLS, and its peer, r.Client. The rest of r is not looked at. The
-// server name must be as Hello has it; a client that named none fits only what asks for no name. A nil TLS is a client
-// that has said nothing. It allocates nothing, with the exception of loose expressions.
+// when all that is known of it is its ClientHello, r.TLS, and its addresses, r.Client and r.Port. The rest of r is not
+// looked at. The server name must be as Hello has it; a client that named none fits only what asks for no name. With a
+// nil TLS, for a client that speaks no TLS and for datagrams, no matcher of TLS fits. It allocates nothing, with the
+// exception of loose expressions.
 func (t *Table) MatchHello(r *Request) int {
-	var name []byte
-	if r.TLS != nil {
-		name = r.TLS.SNI
-	}
-	return t.search(r, name)
+	m := match{subject: helloSubject(r), top: t.top}
+	return m.search(t)
 }
 
-// search is Match with a host in canonical form.
-func (t *Table) search(r *Request, host []byte) int {
-	m := match{subject: subject{Request: r, name: host}, top: t.top}
+// search finds the target of what goes first of all that fit.
+func (m *match) search(t *Table) int {
 	if len(m.name) > 0 {
 		m.names(t)
 	}
-	if t.hostPatterns != nil && !m.done() {
+	if t.hostPatterns != nil && !m.silent && !m.done() {
 		m.random = true
 		for _, g := range t.hostPatterns.groups {
 			for set := g.set.Match(m.name); set != 0; set &= set - 1 {

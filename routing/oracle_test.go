@@ -156,6 +156,13 @@ func holds(p *rule.Predicate, r *Request) bool {
 			}
 		}
 		return false
+	case rule.DestinationPort:
+		for i := 0; i < len(p.Numbers); i += 2 {
+			if p.Numbers[i] <= r.Port && r.Port <= p.Numbers[i+1] {
+				return true
+			}
+		}
+		return false
 	}
 	if r.TLS == nil {
 		return false

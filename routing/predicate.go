@@ -16,7 +16,16 @@ type test struct {
 // subject is a request as tests see it.
 type subject struct {
 	*Request
-	name []byte // the host in canonical form
+	name   []byte // the host in canonical form
+	silent bool   // of a stream: there is no ClientHello, and so no name, not even an empty one
+}
+
+// helloSubject is a connection as tests of tcp routes see it: with the server name in the place of the host.
+func helloSubject(r *Request) subject {
+	if r.TLS == nil {
+		return subject{Request: r, silent: true}
+	}
+	return subject{Request: r, name: r.TLS.SNI}
 }
 
 // fit reports whether all tests fit.
@@ -37,7 +46,7 @@ func (s *subject) holds(t *test) bool {
 	case rule.Host:
 		return s.nameFits(s.name, t.Values)
 	case rule.HostRegexp:
-		return t.set.match(s.name)
+		return !s.silent && t.set.match(s.name)
 	case rule.Path, rule.PathPrefix, rule.PathPrefixRaw:
 		return pathFits(t.Predicate, s.Path)
 	case rule.PathRegexp:
@@ -50,6 +59,8 @@ func (s *subject) holds(t *test) bool {
 		return s.queryFits(t)
 	case rule.ClientIP:
 		return s.Client.IsValid() && within(t.Prefixes, s.Client)
+	case rule.DestinationPort:
+		return rule.HasPort(t.Numbers, s.Port)
 	case rule.ClientCert, rule.ClientCertRegexp:
 		return s.certFits(t)
 	}
@@ -229,6 +240,8 @@ func (t *test) needs() Needs {
 		return NeedQuery
 	case rule.ClientIP:
 		return NeedClient
+	case rule.DestinationPort:
+		return NeedPort
 	case rule.SNI, rule.SNIRegexp, rule.ALPN, rule.TLSVersion, rule.CipherSuite, rule.CipherSuiteOnly:
 		return NeedTLS
 	case rule.JA4:

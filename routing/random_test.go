@@ -48,7 +48,7 @@ func (m maker) quoted(words ...string) string {
 // matcher is the text of one matcher.
 func (m maker) matcher() string {
 	name := m.pick("X-A", "x-b", "X-C")
-	switch m.IntN(20) {
+	switch m.IntN(21) {
 	case 0, 1, 2:
 		return "Host(" + m.quoted(m.host(), m.pick("*.", "**.")+m.host()) + ")"
 	case 3:
@@ -75,10 +75,16 @@ func (m maker) matcher() string {
 		return "ClientIP(" + m.quoted("10.0.0.0/8", "10.0.0.1", "10.0.0.0/31", "::1", "fe80::/10") + ")"
 	case 17:
 		return m.pick("SNI(`a.x`)", "SNI(`*.x`)", "SNIRegexp(`^a`, `^$`)", "SNIRegexp(`x$`)")
+	case 19:
+		return m.portMatcher()
 	case 18:
 		return m.pick("ClientCert("+m.quoted("a", "b", "c@d")+")", "ClientCertRegexp("+m.quoted("^a", "@")+")")
 	}
 	return m.tlsMatcher()
+}
+
+func (m maker) portMatcher() string {
+	return "DestinationPort(" + m.quoted("1", "2", "3-4", "2-6", "5-65535", "7") + ")"
 }
 
 // tlsMatcher looks at what a client offers.
@@ -116,6 +122,9 @@ func (m maker) request() *Request {
 		Path:   []byte(m.pick("/", "*", "/"+m.path(), m.path()+"/a", "/a/b", "/ab")),
 		Method: []byte(m.pick("GET", "POST", "PUT")),
 		Query:  []byte(m.pick("", "", "q=1", "q=%31&r", "r=2&q=3", "q=+", "q", "&&q=2")),
+	}
+	if m.IntN(5) > 0 {
+		r.Port = uint16(1 + m.IntN(8))
 	}
 	switch m.IntN(4) {
 	case 0:

@@ -15,6 +15,7 @@ type Request struct {
 
 	Query  []byte     // as received, without the question mark
 	Client netip.Addr // the peer's address; invalid for a unix socket's client. No IPv4-mapped IPv6 address.
+	Port   uint16     // the port that the client has connected to; 0 for a unix socket's client
 	Fields []Field    // the header section
 	TLS    *Hello     // nil on a plain connection
 	// ClientCert are the names in the client's certificate: URI, DNS and email names of its SAN extension, then the
@@ -48,6 +49,8 @@ const (
 	NeedTLS
 	NeedJA4  // beside NeedTLS; it costs hashing some hundred bytes
 	NeedCert // ClientCert
+	NeedPort
+	needHello // of streams: that there is a ClientHello, and its server name
 
-	needBits = 6
+	needBits = 8
 )

@@ -203,8 +203,20 @@ func keyed(t *test) bool {
 		return true
 	case rule.HeaderRegexp:
 		return len(t.Values) == 1
+	case rule.DestinationPort:
+		return singlePorts(t.Numbers)
 	case rule.SNI:
 		return !slices.ContainsFunc(t.Values, func(v string) bool { return v[0] == '*' })
 	}
 	return false
+}
+
+// singlePorts reports whether each range is one port.
+func singlePorts(ranges []uint16) bool {
+	for i := 0; i < len(ranges); i += 2 {
+		if ranges[i] != ranges[i+1] {
+			return false
+		}
+	}
+	return true
 }

@@ -23,7 +23,11 @@ type Table struct {
 }
 
 // Needs says which parts of a request the rules look at.
-func (t *Table) Needs() Needs { return t.needs }
+func (t *Table) Needs() Needs { return t.needs &^ needHello }
+
+// LooksAtHello reports whether a rule of a table of a stream builder looks at the ClientHello, so that one has to be
+// awaited before MatchHello is asked.
+func (t *Table) LooksAtHello() bool { return t.needs&(needHello|NeedTLS) != 0 }
 
 // bucket is what one host pattern has.
 type bucket struct {

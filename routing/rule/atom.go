@@ -15,6 +15,7 @@ type atom struct {
 	text   string
 	prefix netip.Prefix
 	number uint16
+	bits   uint8 // DestinationPort: number is the first of 2^bits ports
 }
 
 // atoms are the values of p, in order.
@@ -25,6 +26,12 @@ func (p *Predicate) atoms() []atom {
 	}
 	for _, v := range p.Prefixes {
 		list = append(list, atom{kind: p.Kind, prefix: v})
+	}
+	if p.Kind == DestinationPort {
+		for first, bits := range PortBlocks(p.Numbers) {
+			list = append(list, atom{kind: p.Kind, number: first, bits: uint8(bits)})
+		}
+		return list
 	}
 	for _, v := range p.Numbers {
 		list = append(list, atom{kind: p.Kind, number: v})
@@ -43,6 +50,8 @@ func predicateOf(name string, negated bool, atoms []atom) Predicate {
 		case a.any:
 		case a.prefix.IsValid():
 			p.Prefixes = append(p.Prefixes, a.prefix)
+		case a.kind == DestinationPort:
+			p.Numbers = append(p.Numbers, a.number, a.number+(1<<a.bits-1))
 		case a.kind == TLSVersion || a.kind == CipherSuite || a.kind == CipherSuiteOnly:
 			p.Numbers = append(p.Numbers, a.number)
 		default:
@@ -55,7 +64,7 @@ func predicateOf(name string, negated bool, atoms []atom) Predicate {
 
 func compareAtoms(a, b atom) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), strings.Compare(a.text, b.text), comparePrefixes(a.prefix, b.prefix),
-		cmp.Compare(a.number, b.number))
+		cmp.Compare(a.number, b.number), cmp.Compare(a.bits, b.bits))
 }
 
 // around calls yield with a, and with every other atom that a lies within, until yield returns false.
@@ -72,6 +81,12 @@ func (a atom) around(yield func(atom) bool) {
 		for bits := a.prefix.Bits() - 1; bits >= 0; bits-- {
 			wider, err := a.prefix.Addr().Prefix(bits)
 			if err != nil || !yield(atom{kind: ClientIP, prefix: wider}) {
+				return
+			}
+		}
+	case DestinationPort:
+		for bits := int(a.bits) + 1; bits <= 16; bits++ {
+			if !yield(atom{kind: a.kind, number: WiderPorts(a.number, bits), bits: uint8(bits)}) {
 				return
 			}
 		}

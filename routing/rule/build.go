@@ -74,6 +74,10 @@ func (p *Predicate) add(v string) (fault *Error) {
 		prefix, fault := parsePrefix(v)
 		p.Prefixes = append(p.Prefixes, prefix)
 		return fault
+	case DestinationPort:
+		first, last, fault := parsePorts(v)
+		p.Numbers = append(p.Numbers, first, last)
+		return fault
 	case TLSVersion:
 		version, fault := parseVersion(v)
 		p.Numbers = append(p.Numbers, version)
@@ -100,6 +104,10 @@ func (p *Predicate) normalize() {
 	}
 	slices.SortFunc(p.Prefixes, comparePrefixes)
 	p.Prefixes = slices.Compact(p.Prefixes)
+	if p.Kind == DestinationPort {
+		p.Numbers = joinPorts(p.Numbers)
+		return
+	}
 	slices.Sort(p.Numbers)
 	p.Numbers = slices.Compact(p.Numbers)
 }

@@ -95,6 +95,7 @@ var pools = map[Kind][]string{
 	SNIRegexp:     {"^a", "b$", "^a\\.b$", "^$", "."},
 	ALPN:          {"h2", "http/1.1", "x"},
 
+	DestinationPort:  {"1", "2-3", "4-7", "2", "6", "3-9", "1-65535", "65535"},
 	CipherSuiteOnly:  {"0x1301", "tls13", "0x0005", "legacy", "rsa", "cbc", "0x009c"},
 	ClientCertRegexp: {"^a", "b$", "^spiffe:", "^b$"},
 
@@ -148,6 +149,7 @@ func (s *source) request() *request {
 			*pairs = append(*pairs, [2]string{s.of(names), s.of([]string{"", "1", "2", "12", "x", "3"})})
 		}
 	}
+	r.port = []uint16{0, 1, 2, 3, 4, 6, 9, 10, 65535}[s.below(9)]
 	if s.below(4) > 0 {
 		r.client = netip.MustParseAddr(s.of([]string{"10.1.2.3", "10.1.2.4", "10.2.0.1", "10.200.0.1", "192.0.2.1",
 			"::1", "fe80::1", "2001:db8::1"}))
@@ -170,14 +172,15 @@ func (s *source) request() *request {
 
 var allKinds = []Kind{
 	Host, HostRegexp, Path, PathPrefix, PathPrefixRaw, PathRegexp, Method, Header, HeaderRegexp, Query, QueryRegexp,
-	ClientIP, SNI, SNIRegexp, ALPN, TLSVersion, CipherSuite, CipherSuiteOnly, JA4, ClientCert, ClientCertRegexp,
+	ClientIP, DestinationPort, SNI, SNIRegexp, ALPN, TLSVersion, CipherSuite, CipherSuiteOnly, JA4, ClientCert,
+	ClientCertRegexp,
 }
 
 // kindSets are what a rule is made of, so that conditions meet those that they interact with.
 var kindSets = [][]Kind{
 	allKinds, {Host, HostRegexp}, {Path, PathPrefix, PathPrefixRaw, PathRegexp}, {Header, HeaderRegexp},
 	{Query, QueryRegexp}, {Method, ClientIP, SNI, TLSVersion, JA4}, {ALPN, CipherSuite, Method},
-	{Host, Path, PathPrefix, Method}, {ClientIP}, {SNI}, {SNI, SNIRegexp}, {CipherSuiteOnly},
+	{Host, Path, PathPrefix, Method}, {ClientIP}, {DestinationPort}, {SNI}, {SNI, SNIRegexp}, {CipherSuiteOnly},
 	{CipherSuiteOnly, CipherSuite}, {ClientCert, ClientCertRegexp},
 }
 

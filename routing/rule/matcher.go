@@ -37,6 +37,7 @@ var matchers = [...]matcher{
 	JA4:           {"JA4", false, 1, "(`t13d1516h2_8daaf6152771_e5627efa2ab1`)"},
 	ClientCert:    {"ClientCert", false, 1, "(`billing.example.com`)"},
 
+	DestinationPort:  {"DestinationPort", false, 1, "(`5432`, `6000-6100`)"},
 	CipherSuiteOnly:  {"CipherSuiteOnly", false, 1, "(`cbc`, `rsa`)"},
 	ClientCertRegexp: {"ClientCertRegexp", false, 1, "(`^spiffe://example\\.com/`)"},
 }
@@ -69,7 +70,10 @@ func (k Kind) TLS() bool { return k >= SNI && k < kinds }
 
 // Stream reports whether the matcher can be asked of a connection when no more of it is known than its ClientHello: in
 // the rule of a tcp route.
-func (k Kind) Stream() bool { return k == ClientIP || k >= SNI && k <= JA4 }
+func (k Kind) Stream() bool { return k.Datagram() || k >= SNI && k <= JA4 }
+
+// Datagram reports whether the matcher can be asked of a datagram: in the rule of a udp route.
+func (k Kind) Datagram() bool { return k == ClientIP || k == DestinationPort }
 
 // Names returns the names of all matchers, in the order of their Kinds.
 func Names() []string {
@@ -101,6 +105,11 @@ var old = map[string]string{
 	"IPAllowList":      "write ClientIP",
 	"SourceRange":      "write ClientIP",
 	"RemoteAddr":       "write ClientIP",
+	"Port":             "write DestinationPort, for the port that the client has connected to",
+	"DestPort":         "write DestinationPort",
+	"DstPort":          "write DestinationPort",
+	"LocalPort":        "write DestinationPort",
+	"ServerPort":       "write DestinationPort",
 	"PathStrip":        "write Path, and take the path off with a middleware",
 	"PathStripRegex":   "write PathRegexp, and take the path off with a middleware",
 	"PathPrefixStrip":  "write PathPrefix, and take the prefix off with a middleware",

@@ -13,6 +13,7 @@ type request struct {
 	host, path, method string
 	fields, query      [][2]string
 	client             netip.Addr
+	port               uint16
 	tls                *hello
 }
 
@@ -80,6 +81,13 @@ func (r *request) holds(p *Predicate) bool {
 		return p.onePair(r.query)
 	case ClientIP:
 		return slices.ContainsFunc(p.Prefixes, func(p netip.Prefix) bool { return p.Contains(r.client) })
+	case DestinationPort:
+		for i := 0; i < len(p.Numbers); i += 2 {
+			if p.Numbers[i] <= r.port && r.port <= p.Numbers[i+1] {
+				return true
+			}
+		}
+		return false
 	}
 	return r.tls != nil && r.tls.holds(p)
 }

@@ -32,14 +32,7 @@ func (e *Error) Error() string {
 //	and     = operand { "&&" operand } .
 //	operand = "!" operand | "(" rule ")" | matcher .
 //	matcher = name "(" string { "," string } ")" .
-func Parse(text string) (*Expr, error) {
-	p := parser{scanner: scanner{text: text}}
-	e, fault := p.parse()
-	if fault != nil {
-		return nil, fault
-	}
-	return e, nil
-}
+func Parse(text string) (*Expr, error) { return parse(text, ofRequests) }
 
 func (p *parser) parse() (*Expr, *Error) {
 	text := p.text
@@ -84,7 +77,7 @@ type parser struct {
 	depth int // parentheses and ! that we are in
 	open  int // parentheses that we are in
 
-	stream bool // only what can be asked before there is a request
+	asks asks // which matchers there may be
 }
 
 func (p *parser) advance() (fault *Error) {
@@ -192,8 +185,8 @@ func (p *parser) matcher() (*Expr, *Error) {
 	if kind == None {
 		return nil, refusef(name.at, len(name.value), unknownHint(name.value), "there is no matcher %q", name.value)
 	}
-	if p.stream && !kind.Stream() {
-		return nil, notForStreams(kind, name)
+	if !p.asks.may(kind) {
+		return nil, p.asks.tooEarly(kind, name)
 	}
 	if fault := p.advance(); fault != nil {
 		return nil, fault

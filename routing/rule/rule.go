@@ -30,6 +30,7 @@ const (
 	Query                        // Name: decoded key; Values, decoded, one of which it must have; none: any
 	QueryRegexp                  // Name: decoded key; Values: expressions, against the decoded value
 	ClientIP                     // Prefixes: the client's address must be in one of them
+	DestinationPort              // Numbers: pairs, the first and the last of a range; the client's must be in one
 	SNI                          // Values: host patterns, as Host
 	SNIRegexp                    // Values: expressions, against the server name in lower case; "" when there is none
 	ALPN                         // Values: protocols, one of which the client must offer

@@ -2,10 +2,46 @@ package rule
 
 import "strings"
 
+// asks says which matchers a rule may have, by what is known when it is asked.
+type asks uint8
+
+const (
+	ofRequests    asks = iota // all of them
+	ofConnections             // those that a ClientHello and addresses answer
+	ofDatagrams               // those that addresses answer
+)
+
+// may reports whether a rule may have a matcher.
+func (a asks) may(k Kind) bool {
+	switch a {
+	case ofConnections:
+		return k.Stream()
+	case ofDatagrams:
+		return k.Datagram()
+	}
+	return true
+}
+
+// names are the names of the matchers that a rule may have.
+func (a asks) names() (names []string) {
+	for k := Host; k < kinds; k++ {
+		if a.may(k) {
+			names = append(names, k.String())
+		}
+	}
+	return names
+}
+
 // ParseStream reads the rule of a tcp route, which is asked before there is a request: as Parse, with only those
-// matchers that a ClientHello and an address answer (Kind.Stream); any other is a fault. The error is an *Error.
-func ParseStream(text string) (*Expr, error) {
-	p := parser{scanner: scanner{text: text}, stream: true}
+// matchers that a ClientHello and addresses answer (Kind.Stream); any other is a fault. The error is an *Error.
+func ParseStream(text string) (*Expr, error) { return parse(text, ofConnections) }
+
+// ParseDatagram reads the rule of a udp route: as Parse, with only those matchers that addresses answer
+// (Kind.Datagram); any other is a fault. The error is an *Error.
+func ParseDatagram(text string) (*Expr, error) { return parse(text, ofDatagrams) }
+
+func parse(text string, a asks) (*Expr, error) {
+	p := parser{scanner: scanner{text: text}, asks: a}
 	e, fault := p.parse()
 	if fault != nil {
 		return nil, fault
@@ -13,29 +49,24 @@ func ParseStream(text string) (*Expr, error) {
 	return e, nil
 }
 
-// notForStreams is the fault of a matcher in the rule of a tcp route.
-func notForStreams(kind Kind, name token) *Error {
-	hint := "use " + strings.Join(streamNames(), ", ")
-	msg := name.value + " needs a request; this is a tcp route"
-	switch kind {
-	case Host:
-		hint = "write SNI, the name that the client asks for in its ClientHello"
-	case HostRegexp:
-		hint = "write SNIRegexp, for the name that the client asks for in its ClientHello"
-	case ClientCert, ClientCertRegexp:
-		msg = name.value + " needs a finished handshake; this is a tcp route"
-	}
-	return refuse(name.at, len(name.value), msg, hint)
-}
-
-// streamNames are the names of the matchers that tcp routes may use.
-func streamNames() (names []string) {
-	for k := Host; k < kinds; k++ {
-		if k.Stream() {
-			names = append(names, k.String())
+// tooEarly is the fault of a matcher in the rule of a tcp or udp route that cannot be asked there.
+func (a asks) tooEarly(kind Kind, name token) *Error {
+	what, route := "a request", "a tcp route"
+	hint := "use " + strings.Join(a.names(), ", ")
+	switch {
+	case a == ofDatagrams:
+		route = "a udp route"
+		if kind.TLS() {
+			what = "a TLS connection"
 		}
+	case kind == Host:
+		hint = "write SNI, the name that the client asks for in its ClientHello"
+	case kind == HostRegexp:
+		hint = "write SNIRegexp, for the name that the client asks for in its ClientHello"
+	case kind == ClientCert, kind == ClientCertRegexp:
+		what = "a finished handshake"
 	}
-	return names
+	return refuse(name.at, len(name.value), name.value+" needs "+what+"; this is "+route, hint)
 }
 
 // OverHost is e with the server name in the place of the host: SNI becomes Host, and SNIRegexp HostRegexp. So the rule

@@ -9,7 +9,7 @@ import (
 
 // streamFaults are rules of tcp routes with the part at fault between « and », and parts of the message.
 var streamFaults = map[string]string{
-	"SNI(`a.b`) && «Path»(`/`)":          "Path needs a request; this is a tcp route; use ClientIP, SNI, SNIRegexp",
+	"SNI(`a.b`) && «Path»(`/`)":          "Path needs a request; this is a tcp route; use ClientIP, Dest",
 	"!(ALPN(`h2`) || «Host»(`a.b`))":     "Host needs a request; this is a tcp route; write SNI, the name",
 	"«HostRegexp»(`a.b`)":                "write SNIRegexp",
 	"«Header»(`a`)":                      "Header needs a request",
@@ -36,16 +36,37 @@ func TestStreamFaults(t *testing.T) {
 	}
 }
 
+// TestDatagramFaults: udp routes have addresses only, and say so.
+func TestDatagramFaults(t *testing.T) {
+	for text, want := range map[string]string{
+		"SNI(`a.b`)":    "SNI needs a TLS connection; this is a udp route; use ClientIP, DestinationPort",
+		"ALPN(`h3`)":    "ALPN needs a TLS connection",
+		"Host(`a.b`)":   "Host needs a request; this is a udp route; use ClientIP, DestinationPort",
+		"HostSNI(`*`)":  "leave the condition out",
+		"ClientIP(`x`)": "is no IP address",
+	} {
+		if _, err := ParseDatagram(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
 // TestStreamKinds: the matchers of tcp routes are those that look at the hello or the address.
 func TestStreamKinds(t *testing.T) {
-	const want = "ClientIP SNI SNIRegexp ALPN TLSVersion CipherSuite CipherSuiteOnly JA4"
-	if got := strings.Join(streamNames(), " "); got != want {
+	const want = "ClientIP DestinationPort SNI SNIRegexp ALPN TLSVersion CipherSuite CipherSuiteOnly JA4"
+	if got := strings.Join(ofConnections.names(), " "); got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	if got := strings.Join(ofDatagrams.names(), " "); got != "ClientIP DestinationPort" {
+		t.Errorf("of datagrams: %s", got)
 	}
 	for k := Host; k < kinds; k++ {
 		_, err := ParseStream(k.example())
 		if (err == nil) != k.Stream() {
 			t.Errorf("%s: %v", k, err)
+		}
+		if _, err := ParseDatagram(k.example()); (err == nil) != k.Datagram() {
+			t.Errorf("%s in a udp route: %v", k, err)
 		}
 	}
 }

@@ -126,9 +126,9 @@ func single(name string, a atom) *literal {
 
 // rank is the place of a kind among tests: what costs least comes first.
 var rank = [...]int{
-	Method: 1, ClientIP: 2, Host: 3, Path: 4, PathPrefix: 5, PathPrefixRaw: 6, Header: 7, Query: 8,
-	SNI: 9, ALPN: 10, TLSVersion: 11, CipherSuite: 12, CipherSuiteOnly: 13, JA4: 14, ClientCert: 15,
-	HostRegexp: 16, SNIRegexp: 17, PathRegexp: 18, HeaderRegexp: 19, QueryRegexp: 20, ClientCertRegexp: 21,
+	Method: 1, DestinationPort: 2, ClientIP: 3, Host: 4, Path: 5, PathPrefix: 6, PathPrefixRaw: 7, Header: 8, Query: 9,
+	SNI: 10, ALPN: 11, TLSVersion: 12, CipherSuite: 13, CipherSuiteOnly: 14, JA4: 15, ClientCert: 16,
+	HostRegexp: 17, SNIRegexp: 18, PathRegexp: 19, HeaderRegexp: 20, QueryRegexp: 21, ClientCertRegexp: 22,
 }
 
 // comparePredicates is the canonical order of tests.

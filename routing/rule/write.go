@@ -132,6 +132,8 @@ func (p *Predicate) arguments() []string {
 		}
 	case CipherSuite, CipherSuiteOnly:
 		args = append(args, suiteNames(p.Numbers)...)
+	case DestinationPort:
+		args = append(args, portNames(p.Numbers)...)
 	case ClientIP:
 		for _, prefix := range p.Prefixes {
 			args = append(args, prefixName(prefix))
