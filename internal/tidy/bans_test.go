@@ -11,8 +11,8 @@ import (
 
 // dataPlane are the packages whose code runs on a shard's thread.
 var dataPlane = []string{
-	"engine", "engine/mem", "engine/uring", "engine/epoll", "shard", "proxy", "proxy/h1", "accesslog", "metrics",
-	"tls/alert", "tls/hello", "tls/record",
+	"engine", "engine/mem", "engine/uring", "engine/epoll", "shard", "proxy", "proxy/h1", "proxy/proxyproto",
+	"accesslog", "metrics", "tls/alert", "tls/hello", "tls/record",
 }
 
 // ban is something that the data plane may not use, and what it uses instead.
@@ -128,7 +128,7 @@ func localName(f *file, imported string) string {
 
 // pure are the packages that compute and do nothing else: the same input gives the same output, at any time, anywhere.
 var pure = []string{
-	"proxy/h1", "tls/alert", "tls/hello", "tls/record",
+	"proxy/h1", "proxy/proxyproto", "tls/alert", "tls/hello", "tls/record",
 	"routing", "routing/rule", "routing/regset", "routing/urlpath", "plan",
 }
 

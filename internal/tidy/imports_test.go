@@ -34,6 +34,7 @@ const edges = `
 	accesslog/sink:    accesslog
 	shard:             engine engine/mem plan internal/invariant
 	proxy/h1:          internal/invariant
+	proxy/proxyproto:
 	tls/alert:
 	tls/hello:         internal/invariant tls/alert
 	proxy:             engine engine/mem shard proxy/h1 plan routing/urlpath metrics accesslog routing
