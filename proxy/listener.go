@@ -10,10 +10,10 @@ import (
 // change of the configuration, and may take a lock.
 type Sockets interface {
 	// Take returns the socket of a listener that the current snapshot has. The worker accepts on it until it lets go of
-	// it, and never closes it; taking it again meanwhile changes nothing. -1: there is none any more, a newer snapshot
-	// has come.
+	// it, and does not close it; taking it again meanwhile changes nothing. -1: there is none any more, a newer
+	// snapshot has come. The socket of a UDP listener becomes the worker's own, to be closed by it.
 	Take(listener int) (fd int)
-	// LetGo says that the worker will not touch the socket again.
+	// LetGo says that the worker will not touch the socket again, or will close it next if it is its own.
 	LetGo(listener, fd int)
 }
 

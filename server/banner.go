@@ -56,7 +56,7 @@ Ctrl-C ends it.
 `, base, os.Args[0])
 }
 
-// url is what to type to reach l from this machine.
+// url is what to type to reach l from this machine, or what it is where that says less.
 func url(l *plan.Listener) string {
 	if l.Unix != "" {
 		return "unix:" + l.Unix
@@ -65,8 +65,18 @@ func url(l *plan.Listener) string {
 	if addr.Addr().IsUnspecified() {
 		addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), addr.Port())
 	}
-	if l.TLS != nil {
-		return "https://" + addr.String()
+	return scheme(l) + "://" + addr.String()
+}
+
+// scheme is how an address of l begins. Where the first bytes decide it is TCP: whatever comes, comes by that.
+func scheme(l *plan.Listener) string {
+	switch {
+	case l.Protocol == plan.UDP:
+		return "udp"
+	case l.Protocol == plan.HTTP && l.TLS != nil:
+		return "https"
+	case l.Protocol == plan.HTTP:
+		return "http"
 	}
-	return "http://" + addr.String()
+	return "tcp"
 }

@@ -15,6 +15,9 @@ func where(l *plan.Listener) string {
 	if l.Unix != "" {
 		return "unix:" + l.Unix
 	}
+	if l.Protocol == plan.UDP {
+		return l.Addr.String() + "/udp"
+	}
 	return l.Addr.String()
 }
 

@@ -125,6 +125,12 @@ func tcp(addr string) plan.Listener {
 	return plan.Listener{Name: addr, Addr: netip.MustParseAddrPort(addr), Table: everything}
 }
 
+func udp(addr string) plan.Listener {
+	l := tcp(addr)
+	l.Protocol = plan.UDP
+	return l
+}
+
 func unixSocket(path string) plan.Listener {
 	return plan.Listener{Name: path, Unix: path, Table: everything}
 }

@@ -113,7 +113,8 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 	if err = s.sockets.prepare(s.snap); err != nil {
 		return err
 	}
-	s.sockets.publish(s.snap)
+	opened, _ := s.sockets.publish(s.snap)
+	s.warnSmall(s.snap, opened)
 	if err := s.openAdmin(); err != nil {
 		return err
 	}
@@ -193,6 +194,7 @@ func (s *Server) Publish(snap *plan.Snapshot) {
 		l := &snap.Listeners[id]
 		s.log.Info("listener added", "listener", l.Name, "address", where(l))
 	}
+	s.warnSmall(snap, opened)
 	for _, id := range retired {
 		l := &snap.Listeners[id]
 		s.log.Info("listener removed", "listener", l.Name, "address", where(l))

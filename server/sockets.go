@@ -26,13 +26,15 @@ type sockets struct {
 	closed   bool
 }
 
-// socketSet is what one listener listens on. Each shard has its own socket of a TCP listener (SO_REUSEPORT), so that
-// the kernel spreads the connections; a unix socket is one, shared by all.
+// socketSet is what one listener listens on. Each shard has its own socket of a TCP or UDP listener (SO_REUSEPORT), so
+// that the kernel spreads the connections, or the clients; a unix socket is one, shared by all.
 type socketSet struct {
 	fds   []int  // by shard
 	held  []bool // by shard: it accepts on its socket
 	file  socketFile
 	muted bool
+
+	datagrams bool // UDP: a socket that is held is the shard's to close
 }
 
 func newSockets(shards int) *sockets {
@@ -71,10 +73,10 @@ func (s *sockets) prepare(snap *plan.Snapshot) error {
 }
 
 // revive returns the retired set of a listener that has come back before all shards have let go of it; nil if there is
-// none. A unix socket whose file is gone cannot come back.
+// none. A unix socket whose file is gone cannot come back, and a UDP socket is not ours any more.
 func (s *sockets) revive(id int) *socketSet {
 	for i, set := range s.retired[id] {
-		if set.file.path == "" && set.unmute() {
+		if set.file.path == "" && !set.datagrams && set.unmute() {
 			s.keepRetired(id, slices.Delete(s.retired[id], i, i+1))
 			return set
 		}
@@ -125,7 +127,7 @@ func (s *sockets) take(shard, id int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set := s.open[id]
-	if set == nil {
+	if set == nil || set.fds[shard] < 0 {
 		return -1
 	}
 	set.held[shard] = true
@@ -138,13 +140,13 @@ func (s *sockets) letGo(shard, id, fd int) {
 	defer s.mu.Unlock()
 	for _, set := range []*socketSet{s.open[id], s.prepared[id]} {
 		if set != nil && set.fds[shard] == fd {
-			set.held[shard] = false
+			set.release(shard)
 		}
 	}
 	kept := s.retired[id][:0]
 	for _, set := range s.retired[id] {
 		if set.fds[shard] == fd {
-			set.held[shard] = false
+			set.release(shard)
 		}
 		if set.users() > 0 {
 			kept = append(kept, set)
@@ -153,6 +155,14 @@ func (s *sockets) letGo(shard, id, fd int) {
 		}
 	}
 	s.keepRetired(id, kept)
+}
+
+// release notes that a shard has no use for its socket any more.
+func (s *socketSet) release(shard int) {
+	s.held[shard] = false
+	if s.datagrams {
+		s.fds[shard] = -1
+	}
 }
 
 func (s *sockets) keepRetired(id int, sets []*socketSet) {
@@ -195,7 +205,7 @@ func openSet(id int, l *plan.Listener, shards int) (*socketSet, error) {
 		return nil, fmt.Errorf("listen on %s: more than %d addresses since the start; a restart makes room",
 			where(l), maxListeners)
 	}
-	set := &socketSet{held: make([]bool, shards)}
+	set := &socketSet{held: make([]bool, shards), datagrams: l.Protocol == plan.UDP}
 	for shard := range shards {
 		fd, err := set.openFor(l, shard)
 		if err != nil {
@@ -209,6 +219,8 @@ func openSet(id int, l *plan.Listener, shards int) (*socketSet, error) {
 
 func (s *socketSet) openFor(l *plan.Listener, shard int) (int, error) {
 	switch {
+	case s.datagrams:
+		return listenUDP(l.Addr)
 	case l.Unix == "":
 		return listenTCP(l.Addr)
 	case shard > 0:
@@ -233,9 +245,9 @@ func (s *socketSet) users() (n int) {
 // mute sees to it that nobody new gets in, so that the queues of connections can be worked off: a unix socket loses its
 // file, and a TCP socket sees no SYN any more. Handshakes that are under way are finished. A client who comes now is
 // silent for a second, and when it tries again, the socket is closed and it is refused, instead of connected first and
-// reset then.
+// reset then. A UDP socket is left alone: who is new there is the shard's to ignore.
 func (s *socketSet) mute() {
-	if s.muted {
+	if s.muted || s.datagrams {
 		return
 	}
 	s.muted = true
@@ -274,7 +286,10 @@ var noSYNProgram = [...]unix.SockFilter{
 // close removes the file first: once nobody listens any more, another process may put its own socket there.
 func (s *socketSet) close() {
 	s.file.remove()
-	for _, fd := range s.fds {
+	for shard, fd := range s.fds {
+		if s.datagrams && (fd < 0 || s.held[shard]) {
+			continue // it is its shard's
+		}
 		_ = unix.Close(fd) // a listening socket holds nothing that could be lost
 	}
 	s.fds = nil

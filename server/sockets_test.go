@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,12 @@ func (h *holder) adopt(snap *plan.Snapshot) {
 }
 
 func (h *holder) letGo(id int) {
-	h.LetGo(id, h.fds[id])
+	fd := h.fds[id]
+	own := strings.HasSuffix(listensOn(fd), "/udp")
+	h.LetGo(id, fd)
+	if own {
+		_ = unix.Close(fd)
+	}
 	delete(h.fds, id)
 	delete(h.gone, id)
 }
@@ -61,7 +67,9 @@ func (h *holder) leave(whether func() bool) {
 func TestAnySeriesOfListeners(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	dir := t.TempDir()
-	known := []plan.Listener{tcp(free(t)), tcp(free(t)), unixSocket(filepath.Join(dir, "a")), unixSocket("@" + dir)}
+	known := []plan.Listener{
+		tcp(free(t)), tcp(free(t)), unixSocket(filepath.Join(dir, "a")), unixSocket("@" + dir), udp(free(t)),
+	}
 	taken := tcp(free(t))
 	other, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0) // somebody who does not share the port
 	if err != nil {
@@ -147,7 +155,10 @@ func openFiles(t *testing.T) int {
 
 // listensOn is the address of a listening socket, as where writes it.
 func listensOn(fd int) string {
-	if yes, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || yes == 0 {
+	suffix := ""
+	if kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); kind == unix.SOCK_DGRAM {
+		suffix = "/udp"
+	} else if yes, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || yes == 0 {
 		return fmt.Sprint("no listening socket: ", err)
 	}
 	addr, err := unix.Getsockname(fd)
@@ -158,7 +169,7 @@ func listensOn(fd int) string {
 	case *unix.SockaddrUnix:
 		return "unix:" + a.Name
 	case *unix.SockaddrInet4:
-		return fmt.Sprintf("127.0.0.1:%d", a.Port)
+		return fmt.Sprintf("127.0.0.1:%d%s", a.Port, suffix)
 	}
 	return fmt.Sprintf("%T", addr)
 }
