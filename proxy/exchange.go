@@ -5,7 +5,6 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
-	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 // framing is how the end of a body is found.
@@ -120,13 +119,9 @@ type exchange struct {
 
 	rxBefore, txBefore uint64 // what the client's link had consumed and sent when it began
 
-	code  h1.Code          // what was wrong with a message that we refused
-	fault urlpath.Fault    // what was wrong with a path that we refused
-	errno int32            // what the kernel said of a connection that failed
-	shake handshake.Reason // why there is no TLS with the upstream
-
-	said    [handshake.MaxDetail]byte // in words what became of a connection over TLS
-	saidLen uint8
+	code  h1.Code       // what was wrong with a message that we refused
+	fault urlpath.Fault // what was wrong with a path that we refused
+	mishap
 
 	pending  queue // the request while it has no connection
 	interims uint8 // 1xx responses passed on
@@ -141,12 +136,3 @@ type exchange struct {
 func (x *exchange) has(f exFlags) bool { return x.flags&f != 0 }
 func (x *exchange) set(f exFlags)      { x.flags |= f }
 func (x *exchange) clear(f exFlags)    { x.flags &^= f }
-
-// say keeps in words, for the log, what became of a connection over TLS. They are two parts of one text.
-func (x *exchange) say(what, name string) {
-	n := copy(x.said[:], what)
-	x.saidLen = uint8(n + copy(x.said[n:], name))
-}
-
-// forgive clears what a connection has failed with, as the request goes on with another one.
-func (x *exchange) forgive() { x.errno, x.shake, x.saidLen = 0, handshake.OK, 0 }

@@ -71,11 +71,10 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 		w.closeClient(l, c, false)
 	case l.state == stateHandshake:
 		w.countHandshake(l, s, metrics.HandshakeTimeout, nil)
-		w.exs.At(l.ex).say("TLS handshake", "")
-		w.connectFailed(w.exs.At(l.ex), metrics.TimeoutConnect)
-	case l.state == stateBusy && s.spent:
-		w.exs.At(l.ex).errno = eTruncated
-		w.sendFailed(l, c)
+		w.mishapOf(l).say("TLS handshake", "")
+		w.noConnection(l, metrics.TimeoutConnect)
+	case l.sends() && s.spent:
+		w.broken(l, c, eTruncated)
 	case l.state == stateIdle || l.state == statePooled:
 		return w.rest(l, c, s)
 	default:

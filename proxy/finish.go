@@ -3,14 +3,11 @@ package proxy
 import (
 	"net/netip"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/uringproxy/uringproxy/accesslog"
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/proxy/h1"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
-	"github.com/uringproxy/uringproxy/tls/handshake"
 	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
@@ -161,12 +158,8 @@ func (x *exchange) detail(b []byte) []byte {
 		b = append(b, x.code.String()...)
 	case x.fault != urlpath.OK:
 		b = append(b, x.fault.String()...)
-	case x.saidLen > 0:
-		b = append(b, x.said[:x.saidLen]...)
-	case x.shake != handshake.OK && x.errno == 0:
-		b = append(b, x.shake.String()...)
-	case x.errno != 0:
-		b = append(b, unix.ErrnoName(unix.Errno(x.errno))...)
+	default:
+		b = x.mishap.appendTo(b)
 	}
 	return b
 }

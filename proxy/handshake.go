@@ -102,7 +102,7 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 		w.feedTalk(l, s)
 		return
 	case l.kind == kindUpstream:
-		w.exs.At(l.ex).errno = errno
+		w.mishapOf(l).errno = errno
 		w.dialFailed(l, s, handshake.Gone)
 		return
 	case s.began != 0: // who has not said a word has not begun a handshake
@@ -116,7 +116,7 @@ func (w *Worker) talkCut(l *link, c *engine.Conn, s *secure, errno int32) {
 // talkFailed ends a connection whose handshake has failed. The alert has been sent.
 func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome) {
 	if l.kind == kindUpstream {
-		w.exs.At(l.ex).say(o.Detail, "")
+		w.mishapOf(l).say(o.Detail, "")
 		w.dialFailed(l, s, o.Reason)
 		return
 	}
@@ -132,9 +132,8 @@ func (w *Worker) talkFailed(l *link, c *engine.Conn, s *secure, o *handshake.Out
 // dialFailed goes on without the endpoint with which there is no TLS.
 func (w *Worker) dialFailed(l *link, s *secure, why handshake.Reason) {
 	w.countHandshake(l, s, handshakeEnds[why], nil)
-	x := w.exs.At(l.ex)
-	x.shake = why
-	w.connectFailed(x, metrics.UpstreamTLS)
+	w.mishapOf(l).shake = why
+	w.noConnection(l, metrics.UpstreamTLS)
 }
 
 // agreed starts the record layer with the keys of a handshake that has succeeded.
@@ -157,6 +156,10 @@ func (w *Worker) agreed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome
 		return
 	}
 	w.countAs(s, noGauge)
+	if l.tunnel != 0 {
+		w.tunnelOpen(l, c)
+		return
+	}
 	w.begin(w.exs.At(l.ex), l, c)
 }
 
@@ -188,16 +191,21 @@ func (w *Worker) takeKeys(s *secure, o *handshake.Outcome) bool {
 	return true
 }
 
-// welcome makes a client with which TLS is agreed on ready for its first request, which may have come already.
+// welcome makes a client with which TLS is agreed on ready for its first request, which may have come already, or
+// passes it on.
 func (w *Worker) welcome(l *link, c *engine.Conn, s *secure) {
 	l.state = stateIdle
-	if w.leaving(l) && s.raw.empty() {
+	if (w.draining || w.leaving(l) && !s.bound) && s.raw.empty() {
 		w.m.Inc(metrics.ConnsClosedDrain)
 		w.closeClient(l, c, false)
 		return
 	}
 	if s.raw.empty() {
 		w.be.AckNow(c) // we say nothing to the client's Finished, and its request may be waiting for that
+	}
+	if s.bound {
+		w.beginStream(l, c, int(s.stream), nil)
+		return
 	}
 	w.unused(l, c.Slot, w.sh.Snapshot().Timeouts.Idle)
 	w.beginOwn(l)

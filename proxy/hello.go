@@ -56,8 +56,11 @@ func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 	}
 	offer := w.listening.board.Show(h, message, true)
 	if route := w.streamRoute(l, offer); route >= 0 {
-		w.beginTunnel(l, c, route, offer.SNI)
-		return
+		if !w.sh.Pinned(w.listeners[l.from].pin).Streams[route].Terminate {
+			w.beginTunnel(l, c, route, offer)
+			return
+		}
+		w.bind(l, s, route)
 	}
 	s.facts.offer = offer.Pack(s.facts.offer[:0])
 	tls := w.listenerOf(l).TLS
@@ -75,7 +78,7 @@ func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 	}
 }
 
-// streamRoute is the target of the tcp route that a client with this offer takes; -1: it is none, TLS ends here.
+// streamRoute is the target of the tcp route that a client with this offer takes; -1: there is none.
 func (w *Worker) streamRoute(l *link, offer *hello.Offer) int {
 	table := w.listenerOf(l).Streams
 	if table == nil {

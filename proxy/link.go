@@ -21,8 +21,8 @@ const (
 //	          any -> closing
 //
 // Over TLS a client comes to idle by hello -> handshake, an upstream to busy by connecting -> handshake, and both may
-// pass through farewell before they are closing. A client whose connection is passed on as it is goes from
-// hello to tunnel, and the connection to its endpoint from connecting.
+// pass through farewell before they are closing. A client whose connection is passed on goes from hello or handshake
+// to tunnel, and the connection to its endpoint from connecting or handshake.
 type state uint8
 
 const (
@@ -34,7 +34,7 @@ const (
 	statePooled                  // upstream: waiting for the next exchange
 	stateHello                   // client over TLS: its ClientHello is not complete yet
 	stateHandshake               // both, over TLS: the handshake is running
-	stateTunnel                  // both: what comes passes to the other end as it is, see tunnel
+	stateTunnel                  // both: what comes passes to the other end, see tunnel
 	stateFarewell                // both, over TLS: the last word is being sent, the rest is as with closing
 	stateClosing                 // both: Close was called, EvClosed is to come
 )
@@ -53,7 +53,8 @@ const (
 	flagStreamed                       // both: the armed receive is a stream
 	flagSending                        // both: a send was started and its EvSent has not been handled yet
 	flagSecure                         // both: the connection is one over TLS, see secure
-	flagShut                           // both, in a tunnel or relayed: its end of stream has been sent
+	flagShut                           // both, in a tunnel or relayed: its end of stream is being sent, or has been
+	flagFinished                       // both, in a tunnel: it has been
 	flagHeld                           // both, over TLS: what was received waits to be opened, and no more is received
 )
 

@@ -77,10 +77,10 @@ func (w *Worker) timedOpen(l *link, s *secure) (opening, record.Result) {
 
 // timedSeal is sealOut, timed for the requests of the sample.
 func (w *Worker) timedSeal(l *link, s *secure, b []byte) ([]byte, record.Refusal) {
-	x := w.exs.At(l.ex)
-	if x.since == 0 {
+	if l.ex == 0 || w.exs.At(l.ex).since == 0 {
 		return w.sealOut(l, s, b)
 	}
+	x := w.exs.At(l.ex)
 	began := w.sh.Read()
 	b, refused := w.sealOut(l, s, b)
 	x.records += w.sh.Elapsed(began)

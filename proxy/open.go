@@ -85,7 +85,11 @@ func (w *Worker) await(l *link, c *engine.Conn, s *secure) {
 
 // mayOpen reports whether there is room for plaintext where it goes to.
 func (w *Worker) mayOpen(l *link) bool {
-	if l.state != stateBusy {
+	switch l.state {
+	case stateTunnel:
+		return w.tunnelHasRoom(l)
+	case stateBusy:
+	default:
 		return true
 	}
 	x := w.exs.At(l.ex)
@@ -170,8 +174,8 @@ func (w *Worker) lastRecord(l *link, c *engine.Conn, s *secure, r *record.Result
 // alerted notes that the peer has ended the connection with an alert.
 func (w *Worker) alerted(l *link, s *secure, why alert.Alert) (errno int32) {
 	w.m.AlertReceived(uint8(why))
-	if l.ex != 0 {
-		w.exs.At(l.ex).say("alert: ", why.String())
+	if l.ex != 0 || l.tunnel != 0 {
+		w.mishapOf(l).say("alert: ", why.String())
 	}
 	s.mute = true
 	return eAlerted
@@ -205,12 +209,17 @@ func (w *Worker) socketEnded(l *link, c *engine.Conn, errno int32) {
 }
 
 // streamOver handles an end of stream without close_notify when all that came before it has been used. Anybody may
-// have made it, so that it ends nothing (RFC 8446, section 6.1): it is harmless between requests only.
+// have made it, so that it ends nothing (RFC 8446, section 6.1): it is harmless between requests only, and what a
+// tunnel leads to is not told that it is complete.
 func (w *Worker) streamOver(l *link, c *engine.Conn, s *secure) {
 	w.discard(&s.raw)
 	w.dropHead(&s.rec)
 	errno := int32(0)
-	if l.ex != 0 {
+	switch {
+	case l.tunnel != 0:
+		errno = eTruncated
+		w.m.Inc(metrics.Truncations)
+	case l.ex != 0:
 		x := w.exs.At(l.ex)
 		switch {
 		case l.kind == kindUpstream && !(x.down.done && x.has(exAnswered)):

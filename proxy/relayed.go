@@ -16,7 +16,7 @@ func (w *Worker) relayNews(l *link, c *engine.Conn, s *secure) {
 	if l.state == stateClosing {
 		return
 	}
-	if !l.closing() && l.state != stateLinger {
+	if !l.closing() && l.state != stateLinger && !(l.tunnel != 0 && l.has(flagEOF)) {
 		w.relayIn(l, c, s)
 	}
 	if l.state == stateClosing || s.conv == nil {
@@ -25,7 +25,7 @@ func (w *Worker) relayNews(l *link, c *engine.Conn, s *secure) {
 	w.relayOut(l, c, s)
 	sent := !l.has(flagSending) && !s.withholds()
 	switch {
-	case l.state == stateBusy:
+	case l.sends():
 		if sent && l.out.empty() {
 			l.txSince = 0
 		}
@@ -121,10 +121,10 @@ func (w *Worker) feedTalk(l *link, s *secure) {
 
 // relayOut hands the conversation what is queued, and sends what it puts out.
 func (w *Worker) relayOut(l *link, c *engine.Conn, s *secure) {
-	if l.state == stateBusy && l.txSince == 0 && !l.out.empty() {
+	if l.sends() && l.txSince == 0 && !l.out.empty() {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
-	for l.state == stateBusy && !l.out.empty() {
+	for l.sends() && !l.out.empty() {
 		piece := w.chunks.At(l.out.head).span
 		n := s.conv.Write(w.mem.Bytes(piece))
 		w.consume(&l.out, uint32(n))

@@ -15,7 +15,7 @@ const sealPieces = 64
 
 // pumpSecure is pump for a connection over TLS: what is queued is sealed first, one buffer at a time.
 func (w *Worker) pumpSecure(l *link, c *engine.Conn) {
-	if l.has(flagSending) || l.state != stateBusy {
+	if l.has(flagSending) || !l.sends() {
 		return
 	}
 	s := w.secure[c.Slot]
@@ -24,6 +24,9 @@ func (w *Worker) pumpSecure(l *link, c *engine.Conn) {
 		return
 	}
 	if s.wire.buf == noBuf {
+		if l.out.empty() && l.has(flagShut) { // there was no memory for its last word
+			w.endStream(l, c)
+		}
 		if l.out.empty() || !w.fillWire(l, c, s) {
 			return
 		}
@@ -31,7 +34,9 @@ func (w *Worker) pumpSecure(l *link, c *engine.Conn) {
 	if l.txSince == 0 {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
-	w.handedOn(w.exs.At(l.ex))
+	if l.ex != 0 {
+		w.handedOn(w.exs.At(l.ex))
+	}
 	w.sendWire(l, c, s, !l.out.empty() || w.sendsLast(l))
 }
 
@@ -148,12 +153,11 @@ func (w *Worker) wireSent(l *link, c *engine.Conn, res int32) {
 	case l.state == stateClosing:
 	case s.relay && !failed:
 		w.relayNews(l, c, s)
-	case l.state == stateBusy && failed:
+	case l.sends() && failed:
 		s.sealed -= s.unsent()
 		w.dropHead(&s.wire)
-		w.exs.At(l.ex).errno = -res
-		w.sendFailed(l, c)
-	case l.state == stateBusy:
+		w.broken(l, c, -res)
+	case l.sends():
 		w.wentOut(l, c, s)
 	case l.state == stateHandshake && failed:
 		w.talkCut(l, c, s, -res)
@@ -165,7 +169,7 @@ func (w *Worker) wireSent(l *link, c *engine.Conn, res int32) {
 	}
 }
 
-// wentOut goes on after bytes of an exchange have left.
+// wentOut goes on after bytes of an exchange or a tunnel have left.
 func (w *Worker) wentOut(l *link, c *engine.Conn, s *secure) {
 	if s.wire.buf == noBuf && l.out.empty() {
 		l.txSince = 0

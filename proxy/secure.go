@@ -35,8 +35,11 @@ type secure struct {
 	resting bool          // it has been unused for long: there are no ciphers
 	relay   bool          // conv is the record layer
 	mute    bool          // nothing is to be said at the end
-	over    bool          // the peer's stream has ended, behind what is in raw
-	served  bool          // the peer has said close_notify
+	bound   bool          // of clients: stream is where the connection goes when there are keys
+	stream  uint32        // index in the Streams of the snapshot that pin holds
+	pin     uint32
+	over    bool // the peer's stream has ended, behind what is in raw
+	served  bool // the peer has said close_notify
 
 	facts facts
 }
@@ -79,6 +82,9 @@ func (w *Worker) moreSecure() {
 func (w *Worker) dropSecure(l *link, slot uint32) {
 	s := w.secure[slot]
 	w.secure[slot] = nil
+	if s.bound {
+		w.sh.Unpin(s.pin)
+	}
 	w.hangUp(l, s)
 	w.countAs(s, noGauge)
 	w.discard(&s.raw)
@@ -187,7 +193,7 @@ func (w *Worker) gatherRaw(l *link, s *secure, need uint32) bool {
 // Some are for bodies, so that not all can be had by those who begin long records and have asked for nothing.
 func (w *Worker) mayGather(l *link) bool {
 	free, count := w.mem.Free(mem.Record), w.mem.Count(mem.Record)
-	return free > 1 && (l.state == stateBusy || free > count/reservePart) || count == 1
+	return free > 1 && (l.sends() || free > count/reservePart) || count == 1
 }
 
 // starve has l wait for a buffer.

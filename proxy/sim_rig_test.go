@@ -370,7 +370,8 @@ func (w *Worker) linkFault(slot uint32, l *link) string {
 	}
 	running := l.state == stateBusy || l.state == stateHead || l.state == stateConnecting ||
 		l.state == stateHandshake && l.kind == kindUpstream
-	if running != (x != nil || l.state == stateConnecting && l.tunnel != 0) {
+	dialing := l.kind == kindUpstream && l.tunnel != 0 && l.state != stateTunnel
+	if running != (x != nil || dialing) {
 		return fmt.Sprintf("has exchange %d", l.ex)
 	}
 	switch {

@@ -90,11 +90,7 @@ func (w *Worker) upstreamExpired(l *link, c *engine.Conn) {
 	case statePooled:
 		w.closeUpstream(l, c)
 	case stateConnecting:
-		if l.tunnel != 0 {
-			w.tunnelConnectFailed(w.tunnels.At(l.tunnel), metrics.TimeoutConnect)
-			return
-		}
-		w.connectFailed(w.exs.At(l.ex), metrics.TimeoutConnect)
+		w.noConnection(l, metrics.TimeoutConnect)
 	case stateBusy:
 		w.upstreamStalled(l, c)
 	}

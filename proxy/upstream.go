@@ -253,6 +253,15 @@ func (w *Worker) begin(x *exchange, l *link, c *engine.Conn) {
 // triesMax is how many endpoints are tried for one request when connections cannot be opened.
 const triesMax = 3
 
+// noConnection goes on without the connection l, on which nothing has been sent of what it was for.
+func (w *Worker) noConnection(l *link, why metrics.Reason) {
+	if l.tunnel != 0 {
+		w.tunnelConnectFailed(w.tunnels.At(l.tunnel), why)
+		return
+	}
+	w.connectFailed(w.exs.At(l.ex), why)
+}
+
 // connectFailed tries the next endpoint: nothing has been sent yet, so any request may go elsewhere.
 func (w *Worker) connectFailed(x *exchange, why metrics.Reason) {
 	l, c := w.part(x)

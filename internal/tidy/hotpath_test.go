@@ -22,7 +22,7 @@ var copies = map[string]string{
 	"engine/epoll/conn":   "an address",
 	"engine/epoll/send":   "the list of a send's spans",
 	"engine/uring/accept": "an address",
-	"proxy/exchange":      "what is said of a connection, for the log",
+	"proxy/mishap":        "what is said of a connection, for the log",
 	"proxy/forwarded":     "a request ID",
 	"proxy/handshake":     "what a handshake sends, and what it did not use",
 	"proxy/head":          "a head that came in pieces",

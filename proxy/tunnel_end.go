@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"github.com/uringproxy/uringproxy/accesslog"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/metrics"
+)
+
+// watch has t looked at when it may have been idle for too long, or when a window has passed.
+func (w *Worker) watch(t *tunnel) {
+	window := int64(w.sh.Pinned(t.pin).Timeouts.BodyRateWindow)
+	w.wheel.Set(t.client, min(t.moved+w.patience(t), w.sh.Now()+window))
+}
+
+// tunnelExpired looks whether anything has passed of late. Who does not read may keep what there is for him as long as
+// others get buffers, and no longer.
+func (w *Worker) tunnelExpired(l *link) {
+	t := w.tunnels.At(l.tunnel)
+	idle := w.sh.Now() - t.moved
+	near, far := w.stuck(t, l), w.stuck(t, &w.links[t.upstream-1])
+	switch {
+	case idle >= w.patience(t):
+		w.endTunnel(t, metrics.TimeoutStream)
+	case (near || far) && !w.plenty(mem.Small):
+		w.endTunnel(t, metrics.LimitBuffers)
+	default:
+		w.watch(t)
+	}
+}
+
+// stuck reports whether l has had something to be sent since the last look, and has kept to less than the least rate of
+// bodies. It notes how far l is for the next.
+func (w *Worker) stuck(t *tunnel, l *link) bool {
+	if l.txSince == 0 {
+		return false
+	}
+	snap := w.sh.Pinned(t.pin)
+	before := l.txMark
+	l.txMark = l.tx
+	least := uint64(snap.Limits.BodyRateBytes) * uint64(snap.Timeouts.BodyRateWindow) / 1e9
+	return before != markUnknown && l.tx-before < max(least, 1)
+}
+
+// endTunnel ends both connections: in order when all has been passed on, by a reset when something is missing.
+func (w *Worker) endTunnel(t *tunnel, why metrics.Reason) {
+	l, c := &w.links[t.client], w.conns.At(t.client)
+	i := l.tunnel
+	w.countTunnel(t, l, why)
+	l.tunnel = 0
+	if why == metrics.None {
+		w.m.Inc(metrics.ConnsClosedDone)
+	} else {
+		w.m.Inc(metrics.ConnsClosedError)
+	}
+	if t.upstream != 0 {
+		u, uc := w.far(t)
+		u.tunnel = 0
+		w.endUpstream(u, uc, why != metrics.None)
+	}
+	w.closeClient(l, c, why != metrics.None)
+	w.sh.Unpin(t.pin)
+	w.tunnels.Put(i)
+}
+
+// What a stream's protocol is in the log.
+var protocolTCP, protocolTLS = []byte("tcp"), []byte("tls")
+
+// countTunnel records a tunnel that ends: in the figures, and in the log.
+func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
+	passage, series := w.passage(t)
+	w.m.Carried(passage, series, uint64(t.up), uint64(t.down))
+	w.m.Ended(passage, series, why)
+	if w.log == nil {
+		return
+	}
+	svc, now := w.tunnelService(t), w.sh.Now()
+	r := &w.record
+	*r = accesslog.Record{
+		Time: w.sh.Wall() - (now - t.started), Duration: now - t.started, Upstream: -1, FirstByte: -1, Overhead: -1,
+		BytesIn: t.up, BytesOut: t.down, Client: clientAddr(l), Scheme: "tcp", Protocol: protocolTCP,
+		Host: t.name[:t.nameLen], Route: w.routeName(t), Service: svc.Name, Reason: why, Retries: t.tries,
+	}
+	if t.sealed || l.has(flagSecure) {
+		r.Scheme, r.Protocol = "tls", protocolTLS
+	}
+	w.logTLS(l, t.client)
+	if t.forwarded != 0 {
+		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded
+	}
+	if why != metrics.None { // an endpoint that was tried before may have left something
+		r.Detail = t.mishap.appendTo(w.additions[:0])
+	}
+	w.appendLog(r)
+}
