@@ -34,7 +34,7 @@ func example() Input {
 		Route: d.Assign(metrics.RouteSeries, "all"),
 	}
 	d.Assign(metrics.RouteSeries, "unused")
-	d.Assign(metrics.StreamSeries, "db")
+	db, dns := d.Assign(metrics.StreamSeries, "db"), d.Assign(metrics.DatagramSeries, "dns")
 	for k := range metrics.SeriesKinds {
 		d.Settle(k, 1, epoch, func(string) bool { return true })
 	}
@@ -51,6 +51,7 @@ func example() Input {
 	set.Shard(1).Handshake(&metrics.Handshake{Side: metrics.Upstreams, End: metrics.HandshakeCertificate})
 	set.Shard(1).HelloRefused(uint8(hello.PlainHTTP))
 	set.Shard(1).AlertReceived(uint8(alert.BadCertificate))
+	passages(set, db, e.Route, dns)
 	in := Input{
 		Now: epoch.Add(time.Minute), Started: epoch.Add(-time.Hour),
 		Build:   Build{"v1", "go1.26", "uring", "T3"},
@@ -66,6 +67,28 @@ func example() Input {
 		in.Series[k] = set.Series(k)
 	}
 	return in
+}
+
+// passages has something pass as it is, of each kind.
+func passages(set *metrics.Set, stream, route, datagrams metrics.Series) {
+	a, b := set.Shard(0), set.Shard(1)
+	for range 3 {
+		a.Began(metrics.Streams, stream)
+	}
+	a.Carried(metrics.Streams, stream, 10, 5000)
+	a.Ended(metrics.Streams, stream, metrics.None)
+	a.Ended(metrics.Streams, stream, metrics.TimeoutStream)
+	a.RefusePassage(metrics.Streams, stream, metrics.LimitStreamRate)
+	a.Add(metrics.BytesSpliced, 5010)
+	b.Began(metrics.Upgrades, route)
+	b.Carried(metrics.Upgrades, route, 6, 7)
+	b.RefusePassage(metrics.Upgrades, route, metrics.UpgradeRefused)
+	b.Began(metrics.Sessions, datagrams)
+	b.Datagrams(datagrams, 2, 1)
+	b.Drop(metrics.DropClient, 4)
+	b.ProxyReceived(2, metrics.ProxyTaken)
+	b.ProxyReceived(0, metrics.ProxyLate)
+	b.ProxySent(1)
 }
 
 func written(t testing.TB, in Input, openMetrics bool) string {
@@ -136,6 +159,28 @@ func TestValues(t *testing.T) {
 		`uringproxy_requests_total{shard="1",code="4xx"} 1`,
 		`uringproxy_request_errors_total{reason="no_route"} 1`,
 		`uringproxy_connections_refused_total{reason="limit_connections"} 0`,
+		`uringproxy_connections_refused_total{reason="limit_route_rate"} 1`,
+		`uringproxy_passthrough_opened_total{kind="stream"} 3`,
+		`uringproxy_passthrough_open{kind="stream"} 1`,
+		`uringproxy_passthrough_open{kind="session"} 1`,
+		`uringproxy_passthrough_ended_total{kind="stream",reason="done"} 1`,
+		`uringproxy_passthrough_ended_total{kind="stream",reason="timeout_stream"} 1`,
+		`uringproxy_passthrough_ended_total{kind="upgrade",reason="done"} 0`,
+		`uringproxy_passthrough_bytes_total{shard="0",path="spliced"} 5010`,
+		`uringproxy_stream_connections_opened_total{stream="db"} 3`,
+		`uringproxy_stream_connection_errors_total{stream="db"} 1`,
+		`uringproxy_stream_connections_refused_total{stream="db"} 1`,
+		`uringproxy_stream_sent_bytes_total{stream="db"} 5000`,
+		`uringproxy_route_upgrades_open{route="all"} 1`,
+		`uringproxy_route_upgrade_received_bytes_total{route="all"} 6`,
+		`uringproxy_route_upgrades_refused_total{route="all"} 1`,
+		`uringproxy_udp_route_sessions_open{udp_route="dns"} 1`,
+		`uringproxy_udp_route_received_datagrams_total{udp_route="dns"} 2`,
+		`uringproxy_dropped_datagrams_total{reason="client_full"} 4`,
+		`uringproxy_proxy_headers_received_total{version="2",result="taken"} 1`,
+		`uringproxy_proxy_headers_received_total{version="1",result="local"} 0`,
+		`uringproxy_proxy_headers_received_total{version="unknown",result="late"} 1`,
+		`uringproxy_proxy_headers_sent_total{version="1"} 1`,
 		`uringproxy_engine_syscalls_total{shard="1"} 101`,
 		`uringproxy_listener_requests_total{listener="web",code="4xx"} 1`,
 		`uringproxy_route_requests_total{route="all",code="2xx"} 99`,

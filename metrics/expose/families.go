@@ -10,10 +10,11 @@ import (
 
 // families are all there are, in the order in which they are written.
 var families = slices.Concat(
-	processFamilies, configFamilies, clientFamilies, upstreamFamilies, timingFamilies, tlsFamilies, shardFamilies,
+	processFamilies, configFamilies, clientFamilies, upstreamFamilies, timingFamilies, tlsFamilies, passageFamilies,
+	shardFamilies,
 	seriesFamilies("listener", metrics.ListenerSeries), listenerFamilies,
 	seriesFamilies("service", metrics.ServiceSeries), serviceFamilies,
-	seriesFamilies("route", metrics.RouteSeries), streamFamilies,
+	seriesFamilies("route", metrics.RouteSeries), upgradeFamilies, streamFamilies, sessionFamilies,
 )
 
 // one is a gauge of one sample, total a counter of one.

@@ -12,7 +12,7 @@ import (
 var (
 	descriptor = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-z_]+) (.+)$`)
 	sampleLine = regexp.MustCompile(`^([a-z_]+)(?:\{(.*)\})? (\S+)$`)
-	labelPair  = regexp.MustCompile(`^([a-z]+)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)`)
+	labelPair  = regexp.MustCompile(`^([a-z_]+)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)`)
 	canonical  = regexp.MustCompile(`^(\+Inf|[0-9]+\.[0-9]+|[0-9]+(\.[0-9]+)?e[+-][0-9]+)$`)
 )
 

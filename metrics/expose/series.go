@@ -81,22 +81,6 @@ var serviceFamilies = []family{
 		func(v *metrics.SeriesValues) int64 { return v.Idle }),
 }
 
-// streamFamilies are about connections that are passed through, which have no requests that could be counted.
-var streamFamilies = []family{
-	connections("stream", metrics.StreamSeries, "connections_opened", counter,
-		"Connections of clients that the tcp route passed on.",
-		func(v *metrics.SeriesValues) int64 { return int64(v.Opened) }),
-	connections("stream", metrics.StreamSeries, "connections_open", gauge,
-		"Connections of clients that the tcp route passes on and that are open.",
-		func(v *metrics.SeriesValues) int64 { return v.Open }),
-	connections("stream", metrics.StreamSeries, "received_bytes", counter,
-		"Bytes of the tcp route's clients that were passed on.",
-		func(v *metrics.SeriesValues) int64 { return int64(v.CarriedUp) }),
-	connections("stream", metrics.StreamSeries, "sent_bytes", counter,
-		"Bytes that the tcp route's clients were sent.",
-		func(v *metrics.SeriesValues) int64 { return int64(v.CarriedDown) }),
-}
-
 // connections is a family with a number of connections for each series of a kind.
 func connections(
 	label string, k metrics.SeriesKind, name string, of kind, help string, value func(*metrics.SeriesValues) int64,

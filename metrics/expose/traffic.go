@@ -89,14 +89,14 @@ var clientFamilies = []family{
 		labelled[metrics.Counter]{"idle", metrics.ConnsClosedIdle},
 		labelled[metrics.Counter]{"drain", metrics.ConnsClosedDrain},
 		labelled[metrics.Counter]{"error", metrics.ConnsClosedError}),
-	{"connections_refused", counter, "Connections of clients that were turned away, by the limit that was reached.",
-		"reason", func(e *encoder, in *Input) {
-			for r := range metrics.Reasons {
-				if n := in.total.Refused(r); n > 0 || slices.Contains(refusals, r) {
-					e.count(n, "reason", r.Label())
-				}
+	{"connections_refused", counter, "Clients that were turned away, by the limit that was reached, or by what is " +
+		"wrong with them; those of UDP are among them.", "reason", func(e *encoder, in *Input) {
+		for r := range metrics.Reasons {
+			if n := in.total.Refused(r); n > 0 || slices.Contains(refusals, r) {
+				e.count(n, "reason", r.Label())
 			}
-		}},
+		}
+	}},
 	counts("accept_pauses", metrics.AcceptPauses, "Times that accepting stopped because a limit was reached, or the "+
 		"system had no descriptor or memory for one more. Who comes meanwhile waits in the kernel's queue."),
 	counts("client_received_bytes", metrics.BytesFromClients,
