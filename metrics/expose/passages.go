@@ -59,8 +59,8 @@ var passageFamilies = []family{
 		labelled[metrics.Counter]{"other", metrics.DetectedOther},
 		labelled[metrics.Counter]{"silent", metrics.DetectedSilent}),
 	{"proxy_headers_received", counter, "PROXY headers of clients, by what became of them: it names the client " +
-		"(taken) or nobody (local), there was something else (missing), it breaks the protocol (malformed), it did not " +
-		"come in time (late).", "version, result", func(e *encoder, in *Input) {
+		"(taken) or nobody (local), there was something else (missing), it breaks the protocol (malformed), it did " +
+		"not come in time (late).", "version, result", func(e *encoder, in *Input) {
 		for v, version := range []string{"unknown", "1", "2"} {
 			for p := range metrics.ProxyHeaders {
 				n := in.total.ProxyReceived(uint8(v), p)
@@ -111,8 +111,8 @@ func (p passing) families() []family {
 		each(p.noun+"s_opened", counter, all+".", func(v *metrics.SeriesValues) int64 { return int64(v.Opened) }),
 		each(p.noun+"s_open", gauge, all+", and that are open.",
 			func(v *metrics.SeriesValues) int64 { return v.Open }),
-		each(p.noun+"s_refused", counter, "Clients that the route turned away: what they wanted is not allowed there, or "+
-			"a limit of its own was reached.", func(v *metrics.SeriesValues) int64 { return int64(v.Refused) }),
+		each(p.noun+"s_refused", counter, "Clients that the route turned away: what they wanted is not allowed "+
+			"there, or a limit of its own was reached.", func(v *metrics.SeriesValues) int64 { return int64(v.Refused) }),
 		each(p.noun+"_errors", counter, all+", and that did not end in order.",
 			func(v *metrics.SeriesValues) int64 { return int64(v.Broken) }),
 		each(p.bytes+"received_bytes", counter, "Bytes received from the clients of "+p.is+".",
