@@ -111,8 +111,9 @@ func (p passing) families() []family {
 		each(p.noun+"s_opened", counter, all+".", func(v *metrics.SeriesValues) int64 { return int64(v.Opened) }),
 		each(p.noun+"s_open", gauge, all+", and that are open.",
 			func(v *metrics.SeriesValues) int64 { return v.Open }),
-		each(p.noun+"s_refused", counter, "Clients that the route turned away: what they wanted is not allowed "+
-			"there, or a limit of its own was reached.", func(v *metrics.SeriesValues) int64 { return int64(v.Refused) }),
+		each(p.noun+"s_refused", counter,
+			"Clients that the route turned away: what they wanted is not allowed, or a limit of its own was reached.",
+			func(v *metrics.SeriesValues) int64 { return int64(v.Refused) }),
 		each(p.noun+"_errors", counter, all+", and that did not end in order.",
 			func(v *metrics.SeriesValues) int64 { return int64(v.Broken) }),
 		each(p.bytes+"received_bytes", counter, "Bytes received from the clients of "+p.is+".",
