@@ -119,6 +119,15 @@ type Backend interface {
 	// system call.
 	AckNow(c *Conn)
 
+	// Local is the address of c's own end, which its peer has connected to; the zero value for a unix socket. It costs
+	// a system call.
+	Local(c *Conn) netip.AddrPort
+
+	// Gone reports whether c's connection is broken. It is for one whose peer has ended its stream: what happens
+	// then to the other direction shows only when something is sent. Where both directions have ended in order, the
+	// answer means nothing. It costs a system call.
+	Gone(c *Conn) bool
+
 	// Shutdown releases everything: sockets still attached are closed without ceremony. No method may be called
 	// afterwards.
 	Shutdown()

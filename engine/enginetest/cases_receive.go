@@ -14,6 +14,7 @@ var receiveCases = []testCase{
 	{"ReceiveStream", exact, testStream},
 	{"ReceiveBurst", exact, testBurst},
 	{"HalfClose", exact, testHalfClose},
+	{"HalfCloseGone", exact, testHalfCloseGone},
 	{"EndWithData", exact, testEndWithData},
 	{"DataBeforeReceive", exact, testDataBefore},
 	{"EndWhileUnarmed", exact, testEndWhileUnarmed},
@@ -90,6 +91,31 @@ func testHalfClose(t *testing.T, h Harness) {
 		})
 		l.close(false)
 		r.wantEOF(p, nil)
+		r.end()
+	}
+}
+
+// testHalfCloseGone breaks a connection of which only one direction was left: no event says so, but who asks is told.
+func testHalfCloseGone(t *testing.T, h Harness) {
+	for _, f := range []Family{TCP4, Unix} {
+		r := newRig(t, h, usual)
+		_, at := r.listen(0, f)
+		l, p := r.pair(at)
+		if r.b.Gone(l.c) {
+			t.Errorf("%v: gone from the beginning", f)
+		}
+		if got := r.b.Local(l.c); got != at.AddrPort() {
+			t.Errorf("%v: its own end is at %v, not %v", f, got, at.AddrPort())
+		}
+		l.stream()
+		p.CloseWrite()
+		r.until("the end", l.ended)
+		if r.b.Gone(l.c) {
+			t.Errorf("%v: gone, though it has only ended its stream", f)
+		}
+		p.Reset()
+		r.until("the break", func() bool { return r.b.Gone(l.c) })
+		r.quiet()
 		r.end()
 	}
 }

@@ -213,11 +213,12 @@ func (b *Backend) Shutdown() {
 
 // socket is the backend's end of a connection.
 type socket struct {
-	w    *World
-	c    *engine.Conn
-	gen  uint32
-	peer *Peer
-	due  [operations]int64 // one past the time at which a completion that is possible is reported; 0: not drawn
+	w     *World
+	c     *engine.Conn
+	gen   uint32
+	peer  *Peer
+	local netip.AddrPort    // of one that was accepted
+	due   [operations]int64 // one past the time at which a completion that is possible is reported; 0: not drawn
 
 	mode   engine.RecvMode
 	spans  []mem.Span
@@ -262,6 +263,20 @@ func (b *Backend) Unacked(c *engine.Conn) int {
 
 // AckNow implements engine.Backend; here everything is acknowledged when it is read.
 func (b *Backend) AckNow(*engine.Conn) {}
+
+// Local implements engine.Backend.
+func (b *Backend) Local(c *engine.Conn) netip.AddrPort {
+	if so := b.sockets[c.Slot]; so != nil && so.gen == c.Gen {
+		return so.local
+	}
+	return netip.AddrPort{}
+}
+
+// Gone implements engine.Backend.
+func (b *Backend) Gone(c *engine.Conn) bool {
+	so := b.sockets[c.Slot]
+	return so != nil && so.gen == c.Gen && so.peer.broken
+}
 
 // Expect implements engine.Backend; what is ready is always taken together here.
 func (b *Backend) Expect(int) {}

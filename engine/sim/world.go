@@ -179,6 +179,7 @@ func (w *World) dial(s *listening, from netip.AddrPort) *Peer {
 		}
 	}
 	so := newSocket(w, from)
+	so.local = s.at.AddrPort()
 	s.queue = append(s.queue, so)
 	return so.peer
 }

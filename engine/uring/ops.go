@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -182,6 +183,18 @@ func (b *Backend) Unacked(c *engine.Conn) int {
 func (b *Backend) AckNow(c *engine.Conn) {
 	b.syscalls++
 	engine.AckNow(c)
+}
+
+// Local is the address of c's own end.
+func (b *Backend) Local(c *engine.Conn) netip.AddrPort {
+	b.syscalls++
+	return engine.Local(c)
+}
+
+// Gone reports whether c's connection is broken.
+func (b *Backend) Gone(c *engine.Conn) bool {
+	b.syscalls++
+	return engine.Gone(c)
 }
 
 // token names an operation of c.
