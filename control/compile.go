@@ -44,7 +44,7 @@ func (m *Manager) compile(cfg *config.Config, w world) (*plan.Snapshot, error) {
 	} else {
 		s.Routes = m.tables.routes(cfg.Services)
 	}
-	s.Streams = m.streams.list(cfg.Services)
+	s.Streams = m.streams.list(cfg.Services, &m.ids)
 	if s.Listeners, err = m.listeners(cfg, w.secured); err != nil {
 		m.forget() // the tables have gone on, what was made last has not
 		return nil, err

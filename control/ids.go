@@ -9,11 +9,12 @@ import (
 	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
-// identities numbers services, endpoints and listeners from 0. The number of a listener's address is never given to
-// another one.
+// identities numbers services, endpoints, streams and listeners from 0. The number of a listener's address is never
+// given to another one.
 type identities struct {
 	services  numbering[string]
 	endpoints numbering[address]
+	streams   numbering[streamName]
 	listeners map[address]uint32
 	vacant    []plan.Listener // by ID: what is left of a listener that goes
 }
@@ -26,6 +27,12 @@ type address struct {
 	tls  *handshake.Client // nil: spoken to plainly
 }
 
+// streamName is the name of a route of streams: there are those for connections, and those for datagrams.
+type streamName struct {
+	name      string
+	datagrams bool
+}
+
 // maxListeners is how many addresses a process can listen on in its life: the engine's events have 16 bits for the ID.
 const maxListeners = 1 << 16
 
@@ -33,6 +40,7 @@ func newIdentities() identities {
 	return identities{
 		services:  numbering[string]{ids: map[string]uint32{}},
 		endpoints: numbering[address]{ids: map[address]uint32{}},
+		streams:   numbering[streamName]{ids: map[streamName]uint32{}},
 		listeners: map[address]uint32{},
 	}
 }
@@ -42,14 +50,21 @@ func newIdentities() identities {
 func (ids *identities) settle(s *plan.Snapshot, oldest uint64) {
 	ids.services.round++
 	ids.endpoints.round++
+	ids.streams.round++
 	for i := range s.Services {
 		ids.services.keep(s.Services[i].ID)
 		for j := range s.Services[i].Endpoints {
 			ids.endpoints.keep(s.Services[i].Endpoints[j].ID)
 		}
 	}
+	for i := range s.Streams {
+		if s.Streams[i].Name != "" {
+			ids.streams.keep(s.Streams[i].ID)
+		}
+	}
 	ids.services.settle(s.Generation, oldest)
 	ids.endpoints.settle(s.Generation, oldest)
+	ids.streams.settle(s.Generation, oldest)
 }
 
 // numbering gives keys small numbers. What shards know of a number is an entry of an array, and exchanges that began on

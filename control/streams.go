@@ -61,11 +61,14 @@ func (s *streams) lead(listeners []*config.Listener, ids []uint32, all []plan.Li
 }
 
 // list is what the tables' targets stand for.
-func (s *streams) list(services []*config.Service) []plan.Stream {
+func (s *streams) list(services []*config.Service, ids *identities) []plan.Stream {
 	routes := s.tables.routes(services)
 	all := make([]plan.Stream, len(routes))
 	for i, r := range routes {
-		all[i] = plan.Stream{Name: r.Name, Service: r.Service, Series: r.Series}
+		if r.Name != "" {
+			id := ids.streams.identify(streamName{name: r.Name})
+			all[i] = plan.Stream{Name: r.Name, ID: id, Service: r.Service, Series: r.Series}
+		}
 	}
 	return all
 }

@@ -116,7 +116,10 @@ type Route struct {
 
 // Stream is where a connection, or a client's datagrams, go. One without a name is a gap, as with Route.
 type Stream struct {
-	Name    string
+	Name string
+	// ID is the same as long as a snapshot in use has a stream of this name, for connections or for datagrams, so that
+	// what is counted against its limits outlives a reload. Then it may be another's.
+	ID      uint32
 	Service int32 // index in Snapshot.Services, of one for streams
 	Series  Series
 	// Terminate ends TLS here, and passes on what was in it. Without it, TLS is passed on as it is.
