@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -108,7 +109,7 @@ func parseEndpoint(s string) (e Endpoint, scheme, hint string) {
 		return e, "", hint
 	}
 	e, hint = hostPort(u)
-	e.TLS = u.Scheme == "https"
+	e.TLS = u.Scheme == "https" || u.Scheme == "tls"
 	return e, u.Scheme, hint
 }
 
@@ -121,16 +122,34 @@ func badURL(s string, u *url.URL, err error) (hint string) {
 		return fmt.Sprintf("write %q", "http://"+s)
 	case err != nil:
 		return "this is no URL"
-	case u.Scheme == "tcp" && u.Port() == "":
-		return "tcp has no port of its own; write one"
-	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "tcp":
-		return fmt.Sprintf("the scheme %q is not supported by this version", u.Scheme)
+	case (u.Scheme == "tcp" || u.Scheme == "tls" || u.Scheme == "udp") && u.Port() == "":
+		return u.Scheme + " has no port of its own; write one"
+	case !slices.Contains([]string{"http", "https", "tcp", "tls", "udp"}, u.Scheme):
+		return schemeHint(u)
 	case u.User != nil:
 		return "an endpoint has no user name or password"
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return "an endpoint has no path or query; requests keep their own"
 	}
 	return ""
+}
+
+// schemeHint is what somebody probably meant by a scheme that there is not.
+func schemeHint(u *url.URL) string {
+	meant := map[string]string{
+		"ws": "http", "wss": "https", "h2c": "", "grpc": "", "grpcs": "", "ssl": "tls", "tcps": "tls", "tcp4": "tcp",
+		"tcp6": "tcp", "udp4": "udp", "udp6": "udp", "dns": "udp", "postgres": "tcp", "postgresql": "tcp", "mysql": "tcp",
+		"redis": "tcp", "rediss": "tls", "mongodb": "tcp", "amqp": "tcp", "amqps": "tls", "mqtt": "tcp", "mqtts": "tls",
+	}[u.Scheme]
+	switch {
+	case meant == "":
+		return fmt.Sprintf("the scheme %q is not supported by this version", u.Scheme)
+	case u.Scheme == "ws" || u.Scheme == "wss":
+		return fmt.Sprintf("write %q; WebSockets begin as requests", meant+"://"+u.Host)
+	case u.Port() == "" || u.User != nil:
+		return fmt.Sprintf("write %q", meant+"://HOST:PORT")
+	}
+	return fmt.Sprintf("write %q", meant+"://"+u.Host)
 }
 
 func hostPort(u *url.URL) (e Endpoint, hint string) {

@@ -1,11 +1,41 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+
+	"github.com/uringproxy/uringproxy/plan"
 )
 
-// reference is what a route of either kind refers to.
+// routeKind is one of the three kinds of routes.
+type routeKind uint8
+
+const (
+	forRequests routeKind = iota
+	forConnections
+	forDatagrams
+)
+
+// routeKinds are the groups of the three kinds, and the words for them.
+var routeKinds = [...]struct {
+	in       group
+	one      string
+	listener string // that it needs
+	service  string // that it needs
+	hint     string // how to make such a listener
+}{
+	forRequests: {routesGroup, "a route", "listeners for requests", "a service with http or https endpoints",
+		`requests come to listeners with protocol = "http" or "auto"`},
+	forConnections: {streamsGroup, "a tcp route", "listeners for connections",
+		`a service with endpoints such as "tcp://10.0.0.1:5432"`,
+		`connections come to listeners with protocol = "tcp" or "auto", or with a tls table`},
+	forDatagrams: {datagramsGroup, "a udp route", "listeners for datagrams",
+		`a service with endpoints such as "udp://10.0.0.1:53"`,
+		`datagrams come to listeners with protocol = "udp"`},
+}
+
+// reference is what a route of any kind refers to.
 type reference struct {
 	listeners []string
 	service   string
@@ -29,9 +59,9 @@ func (g *loading) lostNames() {
 		return
 	}
 	missing := func(name string) bool { return !g.listeners.has(name) }
-	for _, in := range []group{routesGroup, streamsGroup} {
-		changed := g.changed(in)
-		for _, u := range g.next.units[in] {
+	for _, kind := range routeKinds {
+		changed := g.changed(kind.in)
+		for _, u := range g.next.units[kind.in] {
 			r, ok := referenceOf(u)
 			if changed[u] || !ok || g.services.has(r.service) && !slices.ContainsFunc(r.listeners, missing) {
 				continue
@@ -65,80 +95,155 @@ func (g *loading) changed(in group) map[*unit]bool {
 
 // agree checks that routes lead to services of their kind, and from listeners of their kind.
 func (g *loading) agree() {
-	if g.streamsChanged() {
-		for _, u := range g.next.units[routesGroup] {
-			g.leads(u, false)
+	all := g.kindsChanged()
+	for _, kind := range []routeKind{forRequests, forConnections, forDatagrams} {
+		in := routeKinds[kind].in
+		if all || kind != forRequests { // there may be a million of these, and few of the others
+			for _, u := range g.next.units[in] {
+				g.fits(kind, u)
+			}
+			continue
 		}
-	} else {
-		for _, e := range g.edits[routesGroup] {
+		for _, e := range g.edits[in] {
 			if e.add != nil {
-				g.leads(e.add, false)
+				g.fits(kind, e.add)
 			}
 		}
 	}
+	g.anywhere()
 	for _, u := range g.next.units[streamsGroup] {
-		g.leads(u, true)
-		g.onTLS(u)
+		g.terminates(u)
 	}
 	g.certified()
 }
 
-// streamsChanged tells whether there is another set of services for streams than there was.
-func (g *loading) streamsChanged() bool {
-	stream := func(u *unit) bool {
-		s, _ := u.value.(*Service)
-		return s != nil && s.Stream
+// kindsChanged tells whether there are other services or listeners that are not for requests than there were.
+func (g *loading) kindsChanged() bool {
+	changed := func(in group, special func(any) bool) bool {
+		return slices.ContainsFunc(g.edits[in], func(e edit) bool {
+			return e.add != nil && special(e.add.value) || e.drop && special(g.last.units[in][e.at].value)
+		})
 	}
-	return slices.ContainsFunc(g.edits[servicesGroup], func(e edit) bool {
-		return e.add != nil && stream(e.add) || e.drop && stream(g.last.units[servicesGroup][e.at])
+	return changed(servicesGroup, func(v any) bool {
+		s, _ := v.(*Service)
+		return s != nil && !forRequests.takes(s)
+	}) || changed(listenersGroup, func(v any) bool {
+		l, _ := v.(*Listener)
+		return l != nil && !forRequests.can(l)
 	})
 }
 
-// leads checks the service of a route.
-func (g *loading) leads(u *unit, stream bool) {
+// fits checks the service and the listeners that a route names.
+func (g *loading) fits(kind routeKind, u *unit) {
 	r, ok := referenceOf(u)
 	if !ok {
 		return
 	}
-	s, _ := g.next.value(servicesGroup, r.service).(*Service)
-	if s == nil || len(s.Endpoints) == 0 || s.Stream == stream {
-		return
+	words := &routeKinds[kind]
+	if s := g.service(r.service); s != nil && len(s.Endpoints) > 0 && !kind.takes(s) {
+		g.in = append(g.in[:0], g.next.locate(u))
+		g.at(child(u.path(), "service"), quote(r.service)+", "+s.says(), words.service, s.leads(kind))
 	}
-	g.in = append(g.in[:0], g.next.locate(u))
-	found, expected, hint := ", whose endpoints take connections as they are", "a service with http or https endpoints",
-		"a route in tcp_routes leads there"
-	if stream {
-		found, expected, hint = ", whose endpoints take requests", `a service with endpoints such as "tcp://10.0.0.1:5432"`,
-			"a route in routes leads there"
-	}
-	g.at(child(u.path(), "service"), quote(r.service)+found, expected, hint)
-}
-
-// onTLS checks the listeners of a stream route.
-func (g *loading) onTLS(u *unit) {
-	r, ok := referenceOf(u)
-	if !ok {
-		return
-	}
-	const expected = "listeners with tls"
-	const hint = "this version serves tcp_routes on listeners with a tls table"
-	l := g.next.locate(u)
-	g.in = append(g.in[:0], l)
 	for i, name := range r.listeners {
-		if on, _ := g.next.value(listenersGroup, name).(*Listener); on != nil && on.TLS == nil {
-			g.at(item(l, child(u.path(), "listeners"), i), quote(name)+", which is plain", expected, hint)
+		if l := g.listener(name); l != nil && !kind.can(l) {
+			at := g.next.locate(u)
+			g.in = append(g.in[:0], at)
+			g.at(item(at, child(u.path(), "listeners"), i), quote(name)+", "+l.says(kind), words.listener, words.hint)
 		}
 	}
-	speaks := func(u *unit) bool {
-		l, _ := u.value.(*Listener)
-		return l == nil || l.TLS != nil
+}
+
+// says is what there is to say of a service that a route cannot lead to.
+func (s *Service) says() string {
+	switch {
+	case s.Stream:
+		return "whose endpoints take connections as they are"
+	case s.Datagrams:
+		return "whose endpoints take datagrams"
 	}
-	if len(r.listeners) == 0 && !slices.ContainsFunc(g.next.units[listenersGroup], speaks) {
-		g.atKey(u.path(), "a tcp route, and no listener with tls", expected, hint)
+	return "whose endpoints take requests"
+}
+
+// leads is the hint for a route of another kind.
+func (s *Service) leads(from routeKind) string {
+	to := forRequests
+	switch {
+	case s.Stream:
+		to = forConnections
+	case s.Datagrams:
+		to = forDatagrams
+	case s.Open && from == forDatagrams:
+		return "unix sockets are not supported for datagrams"
+	}
+	return "a route in " + groupNames[routeKinds[to].in] + " leads there"
+}
+
+// says is what there is to say of a listener that a route of a kind cannot be for.
+func (l *Listener) says(kind routeKind) string {
+	if kind == forConnections && l.Protocol == plan.HTTP {
+		return "which is for plain requests"
+	}
+	return fmt.Sprintf("which has protocol = %q", protocolWord(l.Protocol))
+}
+
+// anywhere checks that there is a listener at all for each route that names none, of the kinds of which there are few.
+func (g *loading) anywhere() {
+	for _, kind := range []routeKind{forRequests, forConnections, forDatagrams} {
+		some := func(takes func(*Listener) bool) bool {
+			all := g.next.units[listenersGroup]
+			return len(all) == 0 || slices.ContainsFunc(all, func(u *unit) bool { // none at all is a fault of its own
+				l, _ := u.value.(*Listener)
+				return l == nil || takes(l) // a faulty one may be meant
+			})
+		}
+		words := &routeKinds[kind]
+		for _, u := range g.next.units[words.in] {
+			r, ok := referenceOf(u)
+			if !ok || len(r.listeners) > 0 {
+				continue
+			}
+			hint := words.hint
+			if s, isStream := u.value.(*StreamRoute); isStream {
+				if some(s.For) {
+					continue
+				}
+				if s.Terminate {
+					hint = `with tls = "terminate", it needs one with certificates in a tls table`
+				}
+			} else if some(forRequests.can) {
+				break // and so for all the others
+			}
+			g.in = append(g.in[:0], g.next.locate(u))
+			g.atKey(u.path(), words.one+", and no listener for it", words.listener, hint)
+			if kind == forRequests {
+				break
+			}
+		}
 	}
 }
 
-// certified checks that a listener without certificates has stream routes at least.
+// terminates checks that a tcp route that ends TLS has listeners that can.
+func (g *loading) terminates(u *unit) {
+	r, _ := u.value.(*StreamRoute)
+	if r == nil || !r.Terminate {
+		return
+	}
+	for _, name := range r.Listeners {
+		l := g.listener(name)
+		if l == nil || l.TLS != nil && l.TLS.Certified() || !forConnections.can(l) {
+			continue
+		}
+		without := "without a tls table"
+		if l.TLS != nil {
+			without = "without certificates"
+		}
+		g.in = append(g.in[:0], g.next.locate(u))
+		g.at(child(u.path(), "tls"), `"terminate" on listener `+quote(name)+" "+without,
+			"a listener with a certificate to show", "add [listeners."+name+".tls] with certificates")
+	}
+}
+
+// certified checks that a listener without certificates has something that can be done with its connections.
 func (g *loading) certified() {
 	for _, u := range g.next.units[listenersGroup] {
 		l, _ := u.value.(*Listener)
@@ -146,10 +251,13 @@ func (g *loading) certified() {
 			continue
 		}
 		takes := func(u *unit) bool {
-			r, ok := referenceOf(u)
-			return ok && (len(r.listeners) == 0 || slices.Contains(r.listeners, l.Name))
+			r, _ := u.value.(*StreamRoute)
+			return r != nil && r.For(l)
 		}
-		if slices.ContainsFunc(g.next.units[streamsGroup], takes) {
+		hint := "a listener without any is for tcp_routes alone"
+		if l.Protocol == plan.TCP {
+			hint = "to pass TLS on as it is, a listener for tcp needs no tls table"
+		} else if slices.ContainsFunc(g.next.units[streamsGroup], takes) {
 			continue
 		}
 		at := g.next.locate(u)
@@ -158,8 +266,18 @@ func (g *loading) certified() {
 		}
 		g.in = append(g.in[:0], at)
 		g.atKey(child(u.path(), "tls"), "tls without certificates",
-			"certificates, certificate_dir or self_signed = true", "a listener without any is for tcp_routes alone")
+			"certificates, certificate_dir or self_signed = true", hint)
 	}
+}
+
+func (g *loading) listener(name string) *Listener {
+	l, _ := g.next.value(listenersGroup, name).(*Listener)
+	return l
+}
+
+func (g *loading) service(name string) *Service {
+	s, _ := g.next.value(servicesGroup, name).(*Service)
+	return s
 }
 
 // value is what a named table was decoded to; nil when there is none.

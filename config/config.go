@@ -43,7 +43,8 @@ type Config struct {
 
 	Listeners []*Listener
 	Routes    []*Route
-	Streams   []*StreamRoute
+	Streams   []*StreamRoute // of tcp_routes
+	Datagrams []*StreamRoute // of udp_routes
 	Services  []*Service
 
 	files []*document
@@ -74,11 +75,17 @@ type Reload struct {
 	Watch bool // a change of its files
 }
 
-// Listener is an address to accept connections on: Addr, or Unix when it is a unix socket.
+// Listener is an address to accept connections on: Addr, or Unix when it is a unix socket. What its protocol has no use
+// for is not set.
 type Listener struct {
-	Name    string
-	Addr    netip.AddrPort
-	Unix    string
+	Name string
+	Addr netip.AddrPort
+	Unix string
+	// Protocol says what is spoken there.
+	Protocol plan.Protocol
+	// Proxied are the networks whose connections begin with a header of the PROXY protocol.
+	Proxied []netip.Prefix
+	// Trusted are the networks of clients whose forwarding headers are believed.
 	Trusted []netip.Prefix
 	// TLS says what is agreed on there; nil: connections are plain.
 	TLS *ListenerTLS
@@ -97,34 +104,51 @@ type Redirect struct {
 // Route sends requests to a service.
 type Route struct {
 	Name string
-	// Listeners are names; none means all of them.
+	// Listeners are names; none: see For.
 	Listeners []string
 	// Rule says which requests the route is for; nil: all of them.
 	Rule     *rule.Expr
 	Priority int
 	Service  string
+	// Upgrades are the protocols, in lower case, in order, to which a connection may be switched; "*": all but h2c.
+	Upgrades []string
+	// Connect passes on requests with the method CONNECT.
+	Connect bool
 }
 
-// StreamRoute sends TLS connections to a service as they are, by what their ClientHello says. Its listeners speak TLS,
-// and its service is one for streams.
+// StreamRoute sends connections to a service as they are, or the datagrams of a client. Its service is one for them.
 type StreamRoute struct {
 	Name string
-	// Listeners are names; none means all that speak TLS.
+	// Listeners are names; none: see For.
 	Listeners []string
-	// Rule says which connections the route is for; nil: all of them. It asks for nothing but what a ClientHello and
-	// the client's address tell.
+	// Rule says which connections or clients the route is for; nil: all of them. It asks for nothing but what addresses
+	// tell, and with connections a ClientHello.
 	Rule     *rule.Expr
 	Priority int
 	Service  string
+
+	Datagrams bool // of udp_routes
+	Hello     bool // the rule looks at the ClientHello
+	Terminate bool // TLS ends here, and what was in it is passed on
+	// Connections is how many there may be at a time; 0: no limit. Of datagrams, clients are counted.
+	Connections int
+	// Rate is how many may begin in a second, and Burst how many of them at once; both are 0 without a limit.
+	Rate, Burst int
 }
 
 // Service is a set of equivalent endpoints, at least one.
 type Service struct {
 	Name      string
 	Endpoints []Endpoint
-	// Stream tells that the endpoints take connections as they are: those of tcp://.
-	Stream bool
-	// TLS says how https endpoints are spoken to; nil when there is none.
+	// Stream tells that the endpoints take connections as they are: those of tcp:// and tls://. Datagrams tells that
+	// they take datagrams: those of udp://. Without either they take requests. Where all of them are unix sockets, Open
+	// tells that they take requests and connections, whatever routes lead there.
+	Stream, Datagrams, Open bool
+	// ByClient has the endpoint chosen by the client's address instead of by turns.
+	ByClient bool
+	// Proxy has connections to the endpoints of a stream begin with a header of the PROXY protocol; 0: they have none.
+	Proxy plan.ProxyVersion
+	// TLS says how https and tls endpoints are spoken to; nil when there is none.
 	TLS *ServiceTLS
 }
 
@@ -138,7 +162,7 @@ type Endpoint struct {
 	Host   string
 	Port   uint16
 	Unix   string
-	TLS    bool // https://
+	TLS    bool // https:// or tls://
 	Weight int  // at least 1
 }
 

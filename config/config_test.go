@@ -69,14 +69,16 @@ func TestEverything(t *testing.T) {
 		Connections: 11, ConnectionsPerIP: 12, LineBytes: 1000, HeaderBytes: 2048, HeaderCount: 13,
 		BodyBytes:    10_000_000,
 		UpstreamPool: 14, UpstreamConns: 15, RequestsPerConn: 16, BodyRateBytes: 100, BuffersPerShard: 8 << 20,
+		Sessions: 19, SessionsPerIP: 20,
 	}); c.Limits != want {
 		t.Errorf("limits: %+v", c.Limits)
 	}
 	if want := (plan.Timeouts{
 		Header: time.Second, Idle: 2 * time.Second, Connect: 3 * time.Second, FirstByte: 4 * time.Second,
 		UpstreamIdle: 5 * time.Second, ResponseIdle: 8 * time.Second, BodyRateWindow: 6 * time.Second,
-		Linger: 7 * time.Second, StreamIdle: 9 * time.Second,
-		Drain: 90 * time.Second,
+		Linger: 7 * time.Second, StreamIdle: 9 * time.Second, Detect: 10 * time.Second, UpgradeIdle: 11 * time.Second,
+		SessionIdle: 12 * time.Second,
+		Drain:       90 * time.Second,
 	}); c.Timeouts != want {
 		t.Errorf("timeouts: %+v", c.Timeouts)
 	}
@@ -94,7 +96,11 @@ func TestEverything(t *testing.T) {
 	}
 	plain := slices.DeleteFunc(slices.Clone(c.Listeners), func(l *Listener) bool { return l.TLS != nil })
 	if want := []*Listener{
+		{Name: "any", Addr: netip.MustParseAddrPort("[::]:8443"), Protocol: plan.Auto,
+			Proxied: []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")},
+			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.2/32")}},
 		{Name: "away", Addr: netip.MustParseAddrPort("[::]:80"), Redirect: &Redirect{Port: 8443, Code: 301}},
+		{Name: "dns", Addr: netip.MustParseAddrPort("[::]:8443"), Protocol: plan.UDP},
 		{Name: "local", Unix: "/run/local.sock"},
 		{Name: "web", Addr: netip.MustParseAddrPort("[::]:8080"),
 			Trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
@@ -131,6 +137,8 @@ func TestEveryCondition(t *testing.T) {
 			"PathPrefixRaw(`/im`, `/vi`) && PathRegexp(`^/c$`) && Method(`POST`, `PUT`) && " +
 			"ClientIP(`10.0.0.0/8`) && Header(`Accept`, `a`, `b`) && Header(`X-Env`, `test`) && " +
 			"Query(`debug`) && Query(`lang`, `de`, `fr`)",
+		"chat":  "DestinationPort(`8080`, `9000-9101`)",
+		"still": "",
 		"tls": "SNI(`*.a.test`) && SNIRegexp(`^a`) && ALPN(`h2`) && TLSVersion(`1.2`, `1.3`) && " +
 			"CipherSuite(`TLS_AES_128_GCM_SHA256`) && CipherSuiteOnly(`cbc`) && " +
 			"JA4(`t13d1516h2_8daaf6152771_e5627efa2ab1`) && ClientCert(`billing.a.test`) && " +

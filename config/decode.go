@@ -64,6 +64,9 @@ func (d *decoder) limits(t *table, c *Config) {
 		&l.RequestsPerConn, 0, 1_000_000_000)
 	t.size("min_body_rate", "least bytes per second of a body, averaged over timeouts.body_rate_window. 0: none",
 		&rate, 0, 1<<30)
+	t.count("udp_sessions", "UDP clients at one time; datagrams of others are dropped", &l.Sessions, 1, 10_000_000)
+	t.count("udp_sessions_per_ip", "UDP clients at one time from one address; 0: no limit",
+		&l.SessionsPerIP, 0, 10_000_000)
 	t.size("shard_buffer_bytes", "memory for data on its way, for each shard", &l.BuffersPerShard, 1<<20, 3<<30)
 	t.count("tls_handshakes", "TLS handshakes at work at one time", &h.InFlight, 1, 1_000_000)
 	t.count("tls_handshakes_waiting", "TLS handshakes in line for that; more are refused", &h.Waiting, 0, 10_000_000)
@@ -87,8 +90,14 @@ func (d *decoder) timeouts(t *table, o *plan.Timeouts) {
 		&o.FirstByte, least, maxWait)
 	t.duration("upstream_idle", "an unused connection to an endpoint, which is then closed",
 		&o.UpstreamIdle, least, maxWait)
+	t.duration("detect", "for the first bytes that decide what a connection is, and for a PROXY header", &o.Detect,
+		least, maxWait)
 	t.duration("stream_idle", "while nothing passes on a connection of a tcp route, which is then cut off",
 		&o.StreamIdle, least, maxWait)
+	t.duration("upgrade_idle", "while nothing passes on a connection after an Upgrade or CONNECT; then it is cut off",
+		&o.UpgradeIdle, least, maxWait)
+	t.duration("session_idle", "while no datagram passes between a UDP client and its endpoint, which then part",
+		&o.SessionIdle, least, maxWait)
 	t.duration("response_idle", "between two pieces of a response's body; then it is cut off. 0: no limit",
 		&o.ResponseIdle, 0, maxWait)
 	t.duration("body_rate_window", "what limits.min_body_rate is averaged over",
@@ -176,6 +185,8 @@ func unsupported(path string) (why string, ok bool) {
 	for _, k := range []struct{ under, key, why string }{
 		{"", "middlewares", "leave the table out"},
 		{"routes", "middlewares", "leave the key out"},
+		{"tcp_routes", "middlewares", "limits are keys of the route: max_connections, connection_rate"},
+		{"udp_routes", "middlewares", "limits are keys of the route: max_connections, connection_rate"},
 	} {
 		in := parent(path) // a table with a name, unless the key stands at the top
 		if parent(in) == k.under && path == child(in, k.key) && (in == "") == (k.under == "") {

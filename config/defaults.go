@@ -32,6 +32,8 @@ func defaults() *Config {
 			UpstreamConns:    0,        // clients are limited already, and each needs one at a time
 			RequestsPerConn:  0,        // nothing is kept from one request to the next, so no reason to start anew
 			BodyRateBytes:    240,      // as Kestrel; a slow phone is twenty times faster, a slow attack is not
+			Sessions:         16_384,   // a descriptor each; who forges addresses gets no further
+			SessionsPerIP:    256,      // one address has so many ports in use at most, unless it means harm
 			BuffersPerShard:  64 << 20, // some 13,000 connections of a shard with data on the way at one moment
 		},
 		Timeouts: plan.Timeouts{
@@ -40,7 +42,10 @@ func defaults() *Config {
 			Connect:        5 * time.Second,  // as Envoy: two lost SYNs (1 s and 2 s) may still be made up for
 			FirstByte:      60 * time.Second, // as nginx; slow reports finish, dead upstreams are noticed
 			UpstreamIdle:   60 * time.Second, // as nginx; most servers keep idle connections at least as long
+			Detect:         3 * time.Second,  // who waits for the server to speak first waits so long
 			StreamIdle:     10 * time.Minute, // as nginx
+			UpgradeIdle:    time.Hour,        // as HAProxy advises for tunnels; WebSockets may be silent for long
+			SessionIdle:    30 * time.Second, // an answer comes sooner or never; as NAT gateways at the least
 			ResponseIdle:   5 * time.Minute,  // as Envoy; event streams say something more often than that
 			BodyRateWindow: 30 * time.Second, // a phone may pass a tunnel
 			Linger:         5 * time.Second,  // as nginx; the client needs a moment to read an early answer

@@ -42,7 +42,7 @@ func flatten(into map[string]*Schema, path string, s *Schema) {
 	}
 	for _, one := range s.AnyOf {
 		switch {
-		case one.Items != nil && one.Items.AnyOf != nil:
+		case one.Items != nil && one.Items.AnyOf != nil && one.Items.AnyOf[1].Properties != nil:
 			flatten(into, path+"[]", one.Items.AnyOf[1])
 		case one.Items != nil && one.Items.Properties != nil:
 			flatten(into, path+"[]", one.Items)
@@ -175,9 +175,10 @@ func documented(t *testing.T, key, value string) string {
 			line = ", " + strings.TrimSpace(line)
 		}
 		text = "[listeners.NAME]\naddress = \":1\"\ntls.certificates = { cert = \"a\", key = \"b\"" + line + " }\n"
-	case "tcp_routes.NAME":
-		text = "[tcp_routes.NAME]\nservice = \"STREAM\"\n" + line + "[listeners.TLS]\naddress = \":2\"\n" +
-			"tls.self_signed = true\n[services.STREAM]\nendpoints = \"tcp://10.0.0.1:1\"\n"
+	case "tcp_routes.NAME", "udp_routes.NAME":
+		protocol, _, _ := strings.Cut(table, "_")
+		text = "[" + table + "]\nservice = \"STREAM\"\n" + line + "[listeners.STREAM]\naddress = \":2\"\n" +
+			"protocol = \"" + protocol + "\"\n[services.STREAM]\nendpoints = \"" + protocol + "://10.0.0.1:1\"\n"
 	default:
 		for _, a := range around {
 			if a.table == table {
@@ -200,7 +201,7 @@ func documented(t *testing.T, key, value string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(string(printed), `"Trusted":null`, `"Trusted":[]`)
+	return strings.NewReplacer(`"Trusted":null`, `"Trusted":[]`, `"Proxied":null`, `"Proxied":[]`).Replace(string(printed))
 }
 
 // TestDocsShowRealFaults: the faulty file of the chapter on faults, and what check prints.
@@ -250,6 +251,20 @@ func TestDocsOfTLS(t *testing.T) {
 			}
 		}
 		if _, faults := Parse("tls.md", []byte(text)); len(faults) > 0 {
+			t.Errorf("%s\n%v", text, faults)
+		}
+	}
+	if len(blocks) < 8 {
+		t.Errorf("%d configurations", len(blocks))
+	}
+}
+
+// TestDocsOfStreams: each configuration in the chapter on streams is one.
+func TestDocsOfStreams(t *testing.T) {
+	blocks := strings.Split(readDoc(t, "streams.md"), "\n```toml\n")[1:]
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```\n")
+		if _, faults := Parse("streams.md", []byte(text)); len(faults) > 0 {
 			t.Errorf("%s\n%v", text, faults)
 		}
 	}

@@ -1,9 +1,12 @@
 package config
 
+import "github.com/uringproxy/uringproxy/plan"
+
 // listener reads [listeners.NAME].
 func (d *decoder) listener(t *table) *Listener {
 	l := &Listener{Name: t.name}
 	const expected = `an address such as "127.0.0.1:8080", ":8080", "[::1]:8080" or "unix:/run/web.sock"`
+	l.Protocol = d.protocolOf(t)
 	address := ""
 	t.text("address", `where to listen: "127.0.0.1:8080", ":8080" for all addresses, or "unix:/run/web.sock"`, expected,
 		&address)
@@ -15,23 +18,20 @@ func (d *decoder) listener(t *table) *Listener {
 	} else if t.m["address"] == "" {
 		d.at(t.child("address"), "no address", expected, "")
 	}
-	protocol := "http"
-	t.choice("protocol", "what is spoken there; this version has HTTP/1.0 and 1.1 only", &protocol, "http")
-	t.texts("trusted_proxies", "addresses and networks of clients whose forwarding headers are believed",
-		`networks such as "10.0.0.0/8"`, "", func(path, s string) {
-			p, hint := parseNetwork(s)
-			if !p.IsValid() {
-				d.at(path, quote(s), `an address or a network such as "10.0.0.0/8"`, hint)
-				return
-			}
-			l.Trusted = append(l.Trusted, p)
-		})
+	if l.Protocol == plan.UDP && l.Unix != "" {
+		d.at(t.child("address"), quote(address)+" for udp", `an address such as ":53" or "127.0.0.1:53"`,
+			"unix sockets are not supported for datagrams")
+	}
+	d.misplacedKeys(t, l.Protocol)
+	d.proxyProtocol(t, l)
+	l.Trusted = d.networks(t, "trusted_proxies",
+		"addresses and networks of clients whose forwarding headers are believed", "")
 	if s, ok := t.optional("tls", "what is agreed on with clients; without this table, connections are plain"); ok {
-		l.TLS = d.listenerTLS(s)
+		l.TLS = d.listenerTLS(s, l.Protocol)
 	}
 	_, speaksTLS := t.m["tls"]
 	d.redirect(t, l, speaksTLS)
-	d.hsts(t, l, speaksTLS)
+	d.hsts(t, l, speaksTLS || !l.Requests())
 	t.done()
 	return l
 }
@@ -58,7 +58,7 @@ func (d *decoder) redirect(t *table, l *Listener, speaksTLS bool) {
 	default:
 		d.at(t.child(key), describe(raw), expected, "")
 	}
-	if l.Redirect != nil && speaksTLS {
+	if l.Redirect != nil && speaksTLS && l.Requests() {
 		d.atKey(t.child(key), "a redirect on a listener that speaks TLS itself", "a plain listener for it",
 			`write it in the listener that has port 80`)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/uringproxy/uringproxy/internal/breath"
+	"github.com/uringproxy/uringproxy/plan"
 )
 
 // Loader loads a configuration again and again. It remembers the last one without faults, file by file, and reads only
@@ -202,6 +203,8 @@ func (d *decoder) value(n tableName, raw any) any {
 		return d.route(t)
 	case streamsGroup:
 		return d.stream(t)
+	case datagramsGroup:
+		return d.datagrams(t)
 	}
 	return d.service(t)
 }
@@ -217,7 +220,7 @@ func (g *loading) compose(name string) *Config {
 	root := g.mergeRest()
 	g.settings(newTable(&g.decoder, "", "", root), c)
 	g.required(root, listenersGroup, "a listener", `add [listeners.web] with address = "127.0.0.1:8080"`)
-	if len(g.next.units[streamsGroup]) == 0 {
+	if len(g.next.units[streamsGroup])+len(g.next.units[datagramsGroup]) == 0 {
 		g.required(root, routesGroup, "a route", `add [routes.main] with service = "NAME"`)
 	}
 	g.required(root, servicesGroup, "a service", `add [services.main] with endpoints = ["http://127.0.0.1:3000"]`)
@@ -229,6 +232,7 @@ func (g *loading) compose(name string) *Config {
 		c.Listeners = apply(last.Listeners, g.edits[listenersGroup], valueOf[Listener])
 		c.Routes = apply(last.Routes, g.edits[routesGroup], valueOf[Route])
 		c.Streams = apply(last.Streams, g.edits[streamsGroup], valueOf[StreamRoute])
+		c.Datagrams = apply(last.Datagrams, g.edits[datagramsGroup], valueOf[StreamRoute])
 		c.Services = apply(last.Services, g.edits[servicesGroup], valueOf[Service])
 	}
 	g.sameAddress()
@@ -266,6 +270,7 @@ func (g *loading) sameAddress() {
 	type key struct {
 		addr netip.AddrPort
 		unix string
+		udp  bool // which has ports of its own
 	}
 	taken := map[key]string{}
 	for _, u := range g.next.units[listenersGroup] {
@@ -273,7 +278,7 @@ func (g *loading) sameAddress() {
 		if l == nil || !l.Addr.IsValid() && l.Unix == "" {
 			continue
 		}
-		k := key{l.Addr, l.Unix}
+		k := key{l.Addr, l.Unix, l.Protocol == plan.UDP}
 		if l.Addr.Addr().IsUnspecified() {
 			k.addr = netip.AddrPortFrom(netip.IPv6Unspecified(), l.Addr.Port())
 		}

@@ -12,11 +12,12 @@ const (
 	listenersGroup group = iota
 	routesGroup
 	streamsGroup
+	datagramsGroup
 	servicesGroup
 	groupCount
 )
 
-var groupNames = [groupCount]string{"listeners", "routes", "tcp_routes", "services"}
+var groupNames = [groupCount]string{"listeners", "routes", "tcp_routes", "udp_routes", "services"}
 
 // groupOf finds the group that a table's first part names.
 func groupOf(name string) (group, bool) {

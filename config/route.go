@@ -34,6 +34,8 @@ var conditions = []condition{
 		`a regular expression such as '^/user/[0-9]+$'`, "any path"},
 	{"methods", rule.Method, "methods, one of which must be the request's",
 		`a method such as "GET"`, "any method"},
+	{"destination_port", rule.DestinationPort, "ports and ranges of them, one of which the client must have connected to",
+		`a port such as 5432, or a range such as "6000-6100"`, "any port"},
 	{"client_ip", rule.ClientIP, "addresses and networks, one of which the client must come from",
 		`an address or a network such as "10.0.0.0/8"`, "any client"},
 	{"sni", rule.SNI, "server names, one of which the client must have asked for by TLS; written as host",
@@ -61,13 +63,14 @@ const (
 	matchersSay = "matchers joined by &&, || and !: "
 	requestRule = "a rule such as 'Host(`example.com`) && PathPrefix(`/api`)'"
 	streamRule  = "a rule such as 'SNI(`db.example.com`) && TLSVersion(`1.3`)'"
+	clientRule  = "a rule such as 'ClientIP(`10.0.0.0/8`) && !DestinationPort(`53`)'"
 )
 
 const prioritySays = "a route with a greater number goes before those with smaller ones, however specific they are"
 
 func (d *decoder) route(t *table) *Route {
 	r := &Route{Name: t.name}
-	d.routeListeners(t, &r.Listeners, "names of the listeners that the route is for; without it, all of them")
+	d.routeListeners(t, &r.Listeners, "names of the listeners that the route is for; without it, all for requests")
 	r.Service = d.serviceRef(t, "the service that gets the requests")
 	t.count("priority", prioritySays, &r.Priority, routing.MinPriority, routing.MaxPriority)
 	all := make([]*rule.Expr, 0, len(conditions)+3)
@@ -82,6 +85,8 @@ func (d *decoder) route(t *table) *Route {
 		d.pairs(t, "query", "parameters that the query must have: a value, a list of values, or true for any",
 			rule.Query))
 	r.Rule = rule.All(all...)
+	r.Upgrades = d.upgrades(t)
+	t.flag("connect", "pass on requests with the method CONNECT, which make a tunnel to the service", &r.Connect)
 	t.done()
 	return r
 }
@@ -173,7 +178,11 @@ func (d *decoder) condition(t *table, c *condition) *rule.Expr {
 	var values, paths []string
 	var one *rule.Expr
 	bad := false
-	t.texts(c.key, c.says, c.expected, c.expected+", or no such key for "+c.any, func(path, s string) {
+	read := t.texts
+	if c.kind == rule.DestinationPort {
+		read = t.ports
+	}
+	read(c.key, c.says, c.expected, c.expected+", or no such key for "+c.any, func(path, s string) {
 		values, paths = append(values, s), append(paths, path)
 		// Each for itself first, so that all faults are found.
 		e, _, err := rule.Match(c.kind, "", s)

@@ -39,6 +39,12 @@ func (s *Schema) add(key, says string, of *Schema) *Schema {
 	return of
 }
 
+// portList is a list of ports and ranges of them, for which a single one may stand.
+func portList() *Schema {
+	port := &Schema{AnyOf: []*Schema{{Type: "string"}, {Type: "integer"}}}
+	return &Schema{AnyOf: append(port.AnyOf, &Schema{Type: "array", Items: port, MinItems: 1})}
+}
+
 // textList is a list of strings, for which a single one may stand.
 func textList(some bool) *Schema {
 	list := &Schema{Type: "array", Items: &Schema{Type: "string"}}
@@ -78,8 +84,10 @@ func DescribeFile() *Schema {
 	d.settings(t, defaults())
 	root.named(listenersGroup, "where clients connect: [listeners.NAME]", func(t *table) { d.listener(t) })
 	root.named(routesGroup, "which requests go to which service: [routes.NAME]", func(t *table) { d.route(t) })
-	root.named(streamsGroup, "which TLS connections are passed on as they are: [tcp_routes.NAME]",
+	root.named(streamsGroup, "which connections are passed on as they are: [tcp_routes.NAME]",
 		func(t *table) { d.stream(t) })
+	root.named(datagramsGroup, "which UDP clients' datagrams go to which service: [udp_routes.NAME]",
+		func(t *table) { d.datagrams(t) })
 	root.named(servicesGroup, "sets of equivalent endpoints: [services.NAME]", func(t *table) { d.service(t) })
 	return root
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"slices"
+
+	"github.com/uringproxy/uringproxy/plan"
 )
 
 func (d *decoder) service(t *table) *Service {
@@ -35,12 +37,44 @@ func (d *decoder) service(t *table) *Service {
 		s.Endpoints = append(s.Endpoints, e)
 	})
 	t.require("endpoints", "no endpoints", expected)
-	s.Stream = k.has("tcp")
-	balance := "round_robin"
-	t.choice("balance", "how an endpoint is chosen: by turns, in proportion to the weights", &balance, "round_robin")
+	s.Stream, s.Datagrams = k.has("tcp") || k.has("tls"), k.has("udp")
+	s.Open = len(s.Endpoints) > 0 && len(k.schemes) == 0
+	d.balance(t, s)
+	d.sendProxy(t, s)
 	s.TLS = d.serviceTLS(t, &k, len(s.Endpoints) > 0)
 	t.done()
 	return s
+}
+
+// balance reads how an endpoint is chosen.
+func (d *decoder) balance(t *table, s *Service) {
+	word := "round_robin"
+	t.choice("balance", `how an endpoint is chosen, in proportion to the weights: by turns, or the same one for the same `+
+		`client address. Without it, udp:// endpoints are chosen by "client_ip"`, &word, "round_robin", "client_ip")
+	_, written := t.m["balance"]
+	s.ByClient = word == "client_ip" || s.Datagrams && !written
+}
+
+// sendProxy reads whether connections to the endpoints begin with a header of the PROXY protocol. Nothing but a tcp
+// route may lead to a service for which they do.
+func (d *decoder) sendProxy(t *table, s *Service) {
+	const key = "proxy_protocol"
+	version := "off"
+	t.choice(key, "the version of the PROXY protocol by whose header endpoints are told of the client: for tcp_routes",
+		&version, "off", "v1", "v2")
+	s.Proxy = map[string]plan.ProxyVersion{"v1": plan.ProxyV1, "v2": plan.ProxyV2}[version]
+	switch {
+	case s.Proxy == 0:
+	case s.Open:
+		s.Stream, s.Open = true, false
+	case !s.Stream && len(s.Endpoints) > 0:
+		hint := "endpoints for requests are told of the client in header fields, see forward"
+		if s.Datagrams {
+			hint = ""
+		}
+		d.atKey(t.child(key), "proxy_protocol for a service that takes no connections as they are",
+			"tcp or tls endpoints", hint)
+	}
 }
 
 // stated is where an endpoint is in the configuration, and its scheme.
@@ -50,22 +84,43 @@ type stated struct{ path, scheme string }
 type kinds struct {
 	schemes []string
 	first   string
+	unix    string // where the first unix socket is
 }
 
 func (k *kinds) has(scheme string) bool { return slices.Contains(k.schemes, scheme) }
 
+// endpointKind is what endpoints of a scheme are for.
+func endpointKind(scheme string) routeKind {
+	switch scheme {
+	case "tcp", "tls":
+		return forConnections
+	case "udp":
+		return forDatagrams
+	}
+	return forRequests
+}
+
 // alike notes an endpoint that cannot be in one service with those before it: fits is false. A unix socket can be with
-// all.
+// all but those for datagrams.
 func (d *decoder) alike(k *kinds, key, scheme string) (fits bool) {
-	if scheme == "" || k.has(scheme) {
-		return true
+	if scheme == "" && k.unix == "" {
+		k.unix = key
 	}
-	if len(k.schemes) > 0 && (k.schemes[0] == "tcp") != (scheme == "tcp") {
-		d.at(key, fmt.Sprintf("%s:// beside %s:// in %s", scheme, k.schemes[0], k.first),
-			"endpoints for requests, or endpoints for tcp routes", "make two services of them")
+	switch {
+	case k.unix != "" && (scheme == "udp" || k.has("udp")):
+		there, beside := k.first, "a unix socket beside udp://"
+		if scheme == "udp" {
+			there, beside = k.unix, "udp:// beside a unix socket"
+		}
+		d.at(key, beside+" in "+there, "udp endpoints alone", "unix sockets are not supported for datagrams")
 		return false
-	}
-	if len(k.schemes) == 0 {
+	case scheme == "" || k.has(scheme):
+		return true
+	case len(k.schemes) > 0 && endpointKind(k.schemes[0]) != endpointKind(scheme):
+		d.at(key, fmt.Sprintf("%s:// beside %s:// in %s", scheme, k.schemes[0], k.first),
+			"endpoints for requests, for tcp routes, or for udp routes", "make two services of them")
+		return false
+	case len(k.schemes) == 0:
 		k.first = key
 	}
 	k.schemes = append(k.schemes, scheme)
@@ -87,8 +142,8 @@ const maxWeight = 1000
 
 func (d *decoder) endpointTable(t *table, url *string, weight *int) {
 	*weight = 1
-	t.text("url", `"http://10.0.0.1:9000", without a port 80; "https://app.internal", without a port 443; "tcp://10.0.0.1:5432" `+
-		`for tcp routes; or "unix:/run/app.sock"`, "a URL", url)
+	t.text("url", `"http://10.0.0.1:9000", without a port 80; "https://app.internal", without a port 443; `+
+		`"tcp://10.0.0.1:5432" or "tls://10.0.0.1:5432" for tcp routes; "udp://10.0.0.1:53" for udp routes; or "unix:/run/app.sock"`, "a URL", url)
 	t.count("weight", "its share of the requests", weight, 1, maxWeight)
 	t.done()
 }
@@ -114,7 +169,8 @@ func (d *decoder) endpoint(path string, item any, expected string) (e Endpoint, 
 	}
 	e, scheme, hint := parseEndpoint(url)
 	if hint != "" {
-		d.at(at, quote(url), `a URL such as "http://10.0.0.1:8080", "https://[::1]:8443" or "unix:/run/app.sock"`, hint)
+		d.at(at, quote(url), `a URL such as "http://10.0.0.1:8080", "https://[::1]:8443", "tcp://10.0.0.1:5432" or `+
+			`"unix:/run/app.sock"`, hint)
 		return e, "", false
 	}
 	e.Key, e.URL, e.Weight = at, url, weight

@@ -378,6 +378,26 @@ func (t *table) list(key string, read func(path string, item any)) bool {
 	return true
 }
 
+// ports is texts for what may be numbers.
+func (t *table) ports(key, says, expected, none string, read func(path, s string)) {
+	if t.shape != nil {
+		t.shape.add(key, says, portList())
+	}
+	if items, isList := t.m[key].([]any); isList && len(items) == 0 {
+		t.d.at(t.child(key), "an empty list", none, "")
+	}
+	t.list(key, func(path string, item any) {
+		switch v := item.(type) {
+		case string:
+			read(path, v)
+		case int64:
+			read(path, strconv.FormatInt(v, 10))
+		default:
+			t.d.at(path, describe(item), expected, "")
+		}
+	})
+}
+
 // texts is list for strings. none, when there is such a text, says why an empty list makes no sense.
 func (t *table) texts(key, says, expected, none string, read func(path, s string)) {
 	if t.shape != nil {

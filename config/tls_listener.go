@@ -7,21 +7,28 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
 // maxRotation bounds how long a ticket key is used: that is how long TLS 1.3 lets a ticket live (RFC 8446, section
 // 4.6.1).
 const maxRotation = 7 * 24 * time.Hour
 
-// listenerTLS reads [listeners.NAME.tls].
-func (d *decoder) listenerTLS(t *table) *ListenerTLS {
+// listenerTLS reads [listeners.NAME.tls] of a listener that speaks p in it.
+func (d *decoder) listenerTLS(t *table, p plan.Protocol) *ListenerTLS {
+	requests := p != plan.TCP
 	o := &ListenerTLS{
-		Policy: TLSPolicy{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13, ALPN: []string{"http/1.1"}},
+		Policy: TLSPolicy{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13},
 		// From accept on, so that a connection that says nothing is bounded by it as well.
 		HandshakeTimeout: 10 * time.Second, Stapling: StaplingFiles, Tickets: Tickets{Rotate: 12 * time.Hour},
 	}
+	if requests {
+		o.Policy.ALPN = []string{"http/1.1"}
+	}
 	d.certificates(t, o)
-	d.policy(t, &o.Policy)
+	d.policy(t, &o.Policy, requests)
 	t.duration("handshake_timeout", "from accept to the end of the handshake; then the connection is closed",
 		&o.HandshakeTimeout, 10*time.Millisecond, maxWait)
 	d.tickets(t.sub("tickets", "how clients resume sessions"), &o.Tickets)
@@ -29,7 +36,12 @@ func (d *decoder) listenerTLS(t *table) *ListenerTLS {
 	t.file("ech_keys", "a file with keys for Encrypted Client Hello; empty: it is not offered", &o.ECHKeys)
 	d.clientCertificate(t.sub("client_certificate", "whether clients have to prove who they are"), &o.Policy.Client,
 		&o.Forward)
-	d.namedPolicies(t, o)
+	if !requests && o.Forward != (ForwardCertificate{}) {
+		d.atKey(child(t.child("client_certificate"), "forward"), "forward on a listener for tcp",
+			"it on a listener for requests", "it tells upstreams in header fields, which connections do not have")
+		o.Forward = ForwardCertificate{}
+	}
+	d.namedPolicies(t, o, requests)
 	t.done()
 	if o.ECHKeys != "" && o.Policy.MaxVersion < tls.VersionTLS13 {
 		d.at(t.child("ech_keys"), "keys for Encrypted Client Hello without TLS 1.3", "TLS 1.3 on offer", "")
@@ -113,8 +125,9 @@ func (t *table) needs(key, file string) {
 	}
 }
 
-// policy reads what may be agreed on. What is not there stays as it is in p.
-func (d *decoder) policy(t *table, p *TLSPolicy) {
+// policy reads what may be agreed on, where requests are spoken or something else. What is not there stays as it is in
+// p.
+func (d *decoder) policy(t *table, p *TLSPolicy, requests bool) {
 	t.versions(&p.MinVersion, &p.MaxVersion)
 	if list, ok := readSet(t, "cipher_suites", "cipher suites of TLS 1.2 by their IANA names, in any order; without "+
 		"it, all that this program speaks", "a cipher suite, or no such key for all of them", d.suite); ok {
@@ -129,8 +142,12 @@ func (d *decoder) policy(t *table, p *TLSPolicy) {
 			d.at(t.child("curves"), "groups with ML-KEM only, and no TLS 1.3", `a group such as "X25519"`, "")
 		}
 	}
-	if list, ok := readSet(t, "alpn", `protocols on offer, the preferred one first; this version has "http/1.1" and `+
-		`"http/1.0" only. None: it is not talked about`, "", d.protocol); ok {
+	protocol := d.protocol
+	if !requests {
+		protocol = d.anyProtocol
+	}
+	if list, ok := readSet(t, "alpn", `protocols on offer, the preferred one first: of requests, "http/1.1" and `+
+		`"http/1.0"; on a listener for tcp any, and none by default. None: it is not talked about`, "", protocol); ok {
 		p.ALPN = list
 	}
 	if t.shape != nil {
@@ -149,6 +166,15 @@ func (d *decoder) protocol(path, name string) (string, bool) {
 	}
 	d.at(path, quote(name), `"http/1.1" or "http/1.0"`, hint)
 	return "", false
+}
+
+// anyProtocol checks a protocol that is not spoken here, but by those whom what was in TLS is passed on to.
+func (d *decoder) anyProtocol(path, name string) (string, bool) {
+	if _, _, err := rule.Match(rule.ALPN, "", name); err != nil {
+		d.at(path, quote(name), `a protocol such as "postgresql"`, ruleFault(err).Error())
+		return "", false
+	}
+	return name, true
 }
 
 // readSet reads a list in which nothing stands twice. ok tells that it is there.
@@ -213,10 +239,10 @@ func (d *decoder) stapling(t *table, o *ListenerTLS) {
 }
 
 // namedPolicies reads the tables for single server names. What one does not say is as it is for all.
-func (d *decoder) namedPolicies(t *table, o *ListenerTLS) {
+func (d *decoder) namedPolicies(t *table, o *ListenerTLS, requests bool) {
 	s := t.sub("names", "what is different for a server name or a wildcard, which needs quotes")
 	if s.shape != nil {
-		one := describeTable(func(t *table) { d.namedPolicy(t, o.Policy) })
+		one := describeTable(func(t *table) { d.namedPolicy(t, o.Policy, requests) })
 		s.shape.Others = one
 		one.forget()
 	}
@@ -237,7 +263,9 @@ func (d *decoder) namedPolicies(t *table, o *ListenerTLS) {
 			d.atKey(path, "the name "+quote(key)+" for the second time", "each name once", "case does not matter")
 			continue
 		}
-		o.Names = append(o.Names, NamedPolicy{name, d.namedPolicy(newTable(d, path, "", m), o.Policy)})
+		o.Names = append(o.Names, NamedPolicy{
+			name, d.namedPolicy(newTable(d, path, "", m), o.Policy, requests),
+		})
 	}
 	slices.SortFunc(o.Names, func(a, b NamedPolicy) int { return strings.Compare(a.Name, b.Name) })
 }
@@ -263,8 +291,8 @@ func unquoted(name string, m map[string]any) string {
 	}
 }
 
-func (d *decoder) namedPolicy(t *table, p TLSPolicy) TLSPolicy {
-	d.policy(t, &p)
+func (d *decoder) namedPolicy(t *table, p TLSPolicy, requests bool) TLSPolicy {
+	d.policy(t, &p, requests)
 	d.clientCertificate(t.sub("client_certificate", "whether clients have to prove who they are"), &p.Client, nil)
 	t.done()
 	return p

@@ -1,22 +1,36 @@
 package config
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"fmt"
+)
 
-// serviceTLS reads [services.NAME.tls], which is for endpoints with https. some tells that there are endpoints without
-// faults, so that it can be told whether there are such.
+// serviceTLS reads [services.NAME.tls], which is for endpoints with https or tls. some tells that there are endpoints
+// without faults, so that it can be told whether there are such.
 func (d *decoder) serviceTLS(t *table, k *kinds, some bool) *ServiceTLS {
 	o := &ServiceTLS{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13}
-	s, ok := t.optional("tls", "how https endpoints are spoken to")
+	s, ok := t.optional("tls", "how https and tls endpoints are spoken to")
 	if ok {
 		d.upstreamTLS(s, o)
 	}
-	if ok && some && !k.has("https") && t.shape == nil {
-		d.atKey(s.path, "tls for a service without https", `endpoints such as "https://10.0.0.1:8443"`, "")
+	secure := k.has("https") || k.has("tls")
+	if ok && some && !secure && t.shape == nil {
+		scheme := secureScheme(k)
+		d.atKey(s.path, "tls for a service without "+scheme,
+			fmt.Sprintf("endpoints such as %q", scheme+"://10.0.0.1:8443"), "")
 	}
-	if !k.has("https") {
+	if !secure {
 		return nil
 	}
 	return o
+}
+
+// secureScheme is the scheme of TLS for endpoints of the kind that a service has.
+func secureScheme(k *kinds) string {
+	if k.has("tcp") {
+		return "tls"
+	}
+	return "https"
 }
 
 func (d *decoder) upstreamTLS(t *table, o *ServiceTLS) {

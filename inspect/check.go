@@ -126,7 +126,9 @@ func (k *checker) routes() {
 	k.table(routing.NewBuilder(), newCrowd(k.config.Listeners, k.config.Routes, ofRequests))
 	tcp := make([]*config.Route, len(k.config.Streams))
 	for i, r := range k.config.Streams {
-		tcp[i] = (*config.Route)(r)
+		tcp[i] = &config.Route{
+			Name: r.Name, Listeners: r.Listeners, Rule: r.Rule, Priority: r.Priority, Service: r.Service,
+		}
 	}
 	var listeners []*config.Listener
 	for _, l := range k.config.Listeners {

@@ -111,9 +111,8 @@ endpoints = ["http://127.0.0.1:3000", "http://127.0.0.1:3001"]
     1 | [listeners.web]
       |            ^
 
-FILE:2:1: listeners.web.addres: found an unknown key, expected one of address, hsts, protocol, redirect_https, `+
-		`tls, trusted_proxies; `+
-		`did you mean "address"?
+FILE:2:1: listeners.web.addres: found an unknown key, expected one of address, hsts, protocol, proxy_protocol, `+
+		`redirect_https, tls, trusted_proxies; did you mean "address"?
     2 | addres = ":8080"
       | ^
 

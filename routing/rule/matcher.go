@@ -98,7 +98,7 @@ var old = map[string]string{
 	"HeaderRegex":      "write HeaderRegexp",
 	"Methods":          "write Method; it takes several methods",
 	"Queries":          "write Query(`key`, `value`)",
-	"HostSNI":          "write SNI; for HostSNI(`*`) leave the condition out",
+	"HostSNI":          "write SNI; for HostSNI(`*`) leave the rule out: a route without one gets everything",
 	"HostSNIRegexp":    "write SNIRegexp",
 	"IPWhitelist":      "write ClientIP",
 	"IPWhiteList":      "write ClientIP",

@@ -1,6 +1,9 @@
 package rule
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // asks says which matchers a rule may have, by what is known when it is asked.
 type asks uint8
@@ -67,6 +70,14 @@ func (a asks) tooEarly(kind Kind, name token) *Error {
 		what = "a finished handshake"
 	}
 	return refuse(name.at, len(name.value), name.value+" needs "+what+"; this is "+route, hint)
+}
+
+// LooksAtTLS reports whether a matcher of e looks at a TLS handshake.
+func (e *Expr) LooksAtTLS() bool {
+	if e == nil {
+		return false
+	}
+	return e.Op == OpMatch && e.Pred.Kind.TLS() || slices.ContainsFunc(e.Args, (*Expr).LooksAtTLS)
 }
 
 // OverHost is e with the server name in the place of the host: SNI becomes Host, and SNIRegexp HostRegexp. So the rule

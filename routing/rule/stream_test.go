@@ -16,7 +16,7 @@ var streamFaults = map[string]string{
 	"«Method»":                           "Method needs a request",
 	"«ClientCert»(`a`)":                  "ClientCert needs a finished handshake",
 	"SNI(`a.b`) || «ClientCertRegexp»(x": "needs a finished handshake",
-	"«HostSNI»(`*`)":                     "leave the condition out",
+	"«HostSNI»(`*`)":                     "leave the rule out: a route without one gets everything",
 	"SNI(`«*»`)":                         "a bare wildcard is not needed",
 }
 
@@ -42,7 +42,7 @@ func TestDatagramFaults(t *testing.T) {
 		"SNI(`a.b`)":    "SNI needs a TLS connection; this is a udp route; use ClientIP, DestinationPort",
 		"ALPN(`h3`)":    "ALPN needs a TLS connection",
 		"Host(`a.b`)":   "Host needs a request; this is a udp route; use ClientIP, DestinationPort",
-		"HostSNI(`*`)":  "leave the condition out",
+		"HostSNI(`*`)":  "leave the rule out",
 		"ClientIP(`x`)": "is no IP address",
 	} {
 		if _, err := ParseDatagram(text); err == nil || !strings.Contains(err.Error(), want) {
