@@ -137,9 +137,9 @@ func badURL(s string, u *url.URL, err error) (hint string) {
 // schemeHint is what somebody probably meant by a scheme that there is not.
 func schemeHint(u *url.URL) string {
 	meant := map[string]string{
-		"ws": "http", "wss": "https", "h2c": "", "grpc": "", "grpcs": "", "ssl": "tls", "tcps": "tls", "tcp4": "tcp",
-		"tcp6": "tcp", "udp4": "udp", "udp6": "udp", "dns": "udp", "postgres": "tcp", "postgresql": "tcp", "mysql": "tcp",
-		"redis": "tcp", "rediss": "tls", "mongodb": "tcp", "amqp": "tcp", "amqps": "tls", "mqtt": "tcp", "mqtts": "tls",
+		"ws": "http", "wss": "https", "ssl": "tls", "tcps": "tls", "tcp4": "tcp", "tcp6": "tcp", "udp4": "udp",
+		"udp6": "udp", "dns": "udp", "postgres": "tcp", "postgresql": "tcp", "mysql": "tcp", "redis": "tcp",
+		"rediss": "tls", "mongodb": "tcp", "amqp": "tcp", "amqps": "tls", "mqtt": "tcp", "mqtts": "tls",
 	}[u.Scheme]
 	switch {
 	case meant == "":

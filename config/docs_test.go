@@ -201,7 +201,8 @@ func documented(t *testing.T, key, value string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer(`"Trusted":null`, `"Trusted":[]`, `"Proxied":null`, `"Proxied":[]`).Replace(string(printed))
+	return strings.NewReplacer(`"Trusted":null`, `"Trusted":[]`, `"Proxied":null`, `"Proxied":[]`).
+		Replace(string(printed))
 }
 
 // TestDocsShowRealFaults: the faulty file of the chapter on faults, and what check prints.

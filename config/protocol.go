@@ -16,8 +16,8 @@ func protocolWord(p plan.Protocol) string { return [...]string{"http", "tcp", "u
 
 func (d *decoder) protocolOf(t *table) plan.Protocol {
 	word := "http"
-	t.choice("protocol", "what is spoken there: requests (HTTP/1.0 and 1.1); connections for tcp_routes; datagrams for "+
-		"udp_routes; or what the first bytes of a connection show, requests or any other", &word,
+	t.choice("protocol", "what is spoken there: requests (HTTP/1.0 and 1.1); connections for tcp_routes; datagrams "+
+		"for udp_routes; or what the first bytes of a connection show, requests or any other", &word,
 		"http", "tcp", "udp", "auto")
 	return protocols[word]
 }
@@ -31,7 +31,8 @@ var misplaced = []struct {
 	{"tls", []plan.Protocol{plan.UDP}, nil},
 	{"proxy_protocol", []plan.Protocol{plan.UDP}, nil},
 	{"trusted_proxies", []plan.Protocol{plan.TCP, plan.UDP}, map[plan.Protocol]string{
-		plan.TCP: "connections have no forwarding headers; for those that begin with a PROXY header, write proxy_protocol",
+		plan.TCP: "connections have no forwarding headers; for those that begin with a PROXY header, write " +
+			"proxy_protocol",
 	}},
 	{"redirect_https", []plan.Protocol{plan.TCP, plan.UDP}, nil},
 	{"hsts", []plan.Protocol{plan.TCP, plan.UDP}, nil},

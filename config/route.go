@@ -34,7 +34,7 @@ var conditions = []condition{
 		`a regular expression such as '^/user/[0-9]+$'`, "any path"},
 	{"methods", rule.Method, "methods, one of which must be the request's",
 		`a method such as "GET"`, "any method"},
-	{"destination_port", rule.DestinationPort, "ports and ranges of them, one of which the client must have connected to",
+	{"destination_port", rule.DestinationPort, "ports and ranges, one of which the client must have connected to",
 		`a port such as 5432, or a range such as "6000-6100"`, "any port"},
 	{"client_ip", rule.ClientIP, "addresses and networks, one of which the client must come from",
 		`an address or a network such as "10.0.0.0/8"`, "any client"},

@@ -49,8 +49,8 @@ func (d *decoder) service(t *table) *Service {
 // balance reads how an endpoint is chosen.
 func (d *decoder) balance(t *table, s *Service) {
 	word := "round_robin"
-	t.choice("balance", `how an endpoint is chosen, in proportion to the weights: by turns, or the same one for the same `+
-		`client address. Without it, udp:// endpoints are chosen by "client_ip"`, &word, "round_robin", "client_ip")
+	t.choice("balance", `how an endpoint is chosen, in proportion to the weights: by turns, or the same one for the `+
+		`same client address. Without it, udp:// endpoints are chosen by "client_ip"`, &word, "round_robin", "client_ip")
 	_, written := t.m["balance"]
 	s.ByClient = word == "client_ip" || s.Datagrams && !written
 }

@@ -14,8 +14,8 @@ const (
 // stream reads [tcp_routes.NAME].
 func (d *decoder) stream(t *table) *StreamRoute {
 	r := &StreamRoute{Name: t.name}
-	d.routeListeners(t, &r.Listeners, `names of the listeners that the route is for; without it, all with protocol "tcp" `+
-		`or "auto", and those for requests over TLS if its rule looks at TLS`)
+	d.routeListeners(t, &r.Listeners, `names of the listeners that the route is for; without it, all with protocol `+
+		`"tcp" or "auto", and those for requests over TLS if its rule looks at TLS`)
 	t.count("priority", prioritySays, &r.Priority, routing.MinPriority, routing.MaxPriority)
 	r.Service = d.serviceRef(t, "the service that gets the connections, one with tcp:// or tls:// endpoints")
 	r.Rule = d.streamRule(t, "which connections the route is for, by their ClientHello and addresses: "+matchersSay+
@@ -81,11 +81,12 @@ func (d *decoder) streamLimits(t *table, r *StreamRoute, what string) {
 	t.count("max_connections", what+" at one time; more are turned away. 0: no limit", &r.Connections, 0, maxStreams)
 	t.count("connection_rate", what+" that may begin in a second; more are turned away. 0: no limit",
 		&r.Rate, 0, maxRate)
-	t.count("connection_burst", what+" that may begin at once, at the pace of connection_rate after that; 0: as many as "+
-		"in a second", &r.Burst, 0, maxRate)
+	t.count("connection_burst", what+" that may begin at once, at the pace of connection_rate after that; 0: as many "+
+		"as in a second", &r.Burst, 0, maxRate)
 	switch {
 	case r.Burst > 0 && r.Rate == 0:
-		d.atKey(t.child("connection_burst"), "connection_burst without connection_rate", "connection_rate beside it", "")
+		d.atKey(t.child("connection_burst"), "connection_burst without connection_rate",
+			"connection_rate beside it", "")
 		r.Burst = 0
 	case r.Burst == 0:
 		r.Burst = r.Rate

@@ -106,8 +106,9 @@ func TestUpgrades(t *testing.T) {
 // TestListenersOfTCP: TLS that ends at a listener for tcp offers what it is told to, and nothing otherwise.
 func TestListenersOfTCP(t *testing.T) {
 	raw := listenerOf(t, everything(t), "raw")
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	if raw.Protocol != plan.TCP || !slices.Equal(raw.TLS.Policy.ALPN, []string{"postgresql", "x"}) ||
-		!slices.Equal(raw.Proxied, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}) {
+		!slices.Equal(raw.Proxied, proxies) {
 		t.Errorf("%+v", raw)
 	}
 	c, faults := Parse("x", []byte(streamRig("[listeners.pg]\naddress=':1'\nprotocol='tcp'\ntls.self_signed=true\n")))

@@ -14,8 +14,8 @@ const anyUpgrade = "*"
 // upgrades reads to which protocols a connection may be switched (RFC 9110, section 7.8).
 func (d *decoder) upgrades(t *table) []string {
 	const key = "upgrades"
-	list, ok := readSet(t, key, `protocols to which a request's Upgrade field may switch the connection, as "websocket"; `+
-		`"*": any but h2c; none: no such thing`, "", d.upgrade)
+	list, ok := readSet(t, key, `protocols to which a request's Upgrade field may switch the connection, as `+
+		`"websocket"; "*": any but h2c; none: no such thing`, "", d.upgrade)
 	if t.shape != nil {
 		t.shape.Properties[key].Default = defaultUpgrades
 	}
