@@ -173,3 +173,12 @@ func isListed(protocol, list []byte) bool {
 	}
 	return false
 }
+
+// SwitchedTo is the name of the protocol that a response which Switched has found sound switches to; of several, the
+// first. head must not be edited yet.
+func (p *Parser) SwitchedTo(head []byte) []byte {
+	for protocol := range p.protocols(head) {
+		return nameOf(protocol)
+	}
+	return nil
+}
