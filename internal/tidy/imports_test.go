@@ -105,7 +105,9 @@ var importers = map[string][]string{
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
-	"unsafe": {"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog", "perf/load"},
+	"unsafe": {
+		"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog", "perf/load", "perf/origin",
+	},
 }
 
 // testOnly are the packages that only _test.go files import.
