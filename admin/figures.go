@@ -36,8 +36,7 @@ type Figures struct {
 	Routing   Distribution `json:"routing"` // of some of the requests
 	Turn      Distribution `json:"turn"`
 
-	TLS     *TLSFigures `json:"tls,omitempty"`     // absent: it was never spoken
-	Passing *Passing    `json:"passing,omitempty"` // absent: there were requests only
+	TLS *TLSFigures `json:"tls,omitempty"` // absent: it was never spoken
 }
 
 // TLSFigures are those of TLS with clients.

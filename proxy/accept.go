@@ -7,7 +7,6 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
-	"github.com/uringproxy/uringproxy/plan"
 )
 
 const (
@@ -65,10 +64,11 @@ func (w *Worker) accepted(ev *engine.Event) {
 		w.pauseAccept(pauseFull)
 		return
 	}
-	snap := w.sh.Snapshot()
 	l := &w.links[c.Slot]
 	*l = link{kind: kindClient, state: stateIdle, from: ev.Listener}
-	w.identify(l, ev)
+	if peer := w.be.Peer(ev); peer.IsValid() {
+		l.setClient(peer)
+	}
 	w.be.Attach(c, fd)
 	w.clients++
 	w.listeners[l.from].clients++
@@ -79,48 +79,12 @@ func (w *Worker) accepted(ev *engine.Event) {
 	if w.shared.clients.Add(1) >= w.clientsMax() {
 		w.pauseAccept(pauseLimit)
 	}
-	if max := snap.Limits.ConnectionsPerIP; max > 0 && l.addr != ([16]byte{}) {
-		if !w.shared.perIP.add(l.addr, l.ip6, max) {
-			w.m.Refuse(metrics.LimitConnsPerIP)
-			w.m.Inc(metrics.ConnsClosedError)
-			w.closeClient(l, c, true)
-			return
-		}
-		l.set(flagCounted)
+	if w.proxied(l) {
+		w.awaitFirst(l, c, stateHeader)
+	} else {
+		w.admit(l, c)
 	}
-	w.expect(l, c, snap)
-	l.set(flagStreamed)
-	w.be.Recv(c, engine.RecvStream)
-}
-
-// expect gives a new client its time for the first request, or for the handshake that goes before it.
-func (w *Worker) expect(l *link, c *engine.Conn, snap *plan.Snapshot) {
-	if tls := w.listenerOf(l).TLS; tls != nil {
-		w.greet(l, c, tls)
-		return
-	}
-	patience := snap.Timeouts.Idle
-	if w.listeners[l.from].gone {
-		patience = snap.Timeouts.Header
-	}
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(patience))
-}
-
-// identify notes who the client is and whether it is believed.
-func (w *Worker) identify(l *link, ev *engine.Event) {
-	peer := w.be.Peer(ev)
-	if !peer.IsValid() {
-		l.set(flagTrusted) // whoever may open a unix socket is one of us
-		return
-	}
-	ip := peer.Addr().Unmap()
-	l.addr, l.port, l.ip6 = ip.As16(), peer.Port(), ip.Is6()
-	for _, p := range w.listenerOf(l).Trusted {
-		if p.Contains(ip) {
-			l.set(flagTrusted)
-			return
-		}
-	}
+	w.rearmUnlessGone(l, c)
 }
 
 func (w *Worker) pauseAccept(why pause) {
@@ -186,7 +150,7 @@ func (w *Worker) Drain(finished func()) {
 			w.closeClient(l, c, false)
 		case l.kind == kindClient && l.state == stateLinger:
 			w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), w.sh.Now()+lingerInDrain))
-		case l.kind == kindClient && (l.state == stateHello || l.state == stateHandshake):
+		case l.kind == kindClient && (l.state == stateHello || l.state == stateHandshake || l.awaitsFirst()):
 			w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), w.sh.Now()+handshakeInDrain))
 		case l.kind == kindUpstream && l.state == statePooled:
 			w.closeUpstream(l, c)
@@ -197,6 +161,8 @@ func (w *Worker) Drain(finished func()) {
 // silent reports whether nothing has come from a client since its last request.
 func (w *Worker) silent(l *link, slot uint32) bool {
 	switch l.state {
+	case stateHeader, stateDetect:
+		return l.in.empty()
 	case stateIdle:
 		return l.in.empty() && !(l.has(flagSecure) && w.unsettled(slot))
 	case stateHello:
@@ -218,7 +184,7 @@ func (w *Worker) Abandon() (exchanges int) {
 			w.leave(l, c, true)
 		case l.kind == kindUpstream:
 			w.closeUpstream(l, c)
-		case l.state == stateIdle || l.state == stateHello || l.state == stateHandshake:
+		case l.untold():
 			w.m.Inc(metrics.ConnsClosedDrain)
 			w.closeClient(l, c, true)
 		default: // lingering, and counted, or closing

@@ -4,6 +4,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/tls/alert"
 	"github.com/uringproxy/uringproxy/tls/record"
 )
@@ -63,9 +64,13 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 		if s.began != 0 {
 			w.countHandshake(l, s, metrics.HandshakeTimeout, nil)
 		}
-		if w.draining {
+		switch {
+		case w.draining:
 			w.m.Inc(metrics.ConnsClosedDrain)
-		} else {
+		case l.state == stateHello && w.listenerOf(l).Protocol != plan.HTTP:
+			w.m.Refuse(metrics.TimeoutDetect)
+			w.m.Inc(metrics.ConnsClosedError)
+		default:
 			w.m.Inc(metrics.ConnsClosedIdle)
 		}
 		w.closeClient(l, c, false)

@@ -22,19 +22,14 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 		}
 	}
 	b := w.additions[:0]
-	switch {
-	case x.req.Authority.Len == 0:
+	if x.req.Authority.Len == 0 {
 		if i, ok := x.req.Get(h1.FieldHost); ok { // there, but empty
 			x.req.Fields[i].Flags |= h1.FieldDrop
 		}
 		b = appendHost(b, &snap.Services[x.service])
-	case x.req.Form == h1.FormAuthority:
-		if _, ok := x.req.Get(h1.FieldHost); !ok { // a CONNECT of HTTP/1.0
-			b = append(append(append(b, "Host: "...), x.req.Authority.In(head)...), "\r\n"...)
-		}
 	}
 	if fw.XForwarded {
-		b = w.appendXForwarded(b, l, x, snap, head, &seen)
+		b = w.appendXForwarded(b, l, x, head, &seen)
 	}
 	if fw.Forwarded {
 		b = w.appendForwarded(b, l, x, head, &seen)
@@ -50,9 +45,6 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 	}
 	if snap.Vouches || l.has(flagSecure) {
 		b = w.certificateFields(b, l, x, snap, head)
-	}
-	if x.has(exOffer) {
-		b = w.appendOffer(b, x, head)
 	}
 	w.additions = b[:0]
 	return b
@@ -100,9 +92,7 @@ func (s *forwardingSeen) note(f *h1.Field, i int, trusted bool, fw *plan.Forward
 	}
 }
 
-func (w *Worker) appendXForwarded(
-	b []byte, l *link, x *exchange, snap *plan.Snapshot, head []byte, seen *forwardingSeen,
-) []byte {
+func (w *Worker) appendXForwarded(b []byte, l *link, x *exchange, head []byte, seen *forwardingSeen) []byte {
 	b = append(b, "X-Forwarded-For: "...)
 	if seen.xff {
 		b = appendList(b, x, head, h1.FieldXForwardedFor, true)
@@ -115,7 +105,7 @@ func (w *Worker) appendXForwarded(
 		b = append(b, "X-Forwarded-Host: "...)
 		b = append(append(b, host...), "\r\n"...)
 	}
-	if port := snap.Listeners[l.from].Addr.Port(); !seen.port && port != 0 {
+	if port := w.destinationPort(l); !seen.port && port != 0 {
 		b = append(b, "X-Forwarded-Port: "...)
 		b = append(strconv.AppendUint(b, uint64(port), 10), "\r\n"...)
 	}

@@ -23,12 +23,19 @@ type listening struct {
 // A hello of the greatest size lies in one buffer.
 const _ = uint(mem.RecordBytes - hello.MaxStream)
 
-// greet makes a client's link one over TLS, from which a ClientHello is awaited.
-func (w *Worker) greet(l *link, c *engine.Conn, tls *plan.TLS) {
+// greet makes a client's link one over TLS, from which a ClientHello is awaited until the link's deadline. It may have
+// come already.
+func (w *Worker) greet(l *link, c *engine.Conn) {
 	l.set(flagSecure)
 	l.state = stateHello
-	w.countAs(w.takeSecure(c.Slot), metrics.TLSHellosAwaited)
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(tls.Timeout))
+	s := w.takeSecure(c.Slot)
+	w.countAs(s, metrics.TLSHellosAwaited)
+	if l.in.empty() {
+		return
+	}
+	s.raw, l.in = l.in, queue{}
+	s.began = w.sh.Now()
+	w.readHello(l, c, s)
 }
 
 // readHello looks for the end of the ClientHello in what has come, and begins the handshake with it.
@@ -55,38 +62,66 @@ func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 		return
 	}
 	offer := w.listening.board.Show(h, message, true)
-	if route := w.streamRoute(l, offer); route >= 0 {
-		if !w.sh.Pinned(w.listeners[l.from].pin).Streams[route].Terminate {
-			w.beginTunnel(l, c, route, offer)
-			return
-		}
+	route, ln := w.streamRoute(l, offer), w.listenerOf(l)
+	switch {
+	case route >= 0 && !w.streamAt(l, route).Terminate:
+		w.beginTunnel(l, c, route, offer)
+		return
+	case route >= 0:
 		w.bind(l, s, route)
+	case ln.TLS == nil || ln.Protocol == plan.TCP:
+		w.refuseUnrouted(l, c, s)
+		return
 	}
 	s.facts.offer = offer.Pack(s.facts.offer[:0])
-	tls := w.listenerOf(l).TLS
-	s.facts.server = tls.Server
-	conv := w.port.Serve(uint64(c.Slot), tls.Server, clientAddr(l).Addr(), stream)
+	w.shake(l, c, s, ln, stream)
+}
+
+// shake begins the handshake with a client whose ClientHello is at the beginning of stream.
+func (w *Worker) shake(l *link, c *engine.Conn, s *secure, ln *plan.Listener, stream []byte) {
+	s.facts.server = ln.TLS.Server
+	conv := w.port.Serve(uint64(c.Slot), ln.TLS.Server, clientAddr(l).Addr(), stream)
 	w.dropStream(s)
 	if conv == nil {
 		w.refuseClient(l, c, s, alert.InternalError, metrics.HandshakeShed)
 		return
 	}
 	s.conv, l.state = conv, stateHandshake
+	if ln.Protocol != plan.HTTP { // so far, it was the time for first bytes that ran
+		w.wheel.Set(c.Slot, w.sh.Now()+int64(ln.TLS.Timeout))
+	}
 	w.countAs(s, metrics.HandshakesRunning)
 	if !s.raw.empty() {
 		w.talk(l, c, s)
 	}
 }
 
-// streamRoute is the target of the tcp route that a client with this offer takes; -1: there is none.
+// refuseUnrouted ends a connection over TLS that no tcp route is for, where there is nothing else that it could be for.
+func (w *Worker) refuseUnrouted(l *link, c *engine.Conn, s *secure) {
+	w.m.Refuse(metrics.NoRoute)
+	w.dropStream(s)
+	w.refuseClient(l, c, s, alert.UnrecognizedName, metrics.HandshakeNoName)
+}
+
+// streamRoute is the target of the tcp route that a client takes with this offer, or without one, when it has sent no
+// ClientHello; -1: there is none. A route that ends TLS is none for those who do not speak it, nor where nobody could.
 func (w *Worker) streamRoute(l *link, offer *hello.Offer) int {
-	table := w.listenerOf(l).Streams
-	if table == nil {
+	ln := w.listenerOf(l)
+	if ln.Streams == nil {
 		return -1
 	}
 	r := &w.question.request
 	r.TLS, r.Client, r.Port = (*routing.Hello)(offer), clientAddr(l).Addr(), w.destinationPort(l)
-	return table.MatchHello(r)
+	route := ln.Streams.MatchHello(r)
+	if route >= 0 && (offer == nil || ln.TLS == nil) && w.streamAt(l, route).Terminate {
+		return -1
+	}
+	return route
+}
+
+// streamAt is the target of a tcp route that l has been found to take.
+func (w *Worker) streamAt(l *link, route int) *plan.Stream {
+	return &w.sh.Pinned(w.listeners[l.from].pin).Streams[route]
 }
 
 // stream is what has come so far, as far as it lies in one piece.

@@ -20,9 +20,10 @@ const (
 //	          busy -> linger -> closing                      any -> closing
 //	          any -> closing
 //
-// Over TLS a client comes to idle by hello -> handshake, an upstream to busy by connecting -> handshake, and both may
-// pass through farewell before they are closing. A client whose connection is passed on goes from hello or handshake
-// to tunnel, and the connection to its endpoint from connecting or handshake.
+// A client whose listener awaits something before all that comes by header, or detect, or both. Over TLS it comes to
+// idle by hello -> handshake, an upstream to busy by connecting -> handshake, and both may pass through farewell before
+// they are closing. A client whose connection is passed on goes from idle, detect, hello or handshake to tunnel, and
+// the connection to its endpoint from connecting or handshake.
 type state uint8
 
 const (
@@ -34,6 +35,8 @@ const (
 	statePooled                  // upstream: waiting for the next exchange
 	stateHello                   // client over TLS: its ClientHello is not complete yet
 	stateHandshake               // both, over TLS: the handshake is running
+	stateHeader                  // client: the header of the PROXY protocol has not come yet, or not all of it
+	stateDetect                  // client: what its first bytes are decides how it goes on
 	stateTunnel                  // both: what comes passes to the other end, see tunnel
 	stateFarewell                // both, over TLS: the last word is being sent, the rest is as with closing
 	stateClosing                 // both: Close was called, EvClosed is to come
@@ -65,6 +68,7 @@ type link struct {
 	state state
 	flags linkFlags
 	ip6   bool   // client: addr is IPv6
+	named bool   // client: a header of the PROXY protocol has named its address, and where it has connected to
 	port  uint16 // client: remote port
 	from  uint16 // client: index of its listener
 
@@ -84,7 +88,9 @@ type link struct {
 	rxSince, txSince int64  // since when we have been waiting for the peer to send, to read
 	rxMark, txMark   uint64 // rx, tx at that time
 
-	addr [16]byte // client: remote address
+	addr   [16]byte // client: remote address
+	to     [16]byte // client, when named: the address that it has connected to
+	toPort uint16   // and the port
 }
 
 // consumed is how many bytes of what was received on a plain connection have been used, or given up.
@@ -92,6 +98,12 @@ func (l *link) consumed() uint64 { return l.rx - uint64(l.in.bytes) }
 
 // sends reports whether what is queued for l may be sent.
 func (l *link) sends() bool { return l.state == stateBusy || l.state == stateTunnel }
+
+// untold reports whether l is a client's of which the figures would not tell why it ended: nothing has begun that is
+// recorded when it ends.
+func (l *link) untold() bool {
+	return l.state == stateIdle || l.state == stateHello || l.state == stateHandshake || l.awaitsFirst()
+}
 
 // closing reports whether nothing more becomes of l than its end.
 func (l *link) closing() bool { return l.state >= stateFarewell }

@@ -63,6 +63,3 @@ func (w *Worker) route(l *link, x *exchange, table *routing.Table, path []byte) 
 	}
 	return table.Match(r)
 }
-
-// destinationPort is the port that l's client has connected to; 0 for a client of a unix socket.
-func (w *Worker) destinationPort(l *link) uint16 { return w.listenerOf(l).Addr.Port() }

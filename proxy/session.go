@@ -12,6 +12,14 @@ import (
 func (w *Worker) consumeClient(l *link, c *engine.Conn) {
 	for !l.in.empty() {
 		switch l.state {
+		case stateHeader:
+			if !w.readHeader(l, c) {
+				return
+			}
+		case stateDetect:
+			if !w.detect(l, c) {
+				return
+			}
 		case stateIdle:
 			if !w.beginExchange(l, c) {
 				return
@@ -150,6 +158,10 @@ func (w *Worker) brokenBody(x *exchange, status int, why metrics.Reason) {
 // connection.
 func (w *Worker) clientEnded(l *link, c *engine.Conn, errno int32) {
 	l.set(flagEOF)
+	if l.awaitsFirst() {
+		w.firstEnded(l, c, errno)
+		return
+	}
 	if errno == 0 && !l.in.empty() {
 		return // what came before it is used first, see proceed
 	}
@@ -226,6 +238,9 @@ func (w *Worker) linger(l *link, c *engine.Conn) {
 func (w *Worker) closeClient(l *link, c *engine.Conn, reset bool) {
 	if l.closing() {
 		return
+	}
+	if l.awaitsFirst() {
+		w.firstKnown(l)
 	}
 	if l.has(flagCounted) {
 		w.shared.perIP.remove(l.addr, l.ip6)

@@ -40,6 +40,8 @@ func (w *Worker) clientExpired(l *link, c *engine.Conn) {
 		w.clientStalled(l, c)
 	case stateTunnel:
 		w.tunnelExpired(l)
+	case stateHeader, stateDetect:
+		w.firstExpired(l, c)
 	}
 }
 

@@ -1,12 +1,12 @@
 // Package proxy is what a shard runs: the state machines that join a client's connection to an upstream's.
 //
-// The files stand in the order of a request's life: listener, accept, session (the client's side), head, request, path,
-// forwarded, upstream, balance, relay, response, reply, finish; link and exchange hold the state, timers says what
-// happens when nothing does. Of connections over TLS, secure holds the state, hello and handshake come before the first
+// The files stand in the order of a request's life: listener, accept, first (with first_header and first_bytes: what
+// comes before it is clear what a connection is), session (the client's side), head, request, path, forwarded,
+// upstream, balance, relay, response, reply, finish; link and exchange hold the state, timers says what happens when
+// nothing does. Of connections over TLS, secure holds the state, hello and handshake come before the first
 // request, facts is what requests are told of them, open and seal stand between the socket and the queues, farewell
 // ends them, and relayed is all of this where crypto/tls keeps the records. tunnel, tunnel_dial, tunnel_pass and
-// tunnel_end pass connections on as they are, and upgrade makes a tunnel of an exchange; mishap is what either notes of
-// what fails.
+// tunnel_end pass connections on as they are; mishap is what an exchange or a tunnel notes of what fails.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -14,8 +14,8 @@
 // consumed from the link's queue `in`, and whatever is sent lies in the queue `out` of the link that it
 // goes to.
 //
-// It imports shard, engine, plan, routing, routing/urlpath, proxy/h1, tls/alert, tls/hello, tls/handshake, tls/record,
-// metrics and accesslog; only server imports it.
+// It imports shard, engine, plan, routing, routing/urlpath, proxy/h1, proxy/proxyproto, tls/alert, tls/hello,
+// tls/handshake, tls/record, metrics and accesslog; only server imports it.
 package proxy
 
 import (
@@ -114,12 +114,9 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	w := &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
 		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
-		tunnels: tunnels, port: cfg.Port, secure: make([]*secure, slots),
+		tunnels: tunnels, port: cfg.Port, listening: &listening{}, secure: make([]*secure, slots),
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
-	}
-	if w.port != nil {
-		w.listening = &listening{}
 	}
 	w.measureStart()
 	return w, nil
@@ -254,7 +251,7 @@ func (w *Worker) rearm(l *link, c *engine.Conn) {
 // wantsStream: whatever comes is welcome and small. That is so while a head is awaited, and while nothing should come.
 func (w *Worker) wantsStream(l *link) bool {
 	switch l.state {
-	case stateIdle, stateHead, stateLinger, stateHello, stateHandshake:
+	case stateIdle, stateHead, stateLinger, stateHello, stateHandshake, stateHeader, stateDetect:
 		return true
 	case statePooled:
 		return !w.endpoints[l.id].large()
@@ -370,7 +367,7 @@ func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
 		w.abort(w.exs.At(l.ex), metrics.LimitBuffers)
 		return
 	}
-	if l.state == stateIdle || l.state == stateHello || l.state == stateHandshake {
+	if l.untold() {
 		w.m.Inc(metrics.ConnsClosedError)
 	}
 	w.closeClient(l, c, true)

@@ -38,7 +38,7 @@ const edges = `
 	tls/alert:
 	tls/hello:         internal/invariant tls/alert
 	proxy:             engine engine/mem shard proxy/h1 plan routing/urlpath metrics accesslog routing
-	proxy:             tls/alert tls/hello tls/record tls/handshake
+	proxy:             tls/alert tls/hello tls/record tls/handshake proxy/proxyproto
 
 	routing/regset:
 	routing/urlpath:
@@ -105,9 +105,7 @@ var importers = map[string][]string{
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
-	"unsafe": {
-		"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog", "perf/load", "perf/origin",
-	},
+	"unsafe": {"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog", "perf/load"},
 }
 
 // testOnly are the packages that only _test.go files import.

@@ -62,7 +62,7 @@ func (s *closedLoop) prepare(ctx context.Context, b *bench, t *target) (err erro
 		return err
 	}
 	cfg := s.load
-	cfg.Conns, cfg.Wire = s.connsOf(&b.o), s.wire
+	cfg.Conns = s.connsOf(&b.o)
 	if t.loader, err = b.startLoader(t, cfg); err != nil {
 		return err
 	}
