@@ -31,7 +31,9 @@
 //     being worked off are the caller's to settle.
 //  8. Back-pressure is not receiving. A receive that finds its buffer class empty ends with -ENOBUFS and nothing is
 //     lost: armed again later, it delivers what was waiting.
-//  9. No method allocates, blocks or takes a lock, except Open, Listen and Shutdown. Poll blocks only
+//  9. Datagrams are no stream: a UDP socket is told of, not received for. Their two methods do at once what they are
+//     asked; Recv, RecvCancel, Send and CloseWrite are not for it, Close and the rules about slots are.
+//  10. No method allocates, blocks or takes a lock, except Open, Listen and Shutdown. Poll blocks only
 //     in its one wait.
 //
 // The package holds the contract and the types that both sides share; it performs no I/O. It may import engine/mem
@@ -88,6 +90,30 @@ type Backend interface {
 
 	// CloseWrite sends the end of stream after what was sent (half-close). No Send may be in flight or follow.
 	CloseWrite(c *Conn)
+
+	// AttachDatagrams makes fd the socket of c: a non-blocking UDP socket, either bound, for many peers, or connected.
+	// The backend sets those of its options that the other two methods need. It returns 0, or a negative errno; fd and
+	// c are then as before. From then on one EvReadable comes when there is something to receive, and no further one
+	// before RecvDatagrams was called.
+	AttachDatagrams(c *Conn, fd int) int
+
+	// ConnectDatagrams opens a UDP socket of to's family for c and connects it, which takes no time and sends nothing.
+	// It returns 0, and c is as after AttachDatagrams; or a negative errno, and c is as before. to is read before it
+	// returns.
+	ConnectDatagrams(c *Conn, to *Addr) int
+
+	// RecvDatagrams takes what has come to c's socket, in order, and returns how many entries of out it has filled,
+	// each with a reference to its buffer. It need not be repeated: when more may be waiting, the next Poll reports
+	// EvReadable at once, so that one call a turn is a connection's share. A negative errno took nothing. It is what
+	// the network said of an earlier datagram (ICMP; -ECONNREFUSED on a connected socket), which ends nothing; or
+	// -ENOBUFS: the arena is empty, and EvReadable comes again when it is not.
+	RecvDatagrams(c *Conn, out []Datagram) int
+
+	// SendDatagrams sends in's datagrams in order and returns how many entries the socket has taken. Their bytes are
+	// the caller's again when it returns. A negative errno took nothing and is about the first entry: -EAGAIN when the
+	// socket is full, and nothing will tell when it no longer is; -EMSGSIZE when it is too long; or it is about an
+	// earlier one, as with RecvDatagrams, and sending again may do.
+	SendDatagrams(c *Conn, in []Datagram) int
 
 	// Close ends c: see rule 6. The peer reads end of stream after the bytes it was sent, or, with reset, a reset.
 	// A send in flight may be cut. One EvClosed follows in any case, for a c without a socket too.
@@ -197,10 +223,11 @@ const (
 	EvRecv           // Res, and with Res > 0 Off and Buf
 	EvSent           // Res
 	EvClosed         // the slot may be released
+	EvReadable       // RecvDatagrams has something to return
 )
 
 func (k Kind) String() string {
-	return [...]string{"none", "accept", "connected", "recv", "sent", "closed"}[k]
+	return [...]string{"none", "accept", "connected", "recv", "sent", "closed", "readable"}[k]
 }
 
 // Flags of an event.

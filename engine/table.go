@@ -33,12 +33,13 @@ const _ = uint(32 - unsafe.Sizeof(Conn{})) // two connections share a cache line
 type State uint8
 
 const (
-	StateRecv    State = 1 << iota // true exactly while a receive is armed
-	StateCancel                    // a cancellation of that receive is under way
-	StateSend                      // true exactly while a send is in flight
-	StateConnect                   // true exactly while a connect is in flight
-	StateClosing                   // Close was called; the only event still to come is EvClosed
-	StateLive                      // the slot is in use
+	StateRecv      State = 1 << iota // true exactly while a receive is armed
+	StateCancel                      // a cancellation of that receive is under way
+	StateSend                        // true exactly while a send is in flight
+	StateConnect                     // true exactly while a connect is in flight
+	StateClosing                     // Close was called; the only event still to come is EvClosed
+	StateLive                        // the slot is in use
+	StateDatagrams                   // the socket is a UDP socket
 )
 
 // The state is that of the last Poll: while its batch is being worked off, an operation may have ended whose event is

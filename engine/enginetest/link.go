@@ -33,6 +33,7 @@ type link struct {
 	sent    []int32
 	dialled []int32
 	closed  int
+	post    *post // of a UDP socket
 }
 
 // recv arms a receive.
@@ -147,6 +148,11 @@ func (l *link) handle(ev *engine.Event) {
 		l.finishSend(ev.Res)
 	case engine.EvClosed:
 		l.finishClose()
+	case engine.EvReadable:
+		if l.post == nil {
+			t.Fatalf("slot %d: EvReadable on a stream", ev.Slot)
+		}
+		l.post.readable()
 	default:
 		t.Fatalf("slot %d: event of kind %d", ev.Slot, ev.Kind)
 	}

@@ -55,6 +55,7 @@ func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
 		acceptCases, connectCases, receiveCases, bufferCases, sendCases, closeCases, pollCases, loadCases,
+		datagramCases,
 	} {
 		all = append(all, group...)
 	}

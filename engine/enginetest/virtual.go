@@ -13,7 +13,8 @@ import (
 func Virtual(seed uint64, faults sim.Faults) Harness {
 	faults.Window, faults.ConnectTimeout = socketRoom, 20*pause
 	return Harness{
-		Faulty: faults.Reset+faults.Refuse+faults.NoFiles+faults.NoBufs+faults.EndEarly+faults.ShortRead > 0,
+		Faulty: faults.Reset+faults.Refuse+faults.NoFiles+faults.NoBufs+faults.EndEarly+faults.ShortRead+
+			faults.Lose+faults.Duplicate+faults.Late+faults.Full > 0,
 		New: func(testing.TB) (engine.Backend, World) {
 			w := sim.NewWorld(seed, faults)
 			return sim.New(w), &virtual{w: w, port: 1000}
@@ -60,6 +61,28 @@ func (v *virtual) Unanswered() engine.Addr {
 	at := v.fresh(TCP4)
 	v.w.Silence(at)
 	return at
+}
+
+func (v *virtual) BindUDP(at netip.Addr) (int, netip.AddrPort, error) {
+	v.port++
+	addr := netip.AddrPortFrom(at, v.port)
+	return v.w.BindUDP(addr), addr, nil
+}
+
+func (v *virtual) Correspond(at netip.Addr) (Correspondent, error) {
+	v.port++
+	return virtualCorrespondent{v.w.Correspond(netip.AddrPortFrom(at, v.port))}, nil
+}
+
+// virtualCorrespondent is a sim.Correspondent that sends several datagrams one by one.
+type virtualCorrespondent struct{ *sim.Correspondent }
+
+func (c virtualCorrespondent) Send(to netip.AddrPort, data []byte, size int) {
+	for size > 0 && len(data) > size {
+		c.Correspondent.Send(to, data[:size])
+		data = data[size:]
+	}
+	c.Correspondent.Send(to, data)
 }
 
 func (v *virtual) Close() {}

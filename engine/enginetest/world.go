@@ -31,6 +31,11 @@ type World interface {
 	Nobody(f Family) engine.Addr
 	// Unanswered is an address that neither accepts nor refuses.
 	Unanswered() engine.Addr
+	// BindUDP makes a UDP socket for the backend, on a port of its own at an address, which may be an unspecified one:
+	// the descriptor to hand to engine.Backend.AttachDatagrams and the address. ErrNoFamily as with Listen.
+	BindUDP(at netip.Addr) (fd int, addr netip.AddrPort, err error)
+	// Correspond makes a UDP socket on the peers' side.
+	Correspond(at netip.Addr) (Correspondent, error)
 	// Close ends what the world still holds.
 	Close()
 }

@@ -120,6 +120,9 @@ func (b *Backend) Close(c *engine.Conn, reset bool) {
 		b.shut(c, reset)
 		c.FD = -1
 	}
+	if c.State&engine.StateDatagrams != 0 {
+		b.feed() // it may stand there
+	}
 	c.State = engine.StateLive | engine.StateClosing
 	b.push(c)
 }

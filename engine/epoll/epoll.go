@@ -10,7 +10,8 @@
 // the kernel, so Close releases at once; a buffer is taken when there is data to read, and an idle connection
 // costs nothing beyond its engine.Conn. What the kernel reads or writes lies in the arena or in the mapped cells.
 //
-// It may import engine, engine/mem and internal/*. Only server (which chooses a backend) and tests import it.
+// It may import engine, engine/mem, engine/udp and internal/*. Only server (which chooses a backend) and tests import
+// it.
 package epoll
 
 import (
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/udp"
 )
 
 // Backend implements engine.Backend on epoll.
@@ -31,14 +33,16 @@ type Backend struct {
 	epfd   int32
 	pwait2 bool // epoll_pwait2 is there: timeouts in nanoseconds
 
-	run    runList
-	waited bool // the last Poll asked the kernel for edges
+	run     runList
+	starved runList // UDP sockets that found no buffer
+	waited  bool    // the last Poll asked the kernel for edges
 
 	listeners []int32  // socket by listener number; -1 for none
 	ready     []uint16 // listeners with connections waiting, in this Poll
 	peers     uint32   // peer cells used in this Poll
 
 	blocked blockedSends
+	udp     udp.IO
 	high    uint32 // slots from here on were never used
 	count   engine.Stats
 
@@ -67,6 +71,9 @@ func (b *Backend) open() error {
 		return err
 	}
 	if err = b.blocked.open(b.env.Conns.Len()); err != nil {
+		return err
+	}
+	if err = b.udp.Open(b.env.Mem); err != nil {
 		return err
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -110,6 +117,7 @@ func (b *Backend) Shutdown() {
 		b.epfd = -1
 	}
 	b.blocked.close()
+	b.udp.Close()
 	b.cells.unmap()
 	b.cells = nil
 }
@@ -117,14 +125,14 @@ func (b *Backend) Shutdown() {
 // publish makes the counters visible to other threads: once per Poll, because an atomic store is not free.
 func (b *Backend) publish() {
 	s := b.env.Stats
-	atomic.StoreUint64(&s.Syscalls, b.count.Syscalls)
+	atomic.StoreUint64(&s.Syscalls, b.count.Syscalls+b.udp.Syscalls)
 	atomic.StoreUint64(&s.Polls, b.count.Polls)
 	atomic.StoreUint64(&s.Events, b.count.Events)
 	if s.Accepts != b.count.Accepts {
 		atomic.StoreUint64(&s.Accepts, b.count.Accepts)
 	}
-	if s.NoBufs != b.count.NoBufs {
-		atomic.StoreUint64(&s.NoBufs, b.count.NoBufs)
+	if n := b.count.NoBufs + b.udp.NoBufs; s.NoBufs != n {
+		atomic.StoreUint64(&s.NoBufs, n)
 	}
 	if s.Stale != b.count.Stale {
 		atomic.StoreUint64(&s.Stale, b.count.Stale)

@@ -15,6 +15,9 @@ import (
 func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	b.count.Polls++
 	b.ready, b.peers = b.ready[:0], 0
+	if b.fed() {
+		b.feed()
+	}
 	if b.run.empty() || !b.waited {
 		if err := b.gather(timeout); err != nil {
 			return 0, err
@@ -65,6 +68,12 @@ func (b *Backend) edge(c *engine.Conn, gen, events uint32) {
 		b.count.Stale++
 		return
 	}
+	if c.State&engine.StateDatagrams != 0 {
+		if socket(c).Edge(events); socket(c).Due() {
+			b.push(c)
+		}
+		return
+	}
 	const ended = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	if events&(unix.EPOLLIN|ended) != 0 {
 		c.Priv[privBits] |= bitIn
@@ -103,6 +112,9 @@ func (b *Backend) work(out []engine.Event) int {
 
 // step reports what c has finished and does what it is ready for; out has room for one event at least.
 func (b *Backend) step(c *engine.Conn, out []engine.Event) int {
+	if c.State&engine.StateDatagrams != 0 {
+		return b.readable(c, &out[0])
+	}
 	n := 0
 	if c.State&engine.StateConnect != 0 && b.connected(c, &out[0]) {
 		n++

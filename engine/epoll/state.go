@@ -6,7 +6,7 @@ import "github.com/uringproxy/uringproxy/engine"
 const (
 	privBits = 0 // the bits below
 	privNext = 1 // run list: the next slot plus one
-	privSend = 2 // bitBlocked: the cell that holds the spans; bitSent: the result
+	privSend = 2 // bitBlocked: the cell that holds the spans; bitSent: the result; of a UDP socket: an udp.Socket
 )
 
 const (
@@ -35,19 +35,23 @@ type runList struct {
 
 func (l *runList) empty() bool { return l.head == 0 }
 
-// push puts c at the end, unless it stands there already.
+// push puts c at the end of the run list, unless it stands on a list already.
 func (b *Backend) push(c *engine.Conn) {
-	if c.Priv[privBits]&bitListed != 0 {
-		return
+	if c.Priv[privBits]&bitListed == 0 {
+		b.append(&b.run, c)
 	}
+}
+
+// append puts c, which is on no list, at the end of one.
+func (b *Backend) append(l *runList, c *engine.Conn) {
 	c.Priv[privBits] |= bitListed
 	c.Priv[privNext] = 0
-	if b.run.tail != 0 {
-		b.env.Conns.At(b.run.tail - 1).Priv[privNext] = c.Slot + 1
+	if l.tail != 0 {
+		b.env.Conns.At(l.tail - 1).Priv[privNext] = c.Slot + 1
 	} else {
-		b.run.head = c.Slot + 1
+		l.head = c.Slot + 1
 	}
-	b.run.tail = c.Slot + 1
+	l.tail = c.Slot + 1
 }
 
 // pop takes the first connection off the list, which must not be empty.
@@ -65,6 +69,8 @@ func (b *Backend) pop() *engine.Conn {
 func runnable(c *engine.Conn) bool {
 	bits := c.Priv[privBits]
 	switch {
+	case c.State&engine.StateDatagrams != 0 && c.State&engine.StateClosing == 0:
+		return socket(c).Due()
 	case c.State&(engine.StateClosing|engine.StateCancel) != 0, bits&(bitSent|bitDialled) != 0:
 		return true
 	case c.State&engine.StateConnect != 0:

@@ -92,6 +92,15 @@ func (b *Backend) of(c *engine.Conn, doing string) *socket {
 	return so
 }
 
+// stream is the socket of c, which must not be one for datagrams.
+func (b *Backend) stream(c *engine.Conn, doing string) *socket {
+	so := b.of(c, doing)
+	if so.udp != nil {
+		violation(c, "%s on a UDP socket", doing)
+	}
+	return so
+}
+
 // Attach implements engine.Backend.
 func (b *Backend) Attach(c *engine.Conn, fd int) {
 	so := b.w.fds[fd]
@@ -117,7 +126,7 @@ func (b *Backend) Connect(c *engine.Conn, to *engine.Addr) {
 
 // Recv implements engine.Backend.
 func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
-	so := b.of(c, "Recv")
+	so := b.stream(c, "Recv")
 	if c.State&engine.StateRecv != 0 {
 		violation(c, "Recv while a receive is armed")
 	}
@@ -135,7 +144,7 @@ func (b *Backend) RecvCancel(c *engine.Conn) {
 
 // Send implements engine.Backend. It remembers the bytes, to find out whether they change before the EvSent.
 func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
-	so := b.of(c, "Send")
+	so := b.stream(c, "Send")
 	switch {
 	case c.State&engine.StateSend != 0:
 		violation(c, "Send while a send is in flight")
@@ -158,7 +167,7 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 
 // CloseWrite implements engine.Backend.
 func (b *Backend) CloseWrite(c *engine.Conn) {
-	so := b.of(c, "CloseWrite")
+	so := b.stream(c, "CloseWrite")
 	if c.State&engine.StateSend != 0 {
 		violation(c, "CloseWrite while a send is in flight")
 	}
@@ -221,6 +230,7 @@ type socket struct {
 	due   [operations]int64 // one past the time at which a completion that is possible is reported; 0: not drawn
 
 	mode   engine.RecvMode
+	udp    *udpSocket // instead of everything but due
 	spans  []mem.Span
 	bytes  []byte // what the spans held when Send was called
 	closed bool
@@ -244,6 +254,10 @@ func (so *socket) close(reset bool) {
 		return
 	}
 	so.closed = true
+	if so.udp != nil {
+		so.w.unplug(so.udp)
+		return
+	}
 	if reset || len(so.peer.out.data) > 0 {
 		so.peer.broke()
 	}

@@ -14,6 +14,7 @@ const (
 	opConnect = iota
 	opRecv
 	opSend
+	opReadable
 	opClose
 	operations
 )
@@ -129,6 +130,12 @@ func (b *Backend) step(so *socket, out []engine.Event) (n int, next int64, gone 
 	if c.State&engine.StateClosing != 0 {
 		report(opClose, b.finishClose)
 		return n, next, n > 0
+	}
+	if so.udp != nil {
+		if b.readable(so.udp) {
+			report(opReadable, b.tell)
+		}
+		return n, next, false
 	}
 	if c.State&engine.StateConnect != 0 {
 		b.connect(so, &next, report)

@@ -34,6 +34,12 @@ type Faults struct {
 	NoFiles    float64 // an accept finds no descriptor (-EMFILE)
 	ShareBulk  float64 // a bulk receive continues in the buffer of the last one, as a backend may have it
 
+	Lose      float64 // a datagram is lost
+	Duplicate float64 // a datagram arrives twice
+	Late      float64 // a datagram arrives up to DelayMax later; others overtake it
+	Full      float64 // a UDP socket takes no more for the moment (-EAGAIN)
+	Gather    float64 // a datagram is received together with the next one, if that is of the same sender and size
+
 	DelayMax int64
 
 	// ConnectTimeout is after how many nanoseconds a connect that nobody answers ends with -ETIMEDOUT; 0: 127 s.
@@ -57,6 +63,10 @@ type World struct {
 	fds       map[int]*socket // accepted, not yet attached
 	nextFD    int
 	port      uint16
+
+	bound          map[int]*udpSocket // by descriptor; not yet attached
+	udp            []*udpSocket
+	correspondents []*Correspondent
 }
 
 type timer struct {
@@ -93,6 +103,7 @@ func NewWorld(seed uint64, faults Faults) *World {
 		faults: faults, rng: rand.New(rand.NewPCG(seed, 0)), nextFD: 1 << 20, port: 40000,
 		listening: map[int]*listening{}, numbers: map[uint16]*listening{},
 		services: map[engine.Addr]*service{}, fds: map[int]*socket{},
+		bound: map[int]*udpSocket{},
 	}
 }
 

@@ -157,10 +157,8 @@ func (b *Backend) acceptReady(out []engine.Event, n int) int {
 		case ev.Fd >= 0:
 			n, drained = b.acceptFrom(uint16(ev.Fd), out, n)
 		case ev.Fd == wakeTag:
-		case n == len(out):
-			drained = false
-		case b.roomCame(ev, &out[n]):
-			n++
+		default:
+			n, drained = b.connCame(ev, out, n)
 		}
 		if !drained && !a.direct {
 			a.dirty = true

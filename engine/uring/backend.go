@@ -1,8 +1,9 @@
 // Package uring is the io_uring backend: engine.Backend on a ring of the kernel's completions.
 //
-// It owns the ring, the ring of receive buffers, an epoll set with the listening sockets and the wake-up descriptor,
-// and the sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits everything that was asked
-// for, runs what the kernel has finished and waits. The epoll set is waited on through the ring, so there is one wait.
+// It owns the ring, the ring of receive buffers, an epoll set with the listening sockets, the UDP sockets and the
+// wake-up descriptor, and the sockets from Attach or Connect to EvClosed. One io_uring_enter per Poll submits
+// everything that was asked for, runs what the kernel has finished and waits. The epoll set is waited on through the
+// ring, so there is one wait.
 //
 // Invariants: every address that the kernel is given lies in mapped memory, never in the Go heap or on a
 // stack; user data is an engine.Token, never a pointer; a slot's Ops counts the operations from their request
@@ -10,7 +11,7 @@
 // is used that the kernel runs on a worker thread (SPLICE, SHUTDOWN, regular files): shutdown(2) and close(2)
 // are called directly.
 //
-// It imports engine, engine/mem and golang.org/x/sys/unix. It is imported by server and engine/probe.
+// It imports engine, engine/mem, engine/udp and golang.org/x/sys/unix. It is imported by server and engine/probe.
 package uring
 
 import (
@@ -23,6 +24,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/engine/udp"
 )
 
 // Options choose how a Backend works. The zero value is the product's default.
@@ -66,6 +68,7 @@ type Backend struct {
 	cells cells
 
 	done     slotList // connections with an event that needs no completion
+	starved  slotList // UDP sockets that found no buffer
 	highSlot uint32   // slots from here on never had a socket
 	minWait  uint32   // microseconds; 0: off
 	gather   uint32   // completions worth that wait, see Expect; 0: none
@@ -76,6 +79,7 @@ type Backend struct {
 	support  Support
 
 	accept acceptor
+	udp    udp.IO
 	wake   waker
 
 	stats    *engine.Stats
@@ -125,6 +129,9 @@ func (b *Backend) setUp() error {
 		return err
 	}
 	if err = b.cells.open(b.ring.sqSize, b.arena); err != nil {
+		return err
+	}
+	if err = b.udp.Open(b.arena); err != nil {
 		return err
 	}
 	if err = b.wake.open(); err != nil {
@@ -188,16 +195,16 @@ func (b *Backend) publish(events int) {
 	c := &b.count
 	c.Polls++
 	c.Events += uint64(events)
-	c.Syscalls = b.ring.syscalls + b.syscalls
+	c.Syscalls = b.ring.syscalls + b.syscalls + b.udp.Syscalls
 	atomic.StoreUint64(&b.stats.Syscalls, c.Syscalls)
 	atomic.StoreUint64(&b.stats.Polls, c.Polls)
+	if n := c.NoBufs + b.udp.NoBufs; n != b.stats.NoBufs {
+		atomic.StoreUint64(&b.stats.NoBufs, n)
+	}
 	if events == 0 {
 		return
 	}
 	atomic.StoreUint64(&b.stats.Events, c.Events)
-	if c.NoBufs != b.stats.NoBufs {
-		atomic.StoreUint64(&b.stats.NoBufs, c.NoBufs)
-	}
 	if c.Accepts != b.stats.Accepts {
 		atomic.StoreUint64(&b.stats.Accepts, c.Accepts)
 	}

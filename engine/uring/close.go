@@ -16,6 +16,9 @@ func (b *Backend) Close(c *engine.Conn, reset bool) {
 	if invariant.Enabled && c.State&engine.StateClosing != 0 {
 		invariant.Fail("slot %d closed twice", c.Slot)
 	}
+	if c.State&engine.StateDatagrams != 0 {
+		b.feed() // it may stand there
+	}
 	c.State |= engine.StateClosing
 	if reset {
 		c.Priv[privFlags] |= flagReset
@@ -101,16 +104,36 @@ func (l *slotList) pop(t *engine.Table) *engine.Conn {
 	return c
 }
 
-// reportDone fills out with the events that come of no completion.
-func (b *Backend) reportDone(out []engine.Event) int {
-	n := 0
+// join moves all of other to the end of l.
+func (l *slotList) join(t *engine.Table, other *slotList) {
+	if l.last == 0 {
+		*l = *other
+	} else if other.first != 0 {
+		t.At(l.last - 1).Priv[privNext] = other.first
+		l.last = other.last
+	}
+	*other = slotList{}
+}
+
+// reportDone fills out from n on with the events that come of no completion.
+func (b *Backend) reportDone(out []engine.Event, n int) int {
 	for b.done.first != 0 && n < len(out) {
 		c := b.done.pop(b.conns)
-		c.State &^= engine.StateConnect
-		out[n] = engine.Event{Kind: engine.EvConnected, Slot: c.Slot, Gen: c.Gen, Res: -int32(c.Priv[privRes])}
-		if c.State&engine.StateClosing != 0 {
-			out[n].Kind, out[n].Res = engine.EvClosed, 0
+		ev := engine.Event{Slot: c.Slot, Gen: c.Gen}
+		switch {
+		case c.State&engine.StateClosing != 0:
+			c.State &^= engine.StateConnect
+			ev.Kind = engine.EvClosed
+		case c.State&engine.StateDatagrams == 0:
+			c.State &^= engine.StateConnect
+			ev.Kind, ev.Res = engine.EvConnected, -int32(c.Priv[privRes])
+		case socket(c).Due():
+			socket(c).Tell()
+			ev.Kind = engine.EvReadable
+		default:
+			continue
 		}
+		out[n] = ev
 		n++
 	}
 	return n

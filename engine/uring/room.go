@@ -26,17 +26,11 @@ func (b *Backend) awaitRoom(c *engine.Conn) (errno int32, ok bool) {
 	return 0, true
 }
 
-// roomCame reports the send of the connection that ev is about as not taken, so that it is asked for again. An event of
-// a socket that is being closed means nothing.
-func (b *Backend) roomCame(ev *unix.EpollEvent, out *engine.Event) bool {
-	c := b.conns.At(uint32(connTag - ev.Fd))
-	if c.Gen != uint32(ev.Pad) || c.State&engine.StateClosing != 0 {
-		return false
-	}
+// roomCame reports c's send as not taken, so that it is asked for again.
+func (b *Backend) roomCame(c *engine.Conn) engine.Event {
 	var unused unix.EpollEvent
 	_ = unix.EpollCtl(b.accept.epfd, unix.EPOLL_CTL_DEL, int(c.FD), &unused)
 	b.syscalls++
 	c.State &^= engine.StateSend
-	*out = engine.Event{Kind: engine.EvSent, Slot: c.Slot, Gen: c.Gen, Res: -int32(unix.EAGAIN)}
-	return true
+	return engine.Event{Kind: engine.EvSent, Slot: c.Slot, Gen: c.Gen, Res: -int32(unix.EAGAIN)}
 }

@@ -69,4 +69,5 @@ func (b *Backend) release() {
 	b.small.close(&b.ring)
 	b.ring.close()
 	b.cells.close()
+	b.udp.Close()
 }

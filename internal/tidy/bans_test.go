@@ -11,8 +11,8 @@ import (
 
 // dataPlane are the packages whose code runs on a shard's thread.
 var dataPlane = []string{
-	"engine", "engine/mem", "engine/uring", "engine/epoll", "shard", "proxy", "proxy/h1", "proxy/proxyproto",
-	"accesslog", "metrics", "tls/alert", "tls/hello", "tls/record",
+	"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/udp", "shard", "proxy", "proxy/h1",
+	"proxy/proxyproto", "accesslog", "metrics", "tls/alert", "tls/hello", "tls/record",
 }
 
 // ban is something that the data plane may not use, and what it uses instead.

@@ -22,8 +22,9 @@ const edges = `
 
 	engine/mem:        internal/invariant
 	engine:            engine/mem internal/invariant
-	engine/uring:      engine engine/mem internal/invariant
-	engine/epoll:      engine engine/mem internal/invariant
+	engine/udp:        engine engine/mem
+	engine/uring:      engine engine/mem engine/udp internal/invariant
+	engine/epoll:      engine engine/mem engine/udp internal/invariant
 	engine/sim:        engine engine/mem
 	engine/enginetest: engine engine/mem engine/sim
 	engine/probe:      engine engine/mem engine/epoll engine/uring
@@ -105,7 +106,9 @@ var importers = map[string][]string{
 	"golang.org/x/net/idna":                   {"routing/rule"},
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
-	"unsafe": {"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/probe", "accesslog", "perf/load"},
+	"unsafe": {
+		"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/udp", "engine/probe", "accesslog", "perf/load",
+	},
 }
 
 // testOnly are the packages that only _test.go files import.

@@ -1,0 +1,111 @@
+package epoll
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/engine/udp"
+	"github.com/uringproxy/uringproxy/internal/invariant"
+)
+
+// socket is what is known of c's UDP socket. It lies where a stream keeps its send.
+func socket(c *engine.Conn) *udp.Socket { return (*udp.Socket)(&c.Priv[privSend]) }
+
+// AttachDatagrams implements engine.Backend.
+func (b *Backend) AttachDatagrams(c *engine.Conn, fd int) int {
+	s, err := b.udp.Adopt(int32(fd))
+	if err != nil {
+		return udp.Negative(err)
+	}
+	return b.watchDatagrams(c, int32(fd), s)
+}
+
+// ConnectDatagrams implements engine.Backend.
+func (b *Backend) ConnectDatagrams(c *engine.Conn, to *engine.Addr) int {
+	fd, s, err := b.udp.Dial(to)
+	if err != nil {
+		return udp.Negative(err)
+	}
+	res := b.watchDatagrams(c, fd, s)
+	if res < 0 {
+		_ = unix.Close(int(fd))
+	}
+	return res
+}
+
+// watchDatagrams makes fd the socket of c.
+func (b *Backend) watchDatagrams(c *engine.Conn, fd int32, s udp.Socket) int {
+	const events = unix.EPOLLIN | edgeTriggered
+	if e := b.control(unix.EPOLL_CTL_ADD, fd, events, engine.MakeToken(c.Slot, c.Gen, kindConn)); e != 0 {
+		return -int(e)
+	}
+	b.adopt(c, fd)
+	c.State |= engine.StateDatagrams
+	*socket(c) = s
+	return 0
+}
+
+// RecvDatagrams implements engine.Backend.
+func (b *Backend) RecvDatagrams(c *engine.Conn, out []engine.Datagram) int {
+	checkDatagrams(c)
+	s := socket(c)
+	n := b.udp.Receive(c.FD, s, out)
+	switch {
+	case n == -int(unix.ENOBUFS):
+		b.starve(c)
+	case s.Due():
+		b.push(c)
+	}
+	return n
+}
+
+// SendDatagrams implements engine.Backend.
+func (b *Backend) SendDatagrams(c *engine.Conn, in []engine.Datagram) int {
+	checkDatagrams(c)
+	return b.udp.Send(c.FD, socket(c), in)
+}
+
+func checkDatagrams(c *engine.Conn) {
+	if invariant.Enabled && c.State != engine.StateLive|engine.StateDatagrams {
+		invariant.Fail("datagrams on slot %d in state %#x", c.Slot, c.State)
+	}
+}
+
+// starve puts a socket that found no buffer aside, unless it stands on the run list already.
+func (b *Backend) starve(c *engine.Conn) {
+	if c.Priv[privBits]&bitListed == 0 {
+		b.append(&b.starved, c)
+	}
+}
+
+// feed puts the sockets that found no buffer back on the run list, when there are buffers or one of them is closed: the
+// others then find out anew.
+func (b *Backend) feed() {
+	if b.starved.empty() {
+		return
+	}
+	if b.run.empty() {
+		b.run = b.starved
+	} else {
+		b.env.Conns.At(b.run.tail - 1).Priv[privNext] = b.starved.head
+		b.run.tail = b.starved.tail
+	}
+	b.starved = runList{}
+}
+
+// readable reports that c's socket has something, when it is time to.
+func (b *Backend) readable(c *engine.Conn, ev *engine.Event) int {
+	s := socket(c)
+	if !s.Due() {
+		return 0
+	}
+	s.Tell()
+	*ev = engine.Event{Kind: engine.EvReadable, Slot: c.Slot, Gen: c.Gen}
+	return 1
+}
+
+// fed reports whether buffers have come back for sockets that found none.
+func (b *Backend) fed() bool {
+	return !b.starved.empty() && b.env.Mem.Free(mem.Small)+b.env.Mem.Free(mem.Bulk) > 0
+}
