@@ -20,6 +20,11 @@ const (
 	tlsHandshake = "tls-handshake"
 	tlsIdle      = "tls-idle"
 	tlsFlood     = "tls-flood"
+
+	tcpBulk     = "tcp-bulk"
+	tcpBulks    = "tcp-bulk-64"
+	tcpPingPong = "tcp-pingpong-1"
+	tcpMessages = "tcp-pingpong"
 )
 
 // Limits of the rows that compare uringproxy with itself.
@@ -41,8 +46,7 @@ var peers = []string{"traefik", "nginx", "haproxy"}
 // scenario, lower is better.
 type versusPeers struct {
 	id       string
-	scenario string     // of uringproxy bench; empty: cannot be measured yet
-	missing  string     // what has to be there before it can
+	scenario string     // of uringproxy bench
 	limits   [3]float64 // by peers
 }
 
@@ -55,7 +59,10 @@ var peerRows = []versusPeers{
 	{id: "5", scenario: churn, limits: [3]float64{0.28, 0.90, 0.75}},
 	{id: "6", scenario: tlsSmall, limits: [3]float64{0.16, 0.55, 0.50}},
 	{id: "7", scenario: tlsHandshake, limits: [3]float64{0.85, 0.70, 0.80}},
-	{id: "8", missing: "TCP proxy", limits: [3]float64{0.60, 0.65, 0.50}},
+	{id: "8", scenario: tcpBulk, limits: [3]float64{0.60, 0.65, 0.50}},
+	{id: "8b", scenario: tcpBulks, limits: [3]float64{0.60, 0.65, 0.50}},
+	{id: "8c", scenario: tcpPingPong, limits: [3]float64{0.60, 0.65, 0.50}},
+	{id: "8d", scenario: tcpMessages, limits: [3]float64{0.60, 0.65, 0.50}},
 	{id: "9", scenario: idle, limits: [3]float64{0.02, 1.00, 0.45}},
 	{id: "9b", scenario: tlsIdle, limits: [3]float64{0.05, 0.13, 0.13}},
 }
@@ -64,7 +71,7 @@ var peerRows = []versusPeers{
 var memoryScenarios = []string{idle, tlsIdle}
 
 // engineScenarios are those of row 12.
-var engineScenarios = []string{small, crowd, page, large}
+var engineScenarios = []string{small, crowd, page, large, tcpBulk, tcpBulks, tcpPingPong, tcpMessages}
 
 // matchShapes and matchSizes are the tables of row 11, as routing's benchmark names them.
 var (

@@ -15,7 +15,6 @@ const (
 	fell               // short of the contract
 	noisy              // measured, but the figures must not be quoted
 	unmeasured         // could have been measured
-	notYet             // cannot be measured: what it is about does not exist
 )
 
 // finding is one comparison of a row of the contract with what was measured.
@@ -158,14 +157,7 @@ func (f *finding) compare(s result.Spread, rounds []float64, limit float64, nois
 
 func (e *evidence) versusPeers(r *versusPeers) (all []finding) {
 	for i, peer := range peers {
-		if r.scenario != "" {
-			all = append(all, e.ratio(r.id, r.scenario, uring, peer, r.limits[i]))
-			continue
-		}
-		all = append(all, finding{
-			row: r.id, what: peer, limit: atMost(r.limits[i]), verdict: notYet,
-			why: "there is no " + r.missing + " yet",
-		})
+		all = append(all, e.ratio(r.id, r.scenario, uring, peer, r.limits[i]))
 	}
 	return all
 }

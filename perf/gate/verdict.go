@@ -11,7 +11,7 @@ import (
 )
 
 func (v verdict) String() string {
-	return [...]string{"pass", "FAIL", "not measured: noisy", "not measured", "not yet"}[v]
+	return [...]string{"pass", "FAIL", "not measured: noisy", "not measured"}[v]
 }
 
 // show writes a line for each finding, and what follows from all.
@@ -38,8 +38,8 @@ func show(w io.Writer, all []finding, strict bool) error {
 		}
 	}
 	table.Flush()
-	fmt.Fprintf(w, "\n%d passed, %d fell short, %d too noisy, %d not measured, %d not yet\n",
-		count[passed], count[fell], count[noisy], count[unmeasured], count[notYet])
+	fmt.Fprintf(w, "\n%d passed, %d fell short, %d too noisy, %d not measured\n",
+		count[passed], count[fell], count[noisy], count[unmeasured])
 	if len(closing) > 0 {
 		fmt.Fprintf(w, "\nThe gate is closed:\n  %s\n", strings.Join(closing, "\n  "))
 	}
