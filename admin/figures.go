@@ -36,7 +36,8 @@ type Figures struct {
 	Routing   Distribution `json:"routing"` // of some of the requests
 	Turn      Distribution `json:"turn"`
 
-	TLS *TLSFigures `json:"tls,omitempty"` // absent: it was never spoken
+	TLS     *TLSFigures `json:"tls,omitempty"`     // absent: it was never spoken
+	Passing *Passing    `json:"passing,omitempty"` // absent: there were requests only
 }
 
 // TLSFigures are those of TLS with clients.

@@ -46,7 +46,8 @@ func (m *made) Ready() bool { return !m.draining.Load() }
 func (m *made) Status() Status {
 	m.slowly()
 	return Status{Version: "v1", PID: 7, State: "serving", Config: Config{
-		Generation: uint64(m.reloads.Load()), Listeners: []Listener{{"web", ":80"}}, Waiting: []string{"engine.shards"},
+		Generation: uint64(m.reloads.Load()), Waiting: []string{"engine.shards"},
+		Listeners: []Listener{{Name: "web", Address: ":80", Protocol: "http"}},
 	}, Traffic: Traffic{Snapshots: []*int64{new(int64(1)), nil}}}
 }
 

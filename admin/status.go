@@ -37,6 +37,8 @@ type Config struct {
 	Watching   bool       `json:"watching"` // its files are watched
 	Listeners  []Listener `json:"listeners"`
 	Routes     int        `json:"routes"`
+	TCPRoutes  int        `json:"tcp_routes"`
+	UDPRoutes  int        `json:"udp_routes"`
 	Services   int        `json:"services"`
 	// Waiting are keys whose new values take effect at the next start only.
 	Waiting []string `json:"waiting,omitempty"`
@@ -78,6 +80,8 @@ type Certificate struct {
 type Listener struct {
 	Name    string `json:"name"`
 	Address string `json:"address"`
+	// Protocol is what is spoken there: "http", "tcp", "udp" or "auto".
+	Protocol string `json:"protocol"`
 }
 
 // Traffic is what the shards do, and have done since the start: the sums of Shards, which were taken at the same time.
@@ -97,6 +101,8 @@ type Traffic struct {
 	// Duration is from a request's first byte to its response's last, Own how long the proxy worked on some of them.
 	Duration Percentiles `json:"request_seconds"`
 	Own      Percentiles `json:"own_seconds"`
+
+	Passing *Passing `json:"passing,omitempty"` // absent: there were requests only
 
 	Shards []Shard `json:"shards"`
 }

@@ -101,6 +101,9 @@ const (
 	Auto
 )
 
+// String is the protocol's name in the configuration.
+func (p Protocol) String() string { return [...]string{"http", "tcp", "udp", "auto"}[p] }
+
 // Route is what a match leads to. One without a name is a gap that a removed route has left in Snapshot.Routes, which
 // no match leads to.
 type Route struct {

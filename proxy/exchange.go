@@ -79,6 +79,7 @@ const (
 	exFramed                         // exEnchunk: a chunk has been written before
 	exWaiting                        // waits for a connection of a full endpoint
 	exBroken                         // the request's input cannot be followed further; close after the response
+	exOffer                          // the upstream is offered other protocols than HTTP
 )
 
 // exchange is one request and its response, from the request's first byte to the response's last. Free of pointers.
@@ -101,6 +102,7 @@ type exchange struct {
 	head    held     // the request's head as it is forwarded: kept for replay and for the log
 	replay  mem.Span // exReplayable: head and body
 	resHead held     // the response's head while it is incomplete
+	offered h1.Ref   // exOffer: the protocols, in what was added to the head
 	asked   held     // path and query as received, for the log, where others are forwarded
 	frames  mem.Buf  // exEnchunk: where chunk headers are written
 	framed  uint32   // how many

@@ -74,7 +74,7 @@ func TestUpstreamFaults(t *testing.T) {
 			502, metrics.BadResponseHead},
 		{"bare LF", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", false, 502, metrics.BadResponseHead},
 		{"unasked upgrade", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", false,
-			502, metrics.BadResponseHead},
+			502, metrics.BadSwitch},
 		{"head too large", ok200 + "X: " + strings.Repeat("x", 40<<10) + "\r\n\r\n", false,
 			502, metrics.LimitResponseHead},
 		{"short body", ok200 + "Content-Length: 10\r\n\r\nok", false, 0, metrics.UpstreamBody},

@@ -22,11 +22,16 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 		}
 	}
 	b := w.additions[:0]
-	if x.req.Authority.Len == 0 {
+	switch {
+	case x.req.Authority.Len == 0:
 		if i, ok := x.req.Get(h1.FieldHost); ok { // there, but empty
 			x.req.Fields[i].Flags |= h1.FieldDrop
 		}
 		b = appendHost(b, &snap.Services[x.service])
+	case x.req.Form == h1.FormAuthority:
+		if _, ok := x.req.Get(h1.FieldHost); !ok { // a CONNECT of HTTP/1.0
+			b = append(append(append(b, "Host: "...), x.req.Authority.In(head)...), "\r\n"...)
+		}
 	}
 	if fw.XForwarded {
 		b = w.appendXForwarded(b, l, x, head, &seen)
@@ -45,6 +50,9 @@ func (w *Worker) forwardingFields(l *link, x *exchange, snap *plan.Snapshot) []b
 	}
 	if snap.Vouches || l.has(flagSecure) {
 		b = w.certificateFields(b, l, x, snap, head)
+	}
+	if x.has(exOffer) {
+		b = w.appendOffer(b, x, head)
 	}
 	w.additions = b[:0]
 	return b

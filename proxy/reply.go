@@ -30,6 +30,7 @@ func (w *Worker) refuse(x *exchange, status int, why metrics.Reason) {
 	if w.leaving(l) {
 		x.clear(exKeep)
 	}
+	w.doubt(x, l)
 	l.state = stateBusy
 	buf, ok := w.mem.Take(replyClass(x, status))
 	if !ok {
@@ -51,33 +52,23 @@ func (w *Worker) writeReply(x *exchange, room mem.Span, status int) mem.Span {
 	if x.requestIDLen == 0 {
 		w.makeRequestID(x)
 	}
-	id := x.requestID[:x.requestIDLen]
-	phrase := statusPhrase(status)
 	head := w.mem.Bytes(x.head.span)
 	json := wantsJSON(x, head)
 
 	b := w.mem.All()[room.Off : room.Off : room.Off+room.Len]
 	b = append(b, "HTTP/1.1 "...)
 	b = strconv.AppendInt(b, int64(status), 10)
-	b = append(append(append(b, ' '), phrase...), "\r\nDate: "...)
+	b = append(append(append(b, ' '), statusPhrase(status)...), "\r\nDate: "...)
 	b = w.date.append(b, w.sh.Wall())
-	body := w.additions[:0]
 	if json {
 		b = append(b, "\r\nContent-Type: application/json"...)
-		body = append(body, `{"status":`...)
-		body = strconv.AppendInt(body, int64(status), 10)
-		body = append(append(body, `,"error":"`...), phrase...)
-		body = append(append(body, `","request_id":"`...), id...)
-		body = append(body, "\"}\n"...)
 	} else {
 		b = append(b, "\r\nContent-Type: text/plain; charset=utf-8"...)
-		body = strconv.AppendInt(body, int64(status), 10)
-		body = append(append(append(body, ' '), phrase...), "\nrequest id: "...)
-		body = append(append(body, id...), '\n')
 	}
+	body := appendBody(w.additions[:0], x, status, json)
 	b = append(b, "\r\nContent-Length: "...)
 	b = strconv.AppendInt(b, int64(len(body)), 10)
-	b = append(append(b, "\r\nX-Request-Id: "...), id...)
+	b = append(append(b, "\r\nX-Request-Id: "...), x.requestID[:x.requestIDLen]...)
 	switch status {
 	case 405:
 		b = append(b, "\r\nAllow: GET, HEAD, POST, PUT, DELETE, OPTIONS, TRACE, PATCH"...)
@@ -98,6 +89,33 @@ func (w *Worker) writeReply(x *exchange, room mem.Span, status int) mem.Span {
 		x.down.total = int64(len(body))
 	}
 	return mem.Span{Off: room.Off, Len: uint32(len(b))}
+}
+
+// appendBody writes the body of a response of ours. What is wrong with a request is told; what with an upstream, only
+// the log knows.
+func appendBody(b []byte, x *exchange, status int, json bool) []byte {
+	reason := ""
+	if x.code != h1.OK && status != 502 {
+		reason = x.code.String()
+	}
+	id := x.requestID[:x.requestIDLen]
+	if json {
+		b = append(b, `{"status":`...)
+		b = strconv.AppendInt(b, int64(status), 10)
+		b = append(append(b, `,"error":"`...), statusPhrase(status)...)
+		if reason != "" {
+			b = append(append(b, `","reason":"`...), reason...)
+		}
+		b = append(append(b, `","request_id":"`...), id...)
+		return append(b, "\"}\n"...)
+	}
+	b = strconv.AppendInt(b, int64(status), 10)
+	b = append(append(b, ' '), statusPhrase(status)...)
+	if reason != "" {
+		b = append(append(b, '\n'), reason...)
+	}
+	b = append(append(b, "\nrequest id: "...), id...)
+	return append(b, '\n')
 }
 
 // wantsJSON reports whether the client asked for JSON: its Accept names it. Only a head that was read completely is

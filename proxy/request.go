@@ -19,11 +19,10 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		x.set(exKeep)
 	}
 	w.frameRequest(x)
-	if x.req.Method == h1.CONNECT {
-		x.clear(exKeep) // what follows may be meant for the tunnel, not for us
+	connect := x.req.Method == h1.CONNECT
+	if connect {
+		x.clear(exKeep) // what follows is meant for the tunnel, and not for us if there is none
 		x.set(exBroken)
-		w.refuse(x, 405, metrics.UnsupportedRequest)
-		return
 	}
 	listener := &snap.Listeners[l.from]
 	if l.has(flagSecure) && listener.TLS != nil && w.misdirected(x, listener.TLS) {
@@ -39,16 +38,27 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 400, metrics.BadRequestPath)
 		return
 	}
-	if listener.Redirect != nil && !l.has(flagSecure) {
+	if listener.Redirect != nil && !connect && !l.has(flagSecure) {
 		w.redirect(x, listener.Redirect)
 		return
 	}
 	route := w.timedRoute(l, x, listener.Table, path)
-	if route < 0 {
+	switch {
+	case connect && (route < 0 || listener.Redirect != nil):
+		w.refuseConnect(x, nil)
+		return
+	case connect && !snap.Routes[route].Connect:
+		w.refuseConnect(x, &snap.Routes[route])
+		return
+	case route < 0:
 		w.refuse(x, 404, metrics.NoRoute)
 		return
 	}
 	x.route, x.service = int32(route), snap.Routes[route].Service
+	if status, why := w.offer(x, &snap.Routes[route]); why != metrics.None {
+		w.refuse(x, status, why)
+		return
+	}
 	if target != nil && w.log != nil && !w.keepTarget(x) {
 		w.refuse(x, 503, metrics.LimitBuffers)
 		return

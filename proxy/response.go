@@ -81,16 +81,21 @@ func (w *Worker) responseBytes(u *link, x *exchange) bool {
 		w.refuse(x, 503, metrics.LimitBuffers)
 		return false
 	}
-	if x.res.Status >= 200 {
-		return w.finalHead(u, x)
+	switch {
+	case x.res.Status == 101:
+		return w.switched(x)
+	case x.res.Status < 200:
+		return w.interimHead(x)
+	case x.res.Body(x.req.Method) == h1.BodyTunnel:
+		return w.granted(x)
 	}
-	return w.interimHead(u, x)
+	return w.finalHead(x)
 }
 
 // interimHead passes a 1xx response on, to clients that know of them (RFC 9110, section 15.2).
-func (w *Worker) interimHead(u *link, x *exchange) bool {
+func (w *Worker) interimHead(x *exchange) bool {
 	x.interims++
-	if x.res.Status == 101 || x.interims > interimsMax { // we never ask for another protocol
+	if x.interims > interimsMax {
 		w.refuse(x, 502, metrics.BadResponseHead)
 		return false
 	}
@@ -102,11 +107,13 @@ func (w *Worker) interimHead(u *link, x *exchange) bool {
 }
 
 // finalHead prepares the response's body and puts its head into the client's queue.
-func (w *Worker) finalHead(u *link, x *exchange) bool {
+func (w *Worker) finalHead(x *exchange) bool {
 	x.status = x.res.Status
-	if w.leaving(&w.links[x.client-1]) || !x.up.done {
+	client := &w.links[x.client-1]
+	if w.leaving(client) || !x.up.done {
 		x.clear(exKeep) // an early response: whether the rest of the request will come, nobody knows
 	}
+	w.doubt(x, client)
 	add := w.additions[:0]
 	switch x.res.Body(x.req.Method) {
 	case h1.BodyNone:

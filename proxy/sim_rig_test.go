@@ -254,10 +254,7 @@ func (r *simRig) leftovers() string {
 	if n := m.Counter(metrics.ConnsAccepted); n != ended {
 		return fmt.Sprintf("%d connections accepted, %d ended", n, ended)
 	}
-	n := m.Requests()
-	for _, v := range r.metrics.Series(metrics.StreamSeries) {
-		n += v.Opened
-	}
+	n := m.Requests() + m.PassagesBegan(metrics.Streams) + m.PassagesBegan(metrics.Upgrades)
 	if n != r.lines {
 		return fmt.Sprintf("%d exchanges and streams counted, %d logged", n, r.lines)
 	}

@@ -35,6 +35,7 @@ type tunnel struct {
 	moved     int64 // when something last passed
 	up, down  int64 // bytes received of the client, and of the endpoint
 
+	origin  origin // of an exchange that was switched
 	mishap  mishap
 	name    [255]byte // what the client has asked for, for the log
 	nameLen uint8

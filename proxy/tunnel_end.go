@@ -83,6 +83,10 @@ func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	if t.sealed || l.has(flagSecure) {
 		r.Scheme, r.Protocol = "tls", protocolTLS
 	}
+	if t.kind != tunnelStream {
+		r.Scheme = scheme(l)
+		t.origin.describe(r)
+	}
 	w.logTLS(l, t.client)
 	if t.forwarded != 0 {
 		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded

@@ -130,12 +130,15 @@ func (p *process) config(st *control.Status, now time.Time) admin.Config {
 	snap := st.Snapshot
 	c := admin.Config{
 		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: now.Sub(snap.Created).Seconds(),
-		Watching: st.Watching, Routes: len(st.Config.Routes), Services: len(snap.Services), Waiting: st.Waiting,
+		Watching: st.Watching, Routes: len(st.Config.Routes),
+		TCPRoutes: len(st.Config.Streams), Services: len(snap.Services), Waiting: st.Waiting,
 		Reloads: st.Attempts, ReloadsFailed: st.Failed,
 	}
 	for i := range snap.Listeners {
 		if l := &snap.Listeners[i]; !l.Vacant() {
-			c.Listeners = append(c.Listeners, admin.Listener{Name: l.Name, Address: where(l)})
+			c.Listeners = append(c.Listeners, admin.Listener{
+				Name: l.Name, Address: addressOf(l), Protocol: l.Protocol.String(),
+			})
 		}
 	}
 	return c

@@ -37,6 +37,7 @@ func (p *process) traffic(s *sample) admin.Traffic {
 		Errors: m.TotalErrors(), Upstream: m.Gauge(metrics.UpstreamConnsOpen),
 		UpstreamsIdle: m.Gauge(metrics.UpstreamConnsIdle), Snapshots: []*int64{},
 		Duration: percentiles(m.Timing(metrics.RequestDuration)), Own: percentiles(m.Timing(metrics.OwnTime)),
+		Passing: passing(m),
 	}
 	for i := range s.shards {
 		var used *int64
@@ -69,6 +70,7 @@ func (p *process) Metrics() *admin.Metrics {
 			Routing:   distribution(s.Timing(metrics.RoutingTime)),
 			Turn:      distribution(s.Timing(metrics.TurnTime)),
 			TLS:       tlsFigures(s),
+			Passing:   passing(s),
 		})
 	}
 	for _, v := range p.metrics.Series(metrics.ServiceSeries) {

@@ -11,12 +11,18 @@ import (
 	"github.com/uringproxy/uringproxy/plan"
 )
 
+// where is the address of l, and what tells it from another listener's with the same one.
 func where(l *plan.Listener) string {
+	if l.Protocol == plan.UDP {
+		return addressOf(l) + "/udp"
+	}
+	return addressOf(l)
+}
+
+// addressOf is the address of l as the configuration has it.
+func addressOf(l *plan.Listener) string {
 	if l.Unix != "" {
 		return "unix:" + l.Unix
-	}
-	if l.Protocol == plan.UDP {
-		return l.Addr.String() + "/udp"
 	}
 	return l.Addr.String()
 }

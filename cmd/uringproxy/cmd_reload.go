@@ -51,9 +51,14 @@ func writeFaults(w io.Writer, r *admin.Reload) {
 
 // contents says in a few words what a configuration has.
 func contents(c *admin.Config) string {
-	return strings.Join([]string{
-		words.Count(len(c.Listeners), "listener"), words.Count(c.Routes, "route"), words.Count(c.Services, "service"),
-	}, ", ")
+	all := []string{words.Count(len(c.Listeners), "listener"), words.Count(c.Routes, "route")}
+	if c.TCPRoutes > 0 {
+		all = append(all, words.Count(c.TCPRoutes, "tcp route"))
+	}
+	if c.UDPRoutes > 0 {
+		all = append(all, words.Count(c.UDPRoutes, "udp route"))
+	}
+	return strings.Join(append(all, words.Count(c.Services, "service")), ", ")
 }
 
 // rounded is a time span as people want to read it.

@@ -15,7 +15,7 @@ func faulty() *made {
 
 func TestReload(t *testing.T) {
 	code, stdout, stderr := call("reload", "--admin", serve(t, &made{}))
-	want := "reloaded in 3ms: generation 4 of my.toml, 2 listeners, 12 routes, 1 service\n" +
+	want := "reloaded in 3ms: generation 4 of my.toml, 4 listeners, 12 routes, 2 tcp routes, 1 udp route, 1 service\n" +
 		"waits for the next start: engine.pin, engine.shards\n"
 	if code != 0 || stdout != want || stderr != "" {
 		t.Errorf("code %d\n%s\n%s", code, stdout, stderr)
@@ -32,9 +32,11 @@ const healthy = `uringproxy v1.2.3, process 77, serving for 1h0m0s
 
 engine     uring T3, 2 shards
 config     my.toml, generation 4, in force for 1m1s
-           2 listeners, 12 routes, 1 service
+           4 listeners, 12 routes, 2 tcp routes, 1 udp route, 1 service
 listeners  web on 0.0.0.0:80
            in on unix:/run/in.sock
+           pg on 0.0.0.0:5432, tcp
+           dns on 0.0.0.0:53, udp
 tls        1 listener, 5 connected; 120 handshakes, 80 by ticket, 3 failed, 2 running
            handshakes p50 1.20ms, p90 1.50ms, p99 9.00ms, p99.9 9.00ms, max 9.50ms
 certs      www.example.com example.com: 9 days left, certs/example.crt
@@ -46,6 +48,10 @@ clients    9 connected, 100 in all, 2 refused
 requests   3 running, 1000 finished, 1 error
 duration   p50 812µs, p90 1.10ms, p99 2.10ms, p99.9 12.3ms, max 1.50s
 own time   p50 7.10µs, p90 9.00µs, p99 20.0µs, p99.9 100µs, max 1.00ms
+streams    12 open, 340 in all, 3 broken; of 1 client the first bytes are awaited
+upgrades   5 open, 20 in all, 0 broken
+moved      1.23GiB: 2 % copied, 16 % in bulk, 81 % spliced; 4 of 16 pipes in use
+udp        7 sessions open, 99 in all, 0 broken; datagrams: 1000 from clients, 990 to them, 10 dropped
 upstreams  7 connections, 6 idle
 shards     0: 5 connected, 600 requests; 2.50 events a turn, 4.00 system calls a request, buffers 80.0KiB of 64.0MiB
            1: 4 connected, 400 requests; 1.50 events a turn, 4.00 system calls a request, buffers 0B of 64.0MiB

@@ -55,7 +55,11 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 	line("config", "%s, generation %d, in force for %s", c.Source, c.Generation, rounded(c.Age))
 	line("", "%s", contents(c))
 	for i, l := range c.Listeners {
-		line([]string{"listeners", ""}[min(i, 1)], "%s on %s", l.Name, l.Address)
+		spoken := ""
+		if l.Protocol != "http" && l.Protocol != "" { // an older process says nothing
+			spoken = ", " + l.Protocol
+		}
+		line([]string{"listeners", ""}[min(i, 1)], "%s on %s%s", l.Name, l.Address, spoken)
 	}
 	if s.TLS != nil {
 		writeTLS(line, s.TLS)
@@ -68,6 +72,9 @@ func writeStatus(w io.Writer, s *admin.Status) error {
 	line("requests", "%d running, %d finished, %s", t.Running, t.Requests, words.Count(int(t.Errors), "error"))
 	line("duration", "%s", percentiles(&t.Duration))
 	line("own time", "%s", percentiles(&t.Own))
+	if t.Passing != nil {
+		writePassing(line, t.Passing)
+	}
 	line("upstreams", "%s, %d idle", words.Count(int(t.Upstream), "connection"), t.UpstreamsIdle)
 	for i := range t.Shards {
 		line([]string{"shards", ""}[min(i, 1)], "%s", shard(&t.Shards[i]))

@@ -33,9 +33,12 @@ func (m *made) Status() admin.Status {
 		Version: "v1.2.3", PID: 77, State: "serving", Started: started, Uptime: 3600,
 		Engine: admin.Engine{Name: "uring", Tier: "T3", Shards: 2},
 		Config: admin.Config{
-			Generation: 4, Source: "my.toml", Age: 61.2, Watching: true, Routes: 12, Services: 1,
+			Generation: 4, Source: "my.toml", Age: 61.2, Watching: true, Routes: 12, TCPRoutes: 2, UDPRoutes: 1, Services: 1,
 			Listeners: []admin.Listener{
-				{Name: "web", Address: "0.0.0.0:80"}, {Name: "in", Address: "unix:/run/in.sock"},
+				{Name: "web", Address: "0.0.0.0:80", Protocol: "http"},
+				{Name: "in", Address: "unix:/run/in.sock"},
+				{Name: "pg", Address: "0.0.0.0:5432", Protocol: "tcp"},
+				{Name: "dns", Address: "0.0.0.0:53", Protocol: "udp"},
 			},
 			Waiting: []string{"engine.pin", "engine.shards"}, Reloads: 5, ReloadsFailed: 1,
 		},
@@ -55,6 +58,11 @@ func (m *made) Status() admin.Status {
 			UpstreamsIdle: 6, Snapshots: []*int64{new(int64(1)), nil},
 			Duration: admin.Percentiles{Count: 1000, P50: 0.000812, P90: 0.0011, P99: 0.0021, P999: 0.0123, Max: 1.5},
 			Own:      admin.Percentiles{Count: 1000, P50: 7.1e-6, P90: 9e-6, P99: 2e-5, P999: 1e-4, Max: 0.001},
+			Passing: &admin.Passing{
+				Streams: admin.Passage{Open: 12, Begun: 340, Broken: 3}, Upgrades: admin.Passage{Open: 5, Begun: 20},
+				Sessions: admin.Passage{Open: 7, Begun: 99}, Copied: 31 << 20, Bulk: 205 << 20, Spliced: 1 << 30,
+				PipesUsed: 4, Pipes: 16, Awaited: 1, DatagramsReceived: 1000, DatagramsSent: 990, DatagramsDropped: 10,
+			},
 			Shards: []admin.Shard{
 				{ID: 0, Connections: 5, Requests: 600, Engine: admin.Loop{
 					Turns: 1000, Events: 2500, Syscalls: 2400, BuffersHeld: 81920, Buffers: 64 << 20,
@@ -99,6 +107,11 @@ func (m *made) Metrics() *admin.Metrics {
 		TLS: &admin.TLSFigures{
 			Connections: 5, Running: 2, Done: 30 * n, Resumed: 20 * n, Failed: n,
 			Handshake: times(n, 29, 1_200_000, 1, 9_000_000), Records: times(n, 16, 900),
+		},
+		Passing: &admin.Passing{
+			Streams: admin.Passage{Open: 12, Begun: 3 * n, Broken: n}, Upgrades: admin.Passage{Open: 5, Begun: 2 * n},
+			Sessions: admin.Passage{Open: 7, Begun: n}, Copied: n << 20, Bulk: 3 * n << 20, Spliced: 60 * n << 20,
+			DatagramsReceived: 1000 * n, DatagramsSent: 990 * n, DatagramsDropped: 10 * n,
 		},
 	}
 	quiet := admin.Figures{Shard: admin.Shard{ID: 1}}

@@ -79,6 +79,7 @@ func (p *picture) summary() []string {
 		line("tls", "%d connected, %s handshakes/s, %s by ticket, %s failed, %d running; %s", a.encrypted,
 			each(a.shaken), each(a.resumed), each(a.refused), a.shaking, quantiles(a.handshake))
 	}
+	a.passage.draw(line, each, i.seconds)
 	line("upstreams", "%s, %d idle; first byte %s", words.Count(int(a.upstream), "connection"), a.upstreamIdle,
 		quantiles(a.firstByte))
 	line("loop", "%s turns/s of %s events, p99 %s; %s system calls a request", each(a.turns),

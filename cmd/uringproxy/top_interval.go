@@ -35,6 +35,8 @@ type activity struct {
 	encrypted, shaking       int64
 	shaken, resumed, refused uint64
 	handshake, records       admin.Distribution
+
+	passage passage
 }
 
 // between is the interval from one answer to the next; nil if they come from two processes.
@@ -84,6 +86,7 @@ func shardActivity(before, now *admin.Figures) activity {
 	a.held, a.buffers = e.BuffersHeld, e.Buffers
 	a.turns, a.events = since(e.Turns, old.Turns), since(e.Events, old.Events)
 	a.syscalls, a.empty = since(e.Syscalls, old.Syscalls), since(e.EmptyBuffer, old.EmptyBuffer)
+	a.passage = passageBetween(before.Passing, now.Passing)
 	if now.TLS != nil {
 		a.shake(before.TLS, now.TLS)
 	}
@@ -115,6 +118,7 @@ func (a *activity) add(b *activity) {
 	a.encrypted, a.shaking = a.encrypted+b.encrypted, a.shaking+b.shaking
 	a.shaken, a.resumed, a.refused = a.shaken+b.shaken, a.resumed+b.resumed, a.refused+b.refused
 	a.handshake, a.records = a.handshake.Plus(b.handshake), a.records.Plus(b.records)
+	a.passage.add(&b.passage)
 }
 
 // costs says where the time of a request goes, on average: choosing its route, opening and sealing records, the rest of

@@ -33,6 +33,7 @@ var copies = map[string]string{
 	"proxy/response":      "chunks that are drawn together for a client of HTTP/1.0",
 	"proxy/secure":        "a record that came in several buffers",
 	"proxy/tunnel":        "a server name, for the log",
+	"proxy/upgrade":       "what a request was, for the log",
 	"proxy/h1/edit":       "a head that is edited in place",
 	"routing/dict":        "the text of a route",
 	"routing/match":       "what was found, a few pointers",

@@ -108,6 +108,7 @@ var importers = map[string][]string{
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
 	"unsafe": {
 		"engine", "engine/mem", "engine/uring", "engine/epoll", "engine/udp", "engine/probe", "accesslog", "perf/load",
+		"perf/origin",
 	},
 }
 

@@ -62,7 +62,7 @@ func (s *closedLoop) prepare(ctx context.Context, b *bench, t *target) (err erro
 		return err
 	}
 	cfg := s.load
-	cfg.Conns = s.connsOf(&b.o)
+	cfg.Conns, cfg.Wire = s.connsOf(&b.o), s.wire
 	if t.loader, err = b.startLoader(t, cfg); err != nil {
 		return err
 	}

@@ -47,8 +47,11 @@ func (b *bench) cell(a *profile, t *target) (*result.Cell, error) {
 	if a.unit == result.PerConnection {
 		return c, nil
 	}
-	c.Throughput = spread(func(r *result.Round) float64 { return float64(r.Requests) / r.Seconds })
 	c.BytesRate = spread(func(r *result.Round) float64 { return float64(r.Bytes) / r.Seconds })
+	if a.endless {
+		return c, nil
+	}
+	c.Throughput = spread(func(r *result.Round) float64 { return float64(r.Requests) / r.Seconds })
 	c.P50 = spread(func(r *result.Round) float64 { return r.P50 })
 	c.P99 = spread(func(r *result.Round) float64 { return r.P99 })
 	c.P999 = spread(func(r *result.Round) float64 { return r.P999 })

@@ -11,6 +11,14 @@ const (
 	examplePort = 8080
 )
 
+// exampleServices are all upstreams, at ports from one on.
+func exampleServices(port int) (all []service) {
+	for i, u := range upstreams {
+		all = append(all, service{u.Name, port + i})
+	}
+	return all
+}
+
 // ShowConfigs tells the configurations of all proxies that the options choose, each once, with the scenarios in which
 // it is used. Only the ports will differ, and the folder.
 func ShowConfigs(o Options) (string, error) {
@@ -29,14 +37,12 @@ func ShowConfigs(o Options) (string, error) {
 		var texts []string
 		for _, s := range chosen {
 			a := s.about()
-			if a.changing && !k.changes {
+			if a.changing && !k.changes || k.cannot[a.wire] != "" {
 				continue
 			}
 			site := newSite(a, &b.o)
 			site.Dir, site.Port = exampleDir, examplePort
-			for n, name := range serviceNames {
-				site.Services = append(site.Services, service{name, examplePort + 1 + n})
-			}
+			site.Services = servicesFor(a.wire, exampleServices(examplePort+1))
 			text, err := k.text(site)
 			if err != nil {
 				return "", err

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -48,7 +49,7 @@ func serveLoad(config string, in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal([]byte(config), &cfg); err != nil {
 		return fmt.Errorf("read load: %w", err)
 	}
-	g, err := load.New(cfg)
+	g, err := load.Start(cfg)
 	if err != nil {
 		return err
 	}
@@ -90,10 +91,9 @@ func standBack() error {
 func serveUpstream(in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	var services []origin.Service
-	for _, name := range serviceNames {
-		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
-		services = append(services, origin.Service{Name: name, Addr: addr})
+	services := slices.Clone(upstreams)
+	for i := range services {
+		services[i].Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0)
 	}
 	o, err := origin.Listen(services...)
 	if err != nil {
@@ -101,7 +101,7 @@ func serveUpstream(in io.Reader, out io.Writer) error {
 	}
 	var told []service
 	for i, addr := range o.Addrs() {
-		told = append(told, service{serviceNames[i], int(addr.Port())})
+		told = append(told, service{services[i].Name, int(addr.Port())})
 	}
 	if err := json.NewEncoder(out).Encode(told); err != nil {
 		return fmt.Errorf("tell ports: %w", err)
@@ -153,7 +153,7 @@ func (b *bench) startUpstream() error {
 		return err
 	}
 	b.upstream = h.process
-	if err := json.NewDecoder(h.out).Decode(&b.services); err != nil || len(b.services) != len(serviceNames) {
+	if err := json.NewDecoder(h.out).Decode(&b.services); err != nil || len(b.services) != len(upstreams) {
 		<-h.process.Ended
 		return h.process.Failure("the upstream does not start")
 	}

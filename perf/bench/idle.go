@@ -18,6 +18,7 @@ type idling struct {
 	// rest is how long the connections wait before memory is looked at: what their handshakes leave behind is no
 	// cost of waiting, if the proxy gives it back.
 	rest time.Duration
+	load load.Config
 }
 
 func idleMemory() scenario {
@@ -31,7 +32,14 @@ func idleTLS() scenario {
 	return &idling{profile{
 		name: "tls-idle", title: "memory of a kept HTTPS connection that waits", unit: result.PerConnection, conns: 64,
 		idle: 5000, tls: withTLS,
-	}, 3 * time.Second}
+	}, 3 * time.Second, load.Config{}}
+}
+
+func idleWebSockets() scenario {
+	return &idling{profile: profile{
+		name: "websocket-idle", title: "memory of a WebSocket that waits", unit: result.PerConnection, conns: 64,
+		idle: 9000, wire: load.WebSocket,
+	}, load: load.Config{Message: smallMessage}}
 }
 
 const (
@@ -46,8 +54,17 @@ func (s *idling) words(o *Options) string {
 	if s.rest > 0 {
 		after = fmt.Sprintf(" and %g s", s.rest.Seconds())
 	}
-	return fmt.Sprintf("%s, each after one request%s, %s, the proxy started anew for each; growth of RssAnon",
-		words.GroupedCount(s.idleOf(o), "connection"), after, words.GroupedCount(min(o.Rounds, idleRounds), "round"))
+	return fmt.Sprintf("%s, each after one %s%s, %s, the proxy started anew for each; growth of RssAnon",
+		words.GroupedCount(s.idleOf(o), "connection"), s.once(), after,
+		words.GroupedCount(min(o.Rounds, idleRounds), "round"))
+}
+
+// once is what a connection does before it waits.
+func (s *idling) once() string {
+	if s.wire != load.HTTP {
+		return "message there and back"
+	}
+	return "request"
 }
 
 // prepare starts the target, to see that it does.
@@ -73,7 +90,7 @@ func (s *idling) round(ctx context.Context, b *bench, t *target) error {
 		return t.fate(err)
 	}
 	n := s.idleOf(&b.o)
-	if t.loader, err = b.startLoader(t, load.Config{Conns: 1, Idle: n}); err != nil {
+	if t.loader, err = b.startLoader(t, s.config(1, n)); err != nil {
 		return err
 	}
 	// The phase begins when all connections have made their requests.
@@ -92,9 +109,16 @@ func (s *idling) round(ctx context.Context, b *bench, t *target) error {
 	return t.add(m, float64(m.anonymous-before)/float64(n))
 }
 
+// config is a load of some connections, and others that wait.
+func (s *idling) config(conns, idle int) load.Config {
+	cfg := s.load
+	cfg.Conns, cfg.Idle, cfg.Wire = conns, idle, s.wire
+	return cfg
+}
+
 // touch has the target make use of what it needs for any load, so that it does not count.
 func (s *idling) touch(ctx context.Context, b *bench, t *target) (err error) {
-	if t.loader, err = b.startLoader(t, load.Config{Conns: s.conns}); err != nil {
+	if t.loader, err = b.startLoader(t, s.config(s.conns, 0)); err != nil {
 		return err
 	}
 	_, err = b.warm(ctx, t, 0, 300*time.Millisecond)

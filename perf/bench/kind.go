@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/peer"
 )
 
@@ -21,6 +22,10 @@ type kind struct {
 	signal  syscall.Signal // that makes it read its files again; 0: it watches them
 	changes bool           // it can be given changes while it runs
 	tls     inquiry        // whether it was built with TLS; zero: always
+	// module is what has to be loaded to pass on connections and datagrams, if anything, of a program that may or may
+	// not be able to, which is an error; nil: nothing has to be.
+	module func(program string) (string, error)
+	cannot map[load.Wire]string // what it cannot pass on, and why
 }
 
 // inquiry is an argument with which a program is run, and a word that it says if it can do something.
@@ -50,7 +55,8 @@ func kinds() []kind {
 		uringproxy(baseProgram, "uring"), uringproxy(baseProgram, "epoll"),
 		{
 			name: "nginx", program: "nginx", version: "-v", tls: inquiry{"-V", "--with-http_ssl_module"},
-			files: []file{{"nginx.conf", unrelatedNginx}}, signal: syscall.SIGHUP, changes: true,
+			module: nginxStream,
+			files:  []file{{"nginx.conf", unrelatedNginx}}, signal: syscall.SIGHUP, changes: true,
 			args: func(s *site) []string { // a build that was never installed has no folder of its own
 				return []string{"-p", s.path("."), "-e", "stderr", "-c", s.path("nginx.conf")}
 			},
@@ -58,6 +64,7 @@ func kinds() []kind {
 		{
 			name: "haproxy", program: "haproxy", version: "-v", tls: inquiry{"-vv", "+OPENSSL"},
 			files: []file{{"hosts.map", unrelatedMap}, {"haproxy.cfg", nil}}, signal: syscall.SIGUSR2, changes: true,
+			cannot: map[load.Wire]string{load.Datagrams: "it does not proxy UDP"},
 			args: func(s *site) []string {
 				if s.Changing { // only a master can be told to read again
 					return []string{"-W", "-q", "-f", s.path("haproxy.cfg")}
@@ -71,6 +78,9 @@ func kinds() []kind {
 		},
 		{
 			name: "caddy", program: "caddy", version: "version", files: []file{{"Caddyfile", unrelatedCaddy}},
+			cannot: map[load.Wire]string{
+				load.Echo: caddyStreams, load.Bulk: caddyStreams, load.Datagrams: caddyStreams,
+			},
 			args: func(s *site) []string {
 				return []string{"run", "--adapter", "caddyfile", "--config", s.path("Caddyfile")}
 			},
@@ -85,10 +95,16 @@ func kinds() []kind {
 	}
 }
 
+const caddyStreams = "it passes on only HTTP, without a module that does not come with it"
+
 // traefikArgs are the part of Traefik's configuration that never changes.
 func traefikArgs(s *site) []string {
+	transport := ""
+	if s.UDP() {
+		transport = "/udp"
+	}
 	return []string{
-		fmt.Sprintf("--entryPoints.web.address=127.0.0.1:%d", s.Port),
+		fmt.Sprintf("--entryPoints.web.address=127.0.0.1:%d%s", s.Port, transport),
 		"--entryPoints.web.transport.respondingTimeouts.readTimeout=0",
 		"--entryPoints.web.transport.respondingTimeouts.idleTimeout=600s",
 		fmt.Sprintf("--serversTransport.maxIdleConnsPerHost=%d", s.Kept),

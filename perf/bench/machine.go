@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/internal/words"
+	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -126,9 +127,12 @@ func raiseDescriptors() error {
 }
 
 // descriptorsFor is an error if a scenario needs more descriptors than we may have: a proxy has one for each client,
-// and one for each request that runs.
+// and one for each request that runs, or for each connection that is passed on.
 func descriptorsFor(s *site, conns int) error {
 	need, limit := s.Connections+conns+100, descriptorLimit()
+	if s.Wire != load.HTTP {
+		need += s.Connections - s.Kept
+	}
 	if need > limit {
 		return fmt.Errorf("needs %s descriptors, and this process may have %s: raise it with \"ulimit -Hn %d\" as "+
 			"root, or take fewer connections with --conns", words.Group(need), words.Group(limit), need)

@@ -3,7 +3,9 @@ package bench
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"syscall"
@@ -72,7 +74,8 @@ func TestListed(t *testing.T) {
 	}
 	for _, name := range strings.Fields("http1-small http1-1024 http1-64k http1-1m upload-1m churn pipeline " +
 		"idle-memory fixed-rate routes-1k routes-10k reload-under-load tls-keepalive tls-64k tls-1m tls-handshake " +
-		"tls-resume tls-idle tls-flood") {
+		"tls-resume tls-idle tls-flood tcp-bulk tcp-bulk-64 tcp-duplex tcp-pingpong tcp-pingpong-1 tcp-churn " +
+		"websocket websocket-idle udp-echo") {
 		if !names[name] {
 			t.Errorf("there is no scenario %s", name)
 		}
@@ -129,6 +132,56 @@ func TestTraefikFile(t *testing.T) {
 	got, err := kindOf(t, "traefik").files[0].render(exampleSite(1))
 	if err != nil || string(got) != want {
 		t.Errorf("%v, found\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+// It says of connections and datagrams other things than of requests.
+func TestTraefikStreams(t *testing.T) {
+	for wire, want := range map[load.Wire]string{
+		load.Echo: "tcp:\n  serversTransports:\n    halves: {terminationDelay: 600s}\n  services:\n" +
+			"    echo: {loadBalancer: {serversTransport: halves, servers: [{address: \"127.0.0.1:18083\"}]}}\n" +
+			"  routers:\n    loaded: {rule: \"HostSNI(`*`)\", service: echo, entryPoints: [web]}\n",
+		load.Datagrams: "udp:\n  services:\n" +
+			"    mirror: {loadBalancer: {servers: [{address: \"127.0.0.1:18085\"}]}}\n" +
+			"  routers:\n    loaded: {service: mirror, entryPoints: [web]}\n",
+	} {
+		s, k := exampleWire(0, wire), kindOf(t, "traefik")
+		got, err := k.files[0].render(s)
+		if err != nil || string(got) != want {
+			t.Errorf("%v, found\n%s\nwant\n%s", err, got, want)
+		}
+		if udp := strings.HasSuffix(k.args(s)[0], ":18080/udp"); udp != s.UDP() {
+			t.Errorf("%s: %s", wire, k.args(s)[0])
+		}
+	}
+}
+
+// The module of nginx is built in, a file, or not there.
+func TestNginxStreamModule(t *testing.T) {
+	dir := t.TempDir()
+	program, module := filepath.Join(dir, "nginx"), filepath.Join(dir, "ngx_stream_module.so")
+	says := func(flags string) {
+		script := "#!/bin/sh\necho configure arguments: --prefix=/nowhere " + flags + " >&2\n"
+		if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("--with-stream --with-stream_ssl_module")
+	if path, err := nginxStream(program); path != "" || err != nil {
+		t.Errorf("%q, %v", path, err)
+	}
+	for _, flags := range []string{"--with-stream=dynamic --modules-path=" + dir, "--with-stream_ssl_module"} {
+		says(flags)
+		if _, err := nginxStream(program); err == nil {
+			t.Errorf("%s: no error", flags)
+		}
+	}
+	if err := os.WriteFile(module, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	says("--with-stream=dynamic --modules-path=" + dir)
+	if path, err := nginxStream(program); path != module || err != nil {
+		t.Errorf("%q, %v", path, err)
 	}
 }
 

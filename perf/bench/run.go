@@ -226,6 +226,9 @@ func (b *bench) obstacle(s *profile, t *target, e *entrant) string {
 		return fmt.Sprintf("%s was built without TLS (%s %s does not say %s)", e.program, t.kind.program,
 			t.kind.tls.argument, t.kind.tls.word)
 	}
+	if why := t.kind.unable(s.wire, e.program); why != "" {
+		return t.kind.name + " cannot be configured for this: " + why
+	}
 	if err := descriptorsFor(t.site, s.connsOf(&b.o)); err != nil {
 		return err.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/uringproxy/uringproxy/perf/load"
 	"github.com/uringproxy/uringproxy/perf/result"
 )
 
@@ -30,9 +31,11 @@ type profile struct {
 	length      time.Duration // of a phase; 0: defaultLength
 	extra       bool          // takes long or tells little: only when asked for by name
 	tls         encrypted
-	beside      int  // connections of another load that runs beside
-	changing    bool // needs proxies whose configuration can change
-	renewing    bool // opens connections all the time, and the proxy may do so as well
+	wire        load.Wire // what is passed on
+	endless     bool      // nothing is asked for, and so nothing has a rate or a latency
+	beside      int       // connections of another load that runs beside
+	changing    bool      // needs proxies whose configuration can change
+	renewing    bool      // opens connections all the time, and the proxy may do so as well
 }
 
 func (p *profile) about() *profile { return p }
@@ -67,13 +70,17 @@ func (a *profile) idleOf(o *Options) int {
 	case o.Conns > 0:
 		return o.Conns
 	}
-	return max(min(a.idle, descriptorLimit()-descriptorReserve), fewIdle)
+	room := descriptorLimit() - descriptorReserve
+	if a.wire != load.HTTP {
+		room /= 2 // each has a connection to the upstream
+	}
+	return max(min(a.idle, room), fewIdle)
 }
 
 // scenarios are all of them, in the order in which they are run.
 func scenarios() []scenario {
-	return slices.Concat(closedLoops(), encryptedLoops(), []scenario{
-		fixedRate(), idleMemory(), idleTLS(), reloadUnderLoad(), handshakeFlood(),
+	return slices.Concat(closedLoops(), encryptedLoops(), passedOn(), []scenario{
+		fixedRate(), idleMemory(), idleTLS(), idleWebSockets(), reloadUnderLoad(), handshakeFlood(),
 	})
 }
 

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"text/template"
+
+	"github.com/uringproxy/uringproxy/perf/load"
+	"github.com/uringproxy/uringproxy/perf/origin"
 )
 
 //go:embed configs
@@ -24,8 +27,27 @@ type service struct {
 	Port int
 }
 
-// serviceNames are those of all upstreams. All unrelated routes lead to the first.
+// serviceNames are those of all upstreams of requests. All unrelated routes lead to the first.
 var serviceNames = []string{"a", "b"}
+
+// upstreams are all of them.
+var upstreams = []origin.Service{
+	{Name: "a"}, {Name: "b"},
+	{Name: "echo", Kind: origin.Echo}, {Name: "source", Kind: origin.Source}, {Name: "mirror", Kind: origin.Datagrams},
+}
+
+// servicesFor are those of all that take what is passed on.
+func servicesFor(wire load.Wire, all []service) (fitting []service) {
+	kind := map[load.Wire]origin.Kind{
+		load.Echo: origin.Echo, load.Bulk: origin.Source, load.Datagrams: origin.Datagrams,
+	}[wire] // requests, and WebSockets that begin with one, otherwise
+	for i, s := range all {
+		if upstreams[i].Kind == kind {
+			fitting = append(fitting, s)
+		}
+	}
+	return fitting
+}
 
 // site is what a proxy is configured to do, in no proxy's language: as many unrelated routes as asked for, each for a
 // host of its own, and behind them the loaded one; without unrelated routes it takes every request. Exported are what
@@ -39,6 +61,8 @@ type site struct {
 	Changing    bool // the configuration will be changed while it runs
 	TLS         bool // clients speak it, and the certificate is in the folder
 	Tickets     bool // by which clients of TLS resume sessions
+	Wire        load.Wire
+	Module      string // a file that has to be loaded for it, if any
 
 	first  int // number of the first unrelated route
 	count  int // of unrelated routes
@@ -63,6 +87,15 @@ func (s *site) Scheme() string {
 	}
 	return "http"
 }
+
+// TCP and UDP tell that connections or datagrams are passed on as they are, and Upgrades that a request may make a
+// WebSocket of its connection.
+func (s *site) TCP() bool      { return s.Wire == load.Echo || s.Wire == load.Bulk }
+func (s *site) UDP() bool      { return s.Wire == load.Datagrams }
+func (s *site) Upgrades() bool { return s.Wire == load.WebSocket }
+
+// Bulk tells that there is much of what is passed on.
+func (s *site) Bulk() bool { return s.Wire == load.Bulk }
 
 // Cert, Key and Both are the paths of the certificate, of its key, and of both in one file.
 func (s *site) Cert() string { return s.path(certFile) }
@@ -134,8 +167,17 @@ type file struct {
 	unrelated func(s *site) []byte
 }
 
-// render is the text of a file.
+// streamPrefix is what the names of templates begin with in which no request is spoken of.
+const streamPrefix = "stream-"
+
+// render is the text of a file; nil where the site has no use for it.
 func (f *file) render(s *site) ([]byte, error) {
+	name := f.name
+	if s.TCP() || s.UDP() {
+		if name = streamPrefix + name; templates.Lookup(name) == nil {
+			return nil, nil
+		}
+	}
 	data := struct {
 		*site
 		Unrelated string
@@ -144,7 +186,7 @@ func (f *file) render(s *site) ([]byte, error) {
 		data.Unrelated = string(f.unrelated(s))
 	}
 	var b bytes.Buffer
-	if err := templates.ExecuteTemplate(&b, f.name, data); err != nil {
+	if err := templates.ExecuteTemplate(&b, name, data); err != nil {
 		return nil, fmt.Errorf("make configuration: %w", err)
 	}
 	return b.Bytes(), nil
@@ -153,7 +195,7 @@ func (f *file) render(s *site) ([]byte, error) {
 // write puts a file in the place of the one before, which nobody sees half written.
 func (f *file) write(s *site) error {
 	text, err := f.render(s)
-	if err != nil {
+	if err != nil || text == nil {
 		return err
 	}
 	next := s.path(f.name + ".next")

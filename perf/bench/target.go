@@ -51,11 +51,14 @@ func (t *target) start(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	url := fmt.Sprintf("%s://127.0.0.1:%d%s", t.site.Scheme(), t.site.Port, load.AnswerPath)
 	limit := b.o.ready
 	if limit == 0 {
 		limit = readyLimit
 	}
+	if t.site.TCP() || t.site.UDP() {
+		return t.process.Until(ctx, fmt.Sprintf("port %d", t.site.Port), limit, t.passes)
+	}
+	url := fmt.Sprintf("%s://127.0.0.1:%d%s", t.site.Scheme(), t.site.Port, load.AnswerPath)
 	if err := t.process.Await(ctx, b.certificate.trust(), url, t.site.newest(), limit); err != nil {
 		return err
 	}
@@ -121,7 +124,10 @@ func (b *bench) newTarget(s *profile, k *kind, program string) (*target, error) 
 		return nil, err
 	}
 	t := &target{kind: k, program: program, site: newSite(s, &b.o), at: map[string][]result.Round{}}
-	t.site.Dir, t.site.Port, t.site.Services = dir, port, b.services
+	t.site.Dir, t.site.Port, t.site.Services = dir, port, servicesFor(s.wire, b.services)
+	if k.module != nil && program != "" {
+		t.site.Module, _ = k.module(program) // that there is none is told where it is needed
+	}
 	if t.site.TLS {
 		if err := b.certificate.write(t.site); err != nil {
 			return nil, err
@@ -148,7 +154,7 @@ func newSite(s *profile, o *Options) *site {
 	kept := s.connsOf(o) + spareConns
 	return &site{
 		Connections: kept + s.idleOf(o) + s.beside, Kept: kept, Changing: s.changing, count: s.routes,
-		TLS: s.tls != plain, Tickets: s.tls == withTicket,
+		TLS: s.tls != plain, Tickets: s.tls == withTicket, Wire: s.wire,
 	}
 }
 

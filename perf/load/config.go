@@ -29,6 +29,11 @@ type Config struct {
 	Conns    int            `json:"conns"`
 	Streams  int            `json:"streams"`  // connections that ask for StreamPath and stay with the answer
 	Services []string       `json:"services"` // all that may ever answer
+	Wire     Wire           `json:"wire"`     // what is spoken
+	// Message is how many bytes a message has that is to come back, at least StampBytes; see Wire.
+	Message int `json:"message"`
+	// Duplex has streams of Bulk carry as much to the upstream as comes from there.
+	Duplex bool `json:"duplex"`
 
 	Method string   `json:"method"` // "" is GET
 	Path   string   `json:"path"`   // "" is AnswerPath
@@ -79,6 +84,9 @@ func (c *Config) complete() error {
 		return fmt.Errorf("load: found method %s, expected one whose answer has a body to check", c.Method)
 	case strings.ContainsAny(c.Method, " \r\n") || strings.ContainsAny(c.Path, " \r\n") || c.Path[0] != '/':
 		return fmt.Errorf("load: found request %q, expected a method and an absolute path", c.Method+" "+c.Path)
+	}
+	if err := c.checkWire(); err != nil {
+		return err
 	}
 	for _, line := range append([]string{"Host: " + c.Host}, c.Header...) {
 		if name, _, found := strings.Cut(line, ":"); !found || name == "" || strings.ContainsAny(line, "\r\n") {

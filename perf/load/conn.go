@@ -22,7 +22,8 @@ type state uint8
 const (
 	closed     state = iota // until it is opened again
 	connecting              // TCP's handshake runs,
-	shaking                 // then that of TLS
+	shaking                 // then that of TLS,
+	upgrading               // or the one that makes a WebSocket of it
 	idle                    // in the ring of free connections, or soon; with PerRequest it is no connection then
 	busy                    // requests are without an answer, or a stream runs
 	resting                 // one of Config.Idle, after its answer, or of Config.HalfOpen
@@ -52,6 +53,7 @@ type conn struct {
 	asked, answered int             // how many that are, and have been answered
 	size, sent      int64           // bytes of these requests
 	answer          answer
+	stamp           uint64 // of the message that is to come back
 	partial         []byte // the begin of a head that is not whole
 	stream          stream
 
@@ -62,7 +64,9 @@ type conn struct {
 }
 
 // opening reports whether the connection is not there yet, and has no request.
-func (c *conn) opening() bool { return (c.state == connecting || c.state == shaking) && c.asked == 0 }
+func (c *conn) opening() bool {
+	return (c.state == connecting || c.state == shaking || c.state == upgrading) && c.asked == 0
+}
 
 // waiting is how many requests have no answer.
 func (c *conn) waiting() int { return c.asked - c.answered }
@@ -190,6 +194,8 @@ func (g *Generator) connected(c *conn) {
 		}
 	case g.secure != nil:
 		g.encrypt(c)
+	case g.cfg.Wire == WebSocket:
+		g.upgrade(c)
 	default:
 		g.ready(c)
 	}

@@ -1,4 +1,5 @@
-// Package load sends HTTP/1.1 requests, and checks every byte of every answer.
+// Package load sends HTTP/1.1 requests, or messages on connections and WebSockets and in datagrams that are to come
+// back, and checks every byte of every answer. It also takes streams without end, whose bytes it counts.
 //
 // In an open loop requests are due at a constant rate, at times that do not depend on the answers to earlier ones, and
 // their latency counts from then, even if no connection was free. So what a stalled proxy does to all who come
@@ -30,7 +31,26 @@ const (
 	longestWait = 20 * time.Millisecond
 )
 
-// Generator is the connections to one proxy. It belongs to one goroutine.
+// Loader is the connections to one proxy, or what is in their place. It belongs to one goroutine.
+type Loader interface {
+	// Run loads the proxy for a phase.
+	Run(p Phase) (*Result, error)
+	// Close closes everything.
+	Close()
+}
+
+// Start makes the loader for what is spoken.
+func Start(cfg Config) (Loader, error) {
+	switch cfg.Wire {
+	case Bulk:
+		return newStreams(cfg)
+	case Datagrams:
+		return newDatagrams(cfg)
+	}
+	return New(cfg)
+}
+
+// Generator is the loader of requests, and of messages on connections.
 type Generator struct {
 	cfg      Config
 	addr     unix.SockaddrInet4
@@ -39,6 +59,7 @@ type Generator struct {
 	texts    [idler + 1]message   // by role
 	contents contents
 	heads    heads
+	echo     *echo   // nil: HTTP is spoken
 	in       []byte  // what is read
 	secure   *secure // nil: nothing is encrypted
 
@@ -50,6 +71,7 @@ type Generator struct {
 	retryAt time.Duration // when they get it
 	resting int           // idle connections that are open,
 	gone    int           // and that were
+	serial  uint64        // of the last message
 
 	// Of the phase that runs. Times count from its start, warming included.
 	start      time.Time
@@ -84,6 +106,11 @@ func New(cfg Config) (*Generator, error) {
 	stream := cfg.head("GET", StreamPath, 0, false)
 	g.texts = [...]message{
 		requester: cfg.message(cfg.PerRequest), streamer: {text: stream, head: len(stream)}, idler: cfg.message(false),
+	}
+	if cfg.Wire != HTTP {
+		g.echo = newEcho(&cfg)
+		text := message{text: g.echo.text, head: len(g.echo.text)}
+		g.texts = [...]message{requester: text, idler: text}
 	}
 	g.contents = newContents(&cfg)
 	g.in = make([]byte, readBytes)

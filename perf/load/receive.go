@@ -85,12 +85,18 @@ func (g *Generator) arrived(c *conn, b []byte) {
 
 // process takes in plain text.
 func (g *Generator) process(c *conn, b []byte) {
-	if c.role == streamer {
+	switch {
+	case c.role == streamer:
 		g.streamed(c, b)
 		return
-	}
-	if c.waiting() == 0 {
+	case c.state == upgrading:
+		g.upgraded(c, b)
+		return
+	case c.waiting() == 0:
 		g.misframed(c, "bytes that nobody asked for: %.80q", b)
+		return
+	case g.echo != nil:
+		g.returned(c, b)
 		return
 	}
 	for generation := c.generation; len(b) > 0 && c.generation == generation; {
@@ -169,6 +175,11 @@ func (g *Generator) complete(c *conn, rest []byte) {
 	}
 	closing := c.answer.head.closing
 	right := g.judge(&c.answer, c)
+	g.answered(c, right, closing)
+}
+
+// answered goes on after an answer, the right one or another.
+func (g *Generator) answered(c *conn, right, closing bool) {
 	c.answer = answer{}
 	c.answered++
 	if c.role == idler {

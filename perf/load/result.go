@@ -15,6 +15,10 @@ type Phase struct {
 	Length   time.Duration `json:"length_ns"`
 	Warm     time.Duration `json:"warm_ns"`  // the same load before that, of which nothing is recorded
 	Services []string      `json:"services"` // who may answer
+	// Compare has every byte of a stream of Bulk looked at, which costs the loader more than counting them; Finish has
+	// the streams ended then, both ends' counts compared, and new ones opened for the next phase.
+	Compare bool `json:"compare"`
+	Finish  bool `json:"finish"`
 }
 
 // Result is what a phase brought. Durations are in nanoseconds.

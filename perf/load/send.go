@@ -23,6 +23,8 @@ func (g *Generator) take(c *conn) {
 // ask sends n requests.
 func (g *Generator) ask(c *conn, n int) {
 	c.state, c.asked, c.answered = busy, n, 0
+	g.serial++
+	c.stamp = g.serial
 	m := &g.texts[c.role]
 	c.size, c.sent = int64(n)*(int64(m.head)+m.body), 0
 	if c.fd < 0 {
@@ -42,6 +44,9 @@ func (g *Generator) ask(c *conn, n int) {
 // send sends as much of the requests as the socket takes.
 func (g *Generator) send(c *conn) {
 	m := &g.texts[c.role]
+	if g.echo != nil {
+		g.echo.stamp(c.stamp)
+	}
 	for c.unsent() {
 		n, err := g.write(c, m.part(c.sent, c.size))
 		c.sent += int64(n)

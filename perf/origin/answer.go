@@ -32,6 +32,8 @@ func (o *Origin) respond(c *conn, r *request) {
 		o.beginStream(c)
 	case string(segment) == load.AnswerPath[1:]:
 		o.answer(c, c.answer)
+	case string(segment) == load.UpgradePath[1:]:
+		o.upgrade(c, r)
 	case string(segment) == load.FieldsPath[1:]:
 		o.answer(c, r.fields)
 	case string(segment) == load.AcceptedPath[1:]:

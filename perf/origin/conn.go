@@ -20,7 +20,8 @@ const (
 type conn struct {
 	fd         int // -1: closed
 	generation int32
-	answer     []byte // the body of the service
+	kind       Kind   // of the service
+	answer     []byte // and its body
 	asker      bool   // does not count as accepted
 
 	in       []byte // what has come, and was not looked at: a part of a head, or what came while output was blocked
@@ -40,12 +41,14 @@ type conn struct {
 
 	streaming bool
 	stream    stream
+	upgraded  bool // to a WebSocket
+	flow      flow
 }
 
 // reset makes c a new connection, and keeps its memory.
-func (c *conn) reset(fd int, answer []byte) {
+func (c *conn) reset(fd int, l *listener) {
 	*c = conn{
-		fd: fd, generation: c.generation + 1, answer: answer,
+		fd: fd, generation: c.generation + 1, kind: l.kind, answer: l.body,
 		in: c.in[:0], pending: c.pending[:0], stream: stream{queued: c.stream.queued, next: c.stream.next},
 	}
 }
@@ -60,6 +63,10 @@ func (o *Origin) close(c *conn) {
 
 // handle does what an event of a connection asks for.
 func (o *Origin) handle(c *conn, events uint32) {
+	if c.kind == Source {
+		o.carry(c, events)
+		return
+	}
 	c.readable = c.readable || events&(unix.EPOLLIN|ended) != 0
 	if c.blocked() {
 		o.send(c)
@@ -107,6 +114,11 @@ func (o *Origin) process(c *conn, b []byte) {
 // when the head is not whole.
 func (o *Origin) next(c *conn, b []byte) int {
 	switch {
+	case c.kind == Echo:
+		o.out = append(o.out, b...)
+		return len(b)
+	case c.upgraded:
+		return o.readFrame(c, b)
 	case c.streaming:
 		return len(b)
 	case c.inBody:

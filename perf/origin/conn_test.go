@@ -28,7 +28,7 @@ func pair(t *testing.T) (o *Origin, c *conn, other int) {
 	t.Cleanup(func() { unix.Close(fds[0]); unix.Close(fds[1]) })
 	o.now = time.Unix(1, 0)
 	c = new(conn)
-	c.reset(fds[0], load.Body("a"))
+	c.reset(fds[0], &listener{body: load.Body("a")})
 	return o, c, fds[1]
 }
 

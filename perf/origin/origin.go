@@ -1,5 +1,5 @@
-// Package origin is the upstream of benchmarks: an HTTP/1.1 server that costs next to nothing, so that the core that it
-// shares with the load generator is left to that.
+// Package origin is the upstream of benchmarks: a server of HTTP/1.1, WebSockets, plain connections and datagrams that
+// costs next to nothing, so that the core that it shares with the load generator is left to that.
 //
 // One thread serves everything with epoll, and allocates nothing per request. What it answers is what perf/load
 // expects, byte by byte. Only programs under perf import it, and the command that runs benchmarks.
@@ -7,7 +7,8 @@
 // The last segment of a path says what is asked for. A number, with k or m for KiB or MiB behind it, is a body of that
 // many bytes of load.Pattern, and small is 100. That of load.AnswerPath is the body of the service, that of
 // load.StreamPath a stream without end. load.FieldsPath tells what a proxy makes of a request, and load.AcceptedPath
-// how many connections it opens. Every POST and PUT is answered with how many bytes its body had.
+// how many connections it opens. Every POST and PUT is answered with how many bytes its body had. load.UpgradePath
+// makes a WebSocket of a connection, whose messages are sent back; services of other kinds speak no HTTP.
 package origin
 
 import (
@@ -31,16 +32,28 @@ const (
 	backlog    = 4096
 )
 
-// Service is an address that answers load.AnswerPath as the service of that name.
+// Kind is what a service does.
+type Kind uint8
+
+const (
+	HTTP      Kind = iota // answers requests, those for load.AnswerPath with its name
+	Echo                  // sends back what comes on connections
+	Source                // sends and takes streams, as package load describes them
+	Datagrams             // sends back each datagram
+)
+
+// Service is an address where something is served.
 type Service struct {
 	Name string
 	Addr netip.AddrPort // IPv4; port 0: any that is free
+	Kind Kind
 }
 
 // Origin is a server. Serve may run once.
 type Origin struct {
 	listeners []listener
-	accepted  int64 // connections, but those of whoever asks how many
+	mirror    *mirror // of datagrams; nil until there is one
+	accepted  int64   // connections, but those of whoever asks how many
 	epoll     int
 	wake      int // an eventfd, which says that it is time to end
 	conns     []*conn
@@ -58,6 +71,7 @@ type Origin struct {
 type listener struct {
 	fd   int
 	addr netip.AddrPort
+	kind Kind
 	body []byte // that answers load.AnswerPath
 }
 
@@ -90,35 +104,44 @@ func (o *Origin) open(services []Service) (err error) {
 		return fmt.Errorf("create file of bodies: %w", err)
 	}
 	for _, s := range services {
-		l := listener{fd: -1, body: load.Body(s.Name)}
-		if l.fd, l.addr, err = listen(s.Addr); err == nil {
+		l := listener{fd: -1, kind: s.Kind, body: load.Body(s.Name)}
+		if l.fd, l.addr, err = listen(s.Addr, s.Kind); err == nil {
 			o.listeners = append(o.listeners, l)
 			err = o.watch(l.fd, unix.EPOLL_CTL_ADD, unix.EPOLLIN, 0)
 		}
 		if err != nil {
 			return fmt.Errorf("listen on %v for service %s: %w", s.Addr, s.Name, err)
 		}
+		if s.Kind == Datagrams && o.mirror == nil {
+			o.mirror = newMirror()
+		}
 	}
 	return nil
 }
 
-// listen opens a socket whose connections send what they are given at once.
-func listen(addr netip.AddrPort) (fd int, bound netip.AddrPort, err error) {
+// listen opens a socket for datagrams, or one whose connections send what they are given at once.
+func listen(addr netip.AddrPort, kind Kind) (fd int, bound netip.AddrPort, err error) {
 	if !addr.Addr().Is4() {
 		return -1, bound, unix.EAFNOSUPPORT
 	}
-	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	form := unix.SOCK_STREAM
+	if kind == Datagrams {
+		form = unix.SOCK_DGRAM
+	}
+	fd, err = unix.Socket(unix.AF_INET, form|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, bound, err
 	}
-	err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if kind != Datagrams {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		if err == nil {
+			err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		}
 	}
 	if err == nil {
 		err = unix.Bind(fd, &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()})
 	}
-	if err == nil {
+	if err == nil && kind != Datagrams {
 		err = unix.Listen(fd, backlog)
 	}
 	var name unix.Sockaddr
@@ -209,8 +232,10 @@ func (o *Origin) dispatch(fd int, event *unix.EpollEvent) error {
 		}
 	}
 	for i := range o.listeners {
-		if o.listeners[i].fd == fd {
-			return o.accept(&o.listeners[i])
+		if l := &o.listeners[i]; l.fd == fd && l.kind == Datagrams {
+			return o.mirror.sendBack(fd)
+		} else if l.fd == fd {
+			return o.accept(l)
 		}
 	}
 	return nil
@@ -234,8 +259,12 @@ func (o *Origin) accept(l *listener) error {
 		}
 		o.accepted++
 		c := o.conns[fd]
-		c.reset(fd, l.body)
-		if err := o.watch(fd, unix.EPOLL_CTL_ADD, watchInput, c.generation); err != nil {
+		c.reset(fd, l)
+		events := uint32(watchInput)
+		if l.kind == Source {
+			events = watchStream
+		}
+		if err := o.watch(fd, unix.EPOLL_CTL_ADD, events, c.generation); err != nil {
 			return fmt.Errorf("watch connection: %w", err)
 		}
 	}

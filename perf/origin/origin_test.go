@@ -21,7 +21,7 @@ var anyPort = netip.MustParseAddrPort("127.0.0.1:0")
 // serve runs an origin with services a and b until the test ends.
 func serve(t *testing.T) []netip.AddrPort {
 	t.Helper()
-	o, err := Listen(Service{"a", anyPort}, Service{"b", anyPort})
+	o, err := Listen(Service{Name: "a", Addr: anyPort}, Service{Name: "b", Addr: anyPort})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestStreamsOfConnectionsThatEnd(t *testing.T) {
 func TestListenFaults(t *testing.T) {
 	addr := serve(t)[0]
 	for _, a := range []netip.AddrPort{addr, netip.MustParseAddrPort("[::1]:0")} {
-		if o, err := Listen(Service{"a", a}); err == nil {
+		if o, err := Listen(Service{Name: "a", Addr: a}); err == nil {
 			o.Close()
 			t.Errorf("listens on %v", a)
 		} else if !strings.Contains(err.Error(), a.String()) {

@@ -167,23 +167,33 @@ func (p *Process) Failure(what string) error {
 // Await asks for url, in the name of host, until it is answered with 200. An empty host means that of the URL. config
 // is for a URL that is https.
 func (p *Process) Await(ctx context.Context, config *tls.Config, url, host string, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config}}
-	last := "no answer"
-	for {
+	return p.Until(ctx, url, limit, func(ctx context.Context) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return fmt.Errorf("make request: %w", err)
 		}
 		req.Host = host
 		res, err := client.Do(req)
-		if err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return nil
-			}
-			last = fmt.Sprintf("answered with %d", res.StatusCode)
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("answered with %d", res.StatusCode)
+		}
+		return nil
+	})
+}
+
+// Until calls ask, which asks the process for what, until it returns no error.
+func (p *Process) Until(ctx context.Context, what string, limit time.Duration, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	last := "no answer"
+	for {
+		if err := ask(ctx); err == nil {
+			return nil
 		} else if ctx.Err() == nil {
 			last = err.Error()
 		}
@@ -194,7 +204,7 @@ func (p *Process) Await(ctx context.Context, config *tls.Config, url, host strin
 			if errors.Is(ctx.Err(), context.Canceled) {
 				return context.Cause(ctx)
 			}
-			return p.Failure(fmt.Sprintf("not ready within %s: %s (%s)", limit, last, url))
+			return p.Failure(fmt.Sprintf("not ready within %s: %s (%s)", limit, last, what))
 		case <-time.After(25 * time.Millisecond):
 		}
 	}

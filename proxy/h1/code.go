@@ -56,6 +56,19 @@ const (
 	ConnectionNamesField
 	TooManyOptions
 
+	// Leaving HTTP.
+	BadUpgrade
+	WebSocketMethod
+	WebSocketBody
+	BadWebSocketKey
+	BadWebSocketVersion
+	UnaskedSwitch
+	EarlySwitch
+	BadSwitch
+	UnofferedProtocol
+	BadWebSocketAccept
+	ConnectBody
+
 	// Chunked bodies.
 	BadChunkSize
 	ChunkTooLarge
@@ -123,6 +136,18 @@ var verdicts = [codes]verdict{
 	BadConnection:            {400, "invalid Connection"},
 	ConnectionNamesField:     {400, "Connection names a field that is meant for every recipient"},
 	TooManyOptions:           {400, "too many Connection options"},
+
+	BadUpgrade:          {400, "invalid Upgrade"},
+	WebSocketMethod:     {400, "WebSocket handshake with a method other than GET"},
+	WebSocketBody:       {400, "WebSocket handshake with a body"},
+	BadWebSocketKey:     {400, "WebSocket handshake without one valid Sec-WebSocket-Key"},
+	BadWebSocketVersion: {400, "WebSocket handshake without one valid Sec-WebSocket-Version"},
+	UnaskedSwitch:       {400, "101 to a request that offered no other protocol"},
+	EarlySwitch:         {400, "101 before the end of the request"},
+	BadSwitch:           {400, "101 without Connection and Upgrade that name a protocol"},
+	UnofferedProtocol:   {400, "101 to a protocol that was not offered"},
+	BadWebSocketAccept:  {400, "101 without the Sec-WebSocket-Accept of the key"},
+	ConnectBody:         {400, "body announced in a CONNECT request"},
 
 	BadChunkSize:          {400, "invalid chunk size"},
 	ChunkTooLarge:         {400, "chunk of 2^63 bytes or more"},

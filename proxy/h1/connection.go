@@ -7,6 +7,7 @@ const optionsMax = 32
 type options struct {
 	n             int
 	closing, keep bool
+	upgrade       bool
 }
 
 // connection applies the Connection fields (RFC 9110, section 7.6.1): whether the connection stays, and which
@@ -23,6 +24,9 @@ func (p *Parser) connection(b []byte) Code {
 		}
 	}
 	p.KeepAlive = o.keep && !o.closing
+	if o.upgrade {
+		return p.upgrade(b)
+	}
 	return OK
 }
 
@@ -39,6 +43,8 @@ func (p *Parser) options(b, list []byte, o *options) Code {
 			o.closing = true
 		case sameToken(option, "keep-alive"):
 			o.keep = true
+		case sameToken(option, "upgrade"):
+			o.upgrade = true
 		default:
 			if code := p.nominate(b, option); code != OK {
 				return code

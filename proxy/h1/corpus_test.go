@@ -17,23 +17,27 @@ import (
 // stands for what the key "repeat" describes ("N times TEXT").
 //
 // The keys "accepted" and "refused" say what is to happen; "why" is for readers; "limits" holds line,
-// header and fields; every other key is a fact about the result.
+// header and fields. What judges a head that Feed has accepted is called where a key asks for it: WebSocket by
+// "handshake", Switched by "offered", which holds the protocols, with "key" and "early". Every other key is a fact
+// about the result.
 type corpusCase struct {
 	name    string
 	refused string
 	limits  Limits
 	facts   [][2]string
+	further func(p *Parser, head []byte) Code // what judges the head when Feed has accepted it; nil: nothing
+	offer   Offer
 	msg     []byte
 	fault   int // bytes up to and including the one that makes the fault
 }
 
-func readCorpus(t testing.TB, kind string) []corpusCase {
+func readCorpus(t testing.TB, kind string) []*corpusCase {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", kind, "*.txt"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("read corpus %s: %v, %d files", kind, err, len(files))
 	}
-	cases := make([]corpusCase, len(files))
+	cases := make([]*corpusCase, len(files))
 	for i, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -47,7 +51,8 @@ func readCorpus(t testing.TB, kind string) []corpusCase {
 	return cases
 }
 
-func parseCase(text string) (c corpusCase, err error) {
+func parseCase(text string) (c *corpusCase, err error) {
+	c = &corpusCase{}
 	head, body, ok := strings.Cut(text, "\n--\n")
 	if !ok {
 		return c, fmt.Errorf("no line \"--\" between facts and message")
@@ -81,6 +86,16 @@ func parseCase(text string) (c corpusCase, err error) {
 				return c, err
 			}
 			repeat = strings.Repeat(what, times)
+		case "handshake":
+			c.further = (*Parser).WebSocket
+		case "offered":
+			c.offer.Protocols = []byte(value)
+			c.offer.Complete = true
+			c.further = func(p *Parser, head []byte) Code { return p.Switched(head, &c.offer) }
+		case "key":
+			c.offer.Key = []byte(value)
+		case "early":
+			c.offer.Complete = false
 		default:
 			c.facts = append(c.facts, [2]string{key, value})
 		}
@@ -150,7 +165,7 @@ func TestHeadCorpus(t *testing.T) {
 			t.Run(kind+"/"+c.name, func(t *testing.T) {
 				var p Parser
 				resetFor(&p, kind, &c.limits)
-				code := p.Feed(c.msg)
+				code := c.judge(&p, c.msg)
 				if c.refused != "" {
 					if code.String() != c.refused {
 						t.Fatalf("got %q, want %q", code, c.refused)
@@ -159,12 +174,21 @@ func TestHeadCorpus(t *testing.T) {
 					if code != OK {
 						t.Fatalf("refused: %v", code)
 					}
-					checkFacts(t, &p, &c)
+					checkFacts(t, &p, c)
 				}
-				checkSplits(t, kind, &c, result(&p, code))
+				checkSplits(t, kind, c, result(&p, code))
 			})
 		}
 	}
+}
+
+// judge is what becomes of a message of which head has come.
+func (c *corpusCase) judge(p *Parser, head []byte) Code {
+	code := p.Feed(head)
+	if code == OK && c.further != nil {
+		code = c.further(p, head)
+	}
+	return code
 }
 
 // checkSplits wants the same result for every way of giving the message in two parts, and byte by byte; in the
@@ -175,7 +199,7 @@ func checkSplits(t *testing.T, kind string, c *corpusCase, want string) {
 	for n := range len(c.msg) + 1 {
 		resetFor(&p, kind, &c.limits)
 		p.Feed(c.msg[:n])
-		if got := result(&p, p.Feed(c.msg)); got != want {
+		if got := result(&p, c.judge(&p, c.msg)); got != want {
 			t.Fatalf("split at %d: got  %s\nwant %s", n, got, want)
 		}
 	}
@@ -183,7 +207,7 @@ func checkSplits(t *testing.T, kind string, c *corpusCase, want string) {
 	n, code := 0, NeedMore
 	for code == NeedMore && n < len(c.msg) {
 		n++
-		code = p.Feed(c.msg[:n:n])
+		code = c.judge(&p, c.msg[:n:n])
 	}
 	if got := result(&p, code); got != want {
 		t.Fatalf("byte by byte: got  %s\nwant %s", got, want)
@@ -197,7 +221,8 @@ var (
 	formNames = [...]string{
 		FormOrigin: "origin", FormAbsolute: "absolute", FormAsterisk: "asterisk", FormAuthority: "authority",
 	}
-	bodyNames = [...]string{BodyNone: "none", BodyLength: "length", BodyChunked: "chunked", BodyClose: "close"}
+	bodyNames = [...]string{BodyNone: "none", BodyLength: "length", BodyChunked: "chunked", BodyClose: "close",
+		BodyTunnel: "tunnel"}
 )
 
 func checkFacts(t *testing.T, p *Parser, c *corpusCase) {
@@ -215,6 +240,8 @@ func checkFacts(t *testing.T, p *Parser, c *corpusCase) {
 		"authority": text(p.Authority), "path": text(p.Path), "query": text(p.Query),
 		"minor": fmt.Sprint(p.Minor), "length": fmt.Sprint(p.ContentLength),
 		"chunked": fmt.Sprint(p.Chunked), "keepalive": fmt.Sprint(p.KeepAlive), "expect": fmt.Sprint(p.ExpectContinue),
+		"upgrade": fmt.Sprint(p.Upgrade), "any": string(p.AppendUpgrade(nil, c.msg, []string{"*"})),
+		"some":   string(p.AppendUpgrade(nil, c.msg, []string{"websocket", "spdy/3.1"})),
 		"status": fmt.Sprint(p.Status), "reason": text(p.Reason), "body": bodyNames[p.Body(GET)],
 		"gone": strings.Join(gone, ","), "rest": string(c.msg[p.Len:]),
 	}

@@ -2,8 +2,9 @@
 // place.
 //
 // It owns the syntax of RFC 9112 and the parts of RFC 9110 that decide where a message begins and ends and
-// to whom it is addressed. It is a pure package: no I/O, no clock, no allocation. What it is given are the
-// received bytes; what it says about them are ranges (Ref) of those bytes.
+// to whom it is addressed, and of RFC 6455 the handshake by which a connection leaves HTTP. It is a pure
+// package: no I/O, no clock, no allocation. What it is given are the received bytes; what it says about
+// them are ranges (Ref) of those bytes.
 //
 // # Invariants
 //
@@ -15,6 +16,6 @@
 //     lists what is refused and why, and a test holds it to the Code list.
 //   - Parser and Chunked hold no pointers and are not larger than they must be: they live in slabs.
 //
-// It may import internal/invariant and the standard library's bytes, encoding/binary, math and math/bits,
-// and is imported by proxy.
+// It may import internal/invariant and the standard library's bytes, crypto/sha1, encoding/base64,
+// encoding/binary, iter, math and math/bits, and is imported by proxy.
 package h1

@@ -111,7 +111,7 @@ func (p *Parser) rewriteRequest(mem []byte, floor, start int, target, host, add 
 		end += copy(b[end:], host)
 		end += copy(b[end:], "\r\n")
 	}
-	copy(b[end:], add)
+	p.Added = span(end, end+copy(b[end:], add))
 	return at, true
 }
 

@@ -175,6 +175,9 @@ func (c *rewriteCase) checkRefs(t *testing.T, before, p *Parser, head []byte) {
 		same(t, "path", strings.TrimSuffix(path, "/"), strings.TrimSuffix(was, "/"))
 		same(t, "query", string(p.Query.In(head)), string(before.Query.In(c.head)))
 	}
+	if !c.response {
+		same(t, "added", string(p.Added.In(head)), string(c.add))
+	}
 	if c.drop == 0 {
 		same(t, "chunked", again.Chunked, p.Chunked)
 	}

@@ -57,7 +57,8 @@ const (
 	// forwarded with its framing.
 	FieldHop FieldFlags = 1 << iota
 	// FieldDrop is set by the caller on a field that it does not want forwarded. The parser sets it on a
-	// Content-Length of 0 in a 1xx or 204 response and on the Host beside a target in absolute-form.
+	// Content-Length of 0 in a 1xx or 204 response or a CONNECT request, and on the Host beside a target in
+	// absolute-form.
 	FieldDrop
 )
 

@@ -278,6 +278,7 @@ func TestAllocs(t *testing.T) {
 		"request":  edit(headBrowser, false),
 		"absolute": edit(absolute, false),
 		"response": edit(headNginx, true),
+		"upgrade":  upgrading(t),
 		"fault":    func() { p.ResetRequest(&benchLimits); _ = p.Feed(faulty).String() },
 		"chunked":  func() { c.Reset(); c.Feed(chunks) },
 		"next": func() {
@@ -291,6 +292,27 @@ func TestAllocs(t *testing.T) {
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}
+
+// upgrading is a WebSocket handshake, judged and answered.
+func upgrading(t *testing.T) func() {
+	var asked, answer Parser
+	request := []byte("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x, websocket\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+	response := []byte("HTTP/1.1 101 Fine\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+	allowed, room := []string{"websocket"}, make([]byte, 0, 100)
+	return func() {
+		asked.ResetRequest(&Limits{})
+		answer.ResetResponse(&Limits{})
+		if asked.Feed(request) != OK || asked.WebSocket(request) != OK || answer.Feed(response) != OK {
+			t.Error("refused")
+		}
+		o := Offer{asked.AppendUpgrade(room, request, allowed), asked.WebSocketKey(request), true}
+		if !OffersWebSocket(o.Protocols) || answer.Switched(response, &o) != OK {
+			t.Error("not switched")
 		}
 	}
 }

@@ -3,6 +3,7 @@ package h1
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"net/netip"
@@ -54,7 +55,30 @@ func FuzzRequest(f *testing.F) {
 		}
 		sameFraming(t, &p, r.ContentLength, r.TransferEncoding, 0)
 		sameFields(t, &p, head, r.Header)
+		sameOffer(t, &p, head, r.Header)
 	})
+}
+
+// sameOffer compares the protocols that are offered with what the fields say when they are taken apart plainly, and
+// whether a WebSocket handshake is sound.
+func sameOffer(t *testing.T, p *Parser, head []byte, theirs http.Header) {
+	t.Helper()
+	var want []string
+	for element := range strings.SplitSeq(strings.Join(theirs["Upgrade"], ","), ",") {
+		element = strings.Trim(element, " \t")
+		name, _, _ := strings.Cut(strings.ToLower(element), "/")
+		if p.Upgrade && name != "" && name != "h2c" && name != "h2" && name != "http" && name != "tls" {
+			want = append(want, element)
+		}
+	}
+	got := string(p.AppendUpgrade(nil, head, []string{"*"}))
+	same(t, "offer", got, strings.Join(want, ", "))
+	key, err := base64.StdEncoding.DecodeString(theirs.Get("Sec-WebSocket-Key"))
+	sound := err == nil && len(key) == keyBytes && len(theirs["Sec-Websocket-Key"]) == 1 &&
+		len(theirs["Sec-Websocket-Version"]) == 1
+	if p.WebSocket(head) == OK && !sound {
+		t.Fatalf("a WebSocket handshake, but to others it is none: %q", head)
+	}
 }
 
 func FuzzResponse(f *testing.F) {

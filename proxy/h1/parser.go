@@ -46,6 +46,9 @@ type Head struct {
 	Minor         uint8 // of the version: 0 or 1; a higher one counts as 1 (RFC 9110, section 2.5)
 	Chunked       bool  // the body is chunked
 	KeepAlive     bool  // version and Connection allow another message on this connection
+	// Upgrade tells that protocols are named to which the connection may be switched, or has been, by Upgrade and
+	// Connection together; never in HTTP/1.0 and in responses other than 101.
+	Upgrade bool
 
 	// Requests only.
 	Method         Method
@@ -57,6 +60,7 @@ type Head struct {
 	Authority      Ref // host and port asked for: the target's, else Host's; empty in HTTP/1.0 without Host
 	Path           Ref // up to '?'. Empty without one: in asterisk- and authority-form; in absolute-form it means "/"
 	Query          Ref // behind '?'; Off is 0 when there is no '?'
+	Added          Ref // what RewriteRequest has added
 
 	// Responses only.
 	Status uint16 // 100 to 999

@@ -130,6 +130,11 @@ func (p *Parser) checkRequest(b []byte) Code {
 	if p.Minor == 0 {
 		p.ExpectContinue = false // RFC 9110, section 10.1.1
 	}
+	if p.Method == CONNECT {
+		if code := p.checkConnect(); code != OK {
+			return code
+		}
+	}
 	at, ok := p.Get(FieldHost)
 	switch {
 	case !ok && p.Minor > 0:
@@ -145,6 +150,18 @@ func (p *Parser) checkRequest(b []byte) Code {
 	}
 	if p.Form == FormAbsolute {
 		p.Fields[at].Flags |= FieldDrop
+	}
+	return OK
+}
+
+// checkConnect judges the framing of CONNECT, which has no content (RFC 9110, section 9.3.6): a body to one is the
+// beginning of the tunnel to another. A Content-Length of 0 is not passed on.
+func (p *Parser) checkConnect() Code {
+	if p.Chunked || p.ContentLength > 0 {
+		return ConnectBody
+	}
+	if i, ok := p.Get(FieldContentLength); ok {
+		p.Fields[i].Flags |= FieldDrop
 	}
 	return OK
 }
