@@ -22,6 +22,7 @@ type Shared struct {
 	clients atomic.Int64
 	perIP   addressCounts
 	room    int64
+	gates   gates
 }
 
 // NewShared makes the common counters of all workers. room is how many clients there can be at most, whatever the

@@ -23,6 +23,7 @@ type facts struct {
 	suite   string // its name
 	name    string // of the server, that a client has asked for
 	resumed bool
+	alpn    string       // the protocol that was agreed on
 	offer   []byte       // of clients: what the ClientHello offered, packed
 	cert    *certificate // of a client that has shown one which was verified; nil: there is none
 }
@@ -32,12 +33,13 @@ type facts struct {
 type certificate struct {
 	names                            [][]byte
 	subject, san, fingerprint, whole []byte
+	common                           []byte // the subject's common name
 }
 
 // agreed keeps what the handshake found out. It allocates, as every handshake does.
 func (f *facts) agreed(o *handshake.Outcome, client bool) {
 	f.policy, f.version, f.suite = o.Policy, o.Version, tls.CipherSuiteName(o.Suite)
-	f.name, f.resumed = o.SNI, o.Resumed
+	f.name, f.resumed, f.alpn = o.SNI, o.Resumed, o.ALPN
 	cert := o.Peer
 	if cert == nil || !client {
 		return
@@ -61,7 +63,8 @@ func (f *facts) agreed(o *handshake.Outcome, client bool) {
 		add("email", email)
 	}
 	if name := cert.Subject.CommonName; name != "" {
-		c.names = append(c.names, []byte(name))
+		c.common = []byte(name)
+		c.names = append(c.names, c.common)
 	}
 	c.subject = fieldValue(subjectOf(cert), "")
 	sum := sha256.Sum256(cert.Raw)

@@ -39,7 +39,7 @@ func (w *Worker) clientExpired(l *link, c *engine.Conn) {
 	case stateBusy:
 		w.clientStalled(l, c)
 	case stateTunnel:
-		w.tunnelExpired(l)
+		w.tunnelExpired(l, c)
 	case stateHeader, stateDetect:
 		w.firstExpired(l, c)
 	}

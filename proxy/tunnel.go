@@ -30,13 +30,16 @@ type tunnel struct {
 	kind     tunnelKind
 	sealed   bool // TLS passes through, with what is in it
 
+	id        uint32 // of the stream, to which it counts
 	started   int64
 	forwarded int64 // when the connection at hand was asked for
 	moved     int64 // when something last passed
+	looked    int64 // when a window of the least rate began
 	up, down  int64 // bytes received of the client, and of the endpoint
 
 	origin  origin // of an exchange that was switched
 	mishap  mishap
+	header  held      // of the PROXY protocol, for an endpoint, until one is connected to; empty: there is none
 	name    [255]byte // what the client has asked for, for the log
 	nameLen uint8
 }
@@ -80,7 +83,7 @@ func (w *Worker) beginTunnel(l *link, c *engine.Conn, route int, offer *hello.Of
 	}
 	if t := w.openTunnel(l, c, w.sh.Hold(w.listeners[l.from].pin), route, offer.SNI); t != nil {
 		t.sealed = true
-		w.reach(t)
+		w.reach(t, offer)
 	}
 }
 
@@ -89,7 +92,7 @@ func (w *Worker) beginTunnel(l *link, c *engine.Conn, route int, offer *hello.Of
 func (w *Worker) beginStream(l *link, c *engine.Conn, route int, name []byte) {
 	if !l.has(flagSecure) {
 		if t := w.openTunnel(l, c, w.sh.Hold(w.listeners[l.from].pin), route, name); t != nil {
-			w.reach(t)
+			w.reach(t, nil)
 		}
 		return
 	}
@@ -97,24 +100,28 @@ func (w *Worker) beginStream(l *link, c *engine.Conn, route int, name []byte) {
 	s.bound = false
 	if t := w.openTunnel(l, c, s.pin, route, nil); t != nil {
 		t.nameLen = uint8(copy(t.name[:], s.facts.name))
-		w.reach(t)
+		w.reach(t, nil)
 	}
 }
 
 // openTunnel makes a tunnel with a client's end. It takes the snapshot's pin over. Nil: the client's connection has
 // been ended.
 func (w *Worker) openTunnel(l *link, c *engine.Conn, pin uint32, route int, name []byte) *tunnel {
-	i := w.tunnels.Take()
-	if i == 0 {
+	stream := &w.sh.Pinned(pin).Streams[route]
+	if why := w.enterStream(stream); why != metrics.None {
+		w.m.RefusePassage(metrics.Streams, stream.Series, why)
+		w.sh.Unpin(pin)
+		w.endRefused(l, c)
+		return nil
+	}
+	i, t := w.takeTunnel()
+	if t == nil {
+		w.leaveStream(stream.ID)
 		w.sh.Unpin(pin)
 		w.refuseTunnel(l, c, metrics.LimitBuffers)
 		return nil
 	}
-	t := w.tunnels.At(i)
-	*t = tunnel{
-		client: c.Slot, pin: pin, route: int32(route), service: w.sh.Pinned(pin).Streams[route].Service,
-		started: w.sh.Now(), moved: w.sh.Now(),
-	}
+	t.client, t.pin, t.route, t.id, t.service = c.Slot, pin, int32(route), stream.ID, stream.Service
 	t.nameLen = uint8(copy(t.name[:], name))
 	l.tunnel, l.state = i, stateTunnel
 	w.wheel.Set(c.Slot, 0)
@@ -122,9 +129,25 @@ func (w *Worker) openTunnel(l *link, c *engine.Conn, pin uint32, route int, name
 	return t
 }
 
+// takeTunnel is a new tunnel without ends, and its index; nil: there is none left.
+func (w *Worker) takeTunnel() (uint32, *tunnel) {
+	i := w.tunnels.Take()
+	if i == 0 {
+		return 0, nil
+	}
+	t := w.tunnels.At(i)
+	now := w.sh.Now()
+	*t = tunnel{started: now, moved: now}
+	return i, t
+}
+
 // refuseTunnel ends a client's connection that cannot be passed on.
 func (w *Worker) refuseTunnel(l *link, c *engine.Conn, why metrics.Reason) {
 	w.m.Refuse(why)
+	w.endRefused(l, c)
+}
+
+func (w *Worker) endRefused(l *link, c *engine.Conn) {
 	w.m.Inc(metrics.ConnsClosedError)
 	w.closeClient(l, c, true)
 }

@@ -4,13 +4,20 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
+	"github.com/uringproxy/uringproxy/tls/handshake"
+	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
-// reach looks for an endpoint at the other end of a tunnel that has just begun.
-func (w *Worker) reach(t *tunnel) {
+// reach looks for an endpoint at the other end of a tunnel that has just begun. Offer is that of TLS which passes
+// through, else nil.
+func (w *Worker) reach(t *tunnel, offer *hello.Offer) {
 	svc := w.tunnelService(t)
 	if len(svc.Cycle) == 0 {
 		w.endTunnel(t, metrics.NoUpstream)
+		return
+	}
+	if !w.announce(t, offer) {
+		w.endTunnel(t, metrics.LimitBuffers)
 		return
 	}
 	t.target = w.firstTarget(svc, &w.links[t.client].addr)
@@ -59,16 +66,32 @@ func (w *Worker) tunnelConnected(l *link, c *engine.Conn, res int32) {
 	}
 	w.m.Observe(metrics.ConnectTime, w.sh.Now()-t.forwarded)
 	if tls := w.tunnelService(t).Endpoints[t.target].TLS; tls != nil {
-		w.dial(l, c, tls)
+		w.dialAnnounced(t, l, c, tls)
 		return
 	}
-	w.tunnelOpen(l, c)
+	if w.introduce(t, l) {
+		w.tunnelOpen(l, c)
+	}
+}
+
+// dialAnnounced begins the handshake with an endpoint, before which it is told by a PROXY header whose connection it
+// is.
+func (w *Worker) dialAnnounced(t *tunnel, l *link, c *engine.Conn, tls *handshake.Client) {
+	w.dial(l, c, tls)
+	if l.state != stateHandshake {
+		return
+	}
+	s := w.secure[c.Slot]
+	if s.wire = w.introduction(t); s.wire.buf != noBuf {
+		w.utter(l, c, s)
+	}
 }
 
 // tunnelOpen has bytes pass: the connection to the endpoint is ready for them.
 func (w *Worker) tunnelOpen(l *link, c *engine.Conn) {
 	t := w.tunnels.At(l.tunnel)
 	t.mishap.forgive() // endpoints that were tried before
+	w.dropHeader(t)
 	w.wheel.Set(c.Slot, 0)
 	w.joinTunnel(t)
 }
@@ -79,11 +102,15 @@ func (w *Worker) joinTunnel(t *tunnel) {
 	l, c := &w.links[t.client], w.conns.At(t.client)
 	u, uc := w.far(t)
 	i := l.tunnel
-	l.state, u.state, t.moved = stateTunnel, stateTunnel, w.sh.Now()
+	l.state, u.state = stateTunnel, stateTunnel
+	t.moved, t.looked = w.sh.Now(), w.sh.Now()
 	w.watch(t)
 	w.pass(l)
 	if l.tunnel == i {
 		w.pass(u)
+	}
+	if l.tunnel == i {
+		w.pump(u, uc) // there may be something for it before the client has said a word
 	}
 	if l.tunnel == i {
 		w.rearmUnlessGone(u, uc)

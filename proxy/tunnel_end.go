@@ -1,31 +1,61 @@
 package proxy
 
 import (
+	"golang.org/x/sys/unix"
+
 	"github.com/uringproxy/uringproxy/accesslog"
+	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
-// watch has t looked at when it may have been idle for too long, or when a window has passed.
+// halfFor is how often a connection is looked at whose peer has ended its stream and still gets ours: that it breaks
+// shows only to those who ask.
+const halfFor = 1e9
+
+const eGone = int32(unix.ECONNRESET)
+
+// watch has t looked at when it may have been idle for too long, when a window has passed, or when one of its ends may
+// be gone.
 func (w *Worker) watch(t *tunnel) {
-	window := int64(w.sh.Pinned(t.pin).Timeouts.BodyRateWindow)
-	w.wheel.Set(t.client, min(t.moved+w.patience(t), w.sh.Now()+window))
+	at := min(t.moved+w.patience(t), t.looked+int64(w.sh.Pinned(t.pin).Timeouts.BodyRateWindow))
+	if w.links[t.client].half() || w.links[t.upstream-1].half() {
+		at = min(at, w.sh.Now()+halfFor)
+	}
+	w.wheel.Set(t.client, at)
 }
 
-// tunnelExpired looks whether anything has passed of late. Who does not read may keep what there is for him as long as
-// others get buffers, and no longer.
-func (w *Worker) tunnelExpired(l *link) {
+// half reports whether only the direction to l's peer is open.
+func (l *link) half() bool { return l.has(flagEOF) && !l.has(flagShut) }
+
+// tunnelExpired looks whether anything has passed of late, and whether both ends are still there. Who does not read may
+// keep what there is for him as long as others get buffers, and no longer.
+func (w *Worker) tunnelExpired(l *link, c *engine.Conn) {
 	t := w.tunnels.At(l.tunnel)
-	idle := w.sh.Now() - t.moved
-	near, far := w.stuck(t, l), w.stuck(t, &w.links[t.upstream-1])
+	u, uc := w.far(t)
 	switch {
-	case idle >= w.patience(t):
+	case w.sh.Now()-t.moved >= w.patience(t):
 		w.endTunnel(t, metrics.TimeoutStream)
-	case (near || far) && !w.plenty(mem.Small):
+	case w.hoards(t, l, u):
 		w.endTunnel(t, metrics.LimitBuffers)
+	case l.half() && w.be.Gone(c):
+		w.tunnelEnded(l, eGone)
+	case u.half() && w.be.Gone(uc):
+		w.tunnelEnded(u, eGone)
 	default:
 		w.watch(t)
 	}
+}
+
+// hoards reports, when a window has passed, whether an end of t keeps buffers that others need.
+func (w *Worker) hoards(t *tunnel, l, u *link) bool {
+	now := w.sh.Now()
+	if now-t.looked < int64(w.sh.Pinned(t.pin).Timeouts.BodyRateWindow) {
+		return false
+	}
+	t.looked = now
+	near, far := w.stuck(t, l), w.stuck(t, u)
+	return (near || far) && !w.plenty(mem.Small)
 }
 
 // stuck reports whether l has had something to be sent since the last look, and has kept to less than the least rate of
@@ -58,6 +88,10 @@ func (w *Worker) endTunnel(t *tunnel, why metrics.Reason) {
 		w.endUpstream(u, uc, why != metrics.None)
 	}
 	w.closeClient(l, c, why != metrics.None)
+	if t.kind == tunnelStream {
+		w.leaveStream(t.id)
+	}
+	w.dropHeader(t)
 	w.sh.Unpin(t.pin)
 	w.tunnels.Put(i)
 }

@@ -130,6 +130,12 @@ func (w *Worker) tunnelEnded(l *link, errno int32) {
 	case errno == 0:
 		l.set(flagEOF)
 		w.pass(l)
+		if l.tunnel == 0 {
+			return
+		}
+		if o, _ := w.across(l); o != nil {
+			w.watch(t)
+		}
 	case l.kind == kindClient:
 		t.mishap.errno = errno
 		w.endTunnel(t, metrics.ClientGoneStream)

@@ -5,9 +5,9 @@
 // upstream, balance, relay, response, reply, finish; link and exchange hold the state, timers says what happens when
 // nothing does. Of connections over TLS, secure holds the state, hello and handshake come before the first
 // request, facts is what requests are told of them, open and seal stand between the socket and the queues, farewell
-// ends them, and relayed is all of this where crypto/tls keeps the records. tunnel, tunnel_dial, tunnel_pass and
-// tunnel_end pass connections on as they are, and upgrade makes a tunnel of an exchange; mishap is what either notes of
-// what fails.
+// ends them, and relayed is all of this where crypto/tls keeps the records. tunnel, tunnel_header, tunnel_dial,
+// tunnel_pass and tunnel_end pass connections on as they are, as far as gate lets them in, and upgrade makes a tunnel
+// of an exchange; mishap is what either notes of what fails.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -438,6 +438,7 @@ func (w *Worker) Adopt() {
 	w.limits = h1.Limits{
 		LineBytes: snap.Limits.LineBytes, HeaderBytes: snap.Limits.HeaderBytes, Fields: snap.Limits.HeaderCount,
 	}
+	w.shared.gates.provide(snap.Streams)
 	w.adoptEndpoints(snap)
 	w.adoptListeners(snap)
 	w.measureSwap(snap)
