@@ -78,6 +78,10 @@ type Backend interface {
 	// stream; negative an errno. The last two never carry FlagMore.
 	Recv(c *Conn, mode RecvMode)
 
+	// RecvPipe is Recv, once, into a Pipe buffer: at most most bytes, which are not copied. EvRecv has the buffer, and
+	// the number of bytes that are in it. There may be more waiting than a pipe holds.
+	RecvPipe(c *Conn, most uint32)
+
 	// RecvCancel asks an armed receive to end. Data may still come; the last event is an EvRecv without FlagMore,
 	// with Res -ECANCELED when there was nothing else to report. Without an armed receive it does nothing.
 	RecvCancel(c *Conn)
@@ -87,6 +91,10 @@ type Backend interface {
 	// -EAGAIN is no failure: the socket was full, and now there is room to send the same again. With more the kernel is
 	// told that another send follows at once (MSG_MORE). The spans slice itself is read before Send returns.
 	Send(c *Conn, spans []mem.Span, more bool)
+
+	// SendPipe is Send of the first n bytes that are in pipe, of class mem.Pipe; they leave it as they are sent. From
+	// SendPipe to its EvSent the pipe belongs to the backend.
+	SendPipe(c *Conn, pipe mem.Buf, n uint32, more bool)
 
 	// CloseWrite sends the end of stream after what was sent (half-close). No Send may be in flight or follow.
 	CloseWrite(c *Conn)
@@ -200,14 +208,12 @@ const (
 	RecvStream RecvMode = iota // into Small buffers, until ended
 	RecvSmall                  // once, into a Small buffer
 	RecvBulk                   // once, into a Bulk buffer
+	RecvPiped                  // once, into a Pipe buffer: for RecvPipe only
 )
 
 // Class is the buffer class that a mode receives into.
 func (m RecvMode) Class() mem.Class {
-	if m == RecvBulk {
-		return mem.Bulk
-	}
-	return mem.Small
+	return [...]mem.Class{RecvStream: mem.Small, RecvSmall: mem.Small, RecvBulk: mem.Bulk, RecvPiped: mem.Pipe}[m]
 }
 
 // SendSpansMax is the number of spans that one Send takes.

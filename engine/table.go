@@ -23,6 +23,9 @@ type Conn struct {
 	State State // owned by the backend; others read it through the methods
 	_     uint8
 
+	// Most bounds a receive into a pipe. Owned by the backend.
+	Most uint32
+
 	// Priv is the backend's own: pending work, list links. Meaningless to everyone else.
 	Priv [3]uint32
 }

@@ -88,9 +88,7 @@ func TestSimBodyGoesOnBehindTheLine(t *testing.T) {
 // A response in a thousand pieces for a reader who takes none of them at first: the framing put on must not be
 // written over before it is sent.
 func TestSimTinyPiecesForSlowReader(t *testing.T) {
-	r := newSimRig(t, simConfig{
-		endpoints: simEndpoints[:1], faults: sim.Faults{ShareBulk: 1}, edit: simPatient,
-	})
+	r := newSimRig(t, simConfig{endpoints: simEndpoints[:1], edit: simPatient})
 	s := r.server(func(int) string { return "HTTP/1.1 200 OK\r\n\r\n" })
 	k := r.talk("")
 	k.p.SetWindow(0)

@@ -47,7 +47,7 @@ func newSimRun(t testing.TB, seed uint64, script []byte) *simRun {
 	some := func(p float64) float64 { return p * float64(d.n(3)) / 2 }
 	cfg := simConfig{seed: seed, endpoints: simEndpoints[:1+d.n(3)], faults: sim.Faults{
 		ShortRead: some(0.5), ShortSend: some(0.5), Delay: some(0.5), NoBufs: some(0.1), CancelData: some(0.8),
-		EndEarly: some(0.3), ShareBulk: some(0.9),
+		EndEarly: some(0.3),
 	}}
 	if !run.calm {
 		cfg.faults.Reset, cfg.faults.Refuse, cfg.faults.NoFiles = some(0.005), some(0.3), some(0.2)

@@ -87,7 +87,7 @@ func TestSimStreams(t *testing.T) {
 		cfg := simConfig{
 			seed: seed, endpoints: simEndpoints[:1], pool: pool, edit: func(s *plan.Snapshot) { streaming(t, s) },
 			faults: sim.Faults{ShortRead: some(0.5), ShortSend: some(0.5), Delay: some(0.5), NoBufs: some(0.1),
-				CancelData: some(0.8), EndEarly: some(0.3), ShareBulk: some(0.9)},
+				CancelData: some(0.8), EndEarly: some(0.3)},
 		}
 		if seed%3 == 0 {
 			cfg.memory = mem.Sizes{Small: 12 + rng.IntN(40), Bulk: 1, Head: 1, Record: 2, BulkBytes: 16 << 10}

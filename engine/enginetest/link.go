@@ -26,6 +26,10 @@ type link struct {
 	got   []byte
 	recvs []engine.Event
 
+	pipe   mem.Buf // what the last RecvPipe has filled, until all of it is sent
+	piped  uint32  // bytes in it
+	source *link   // whose pipe is being sent
+
 	outbox  []byte // still to be sent, buffer by buffer
 	sendBuf mem.Buf
 	asked   int    // bytes of the send in flight
@@ -40,6 +44,25 @@ type link struct {
 func (l *link) recv(mode engine.RecvMode) {
 	l.armed, l.cancelled, l.mode = true, false, mode
 	l.r.b.Recv(l.c, mode)
+}
+
+// recvPipe arms a receive into a pipe.
+func (l *link) recvPipe(most uint32) {
+	l.armed, l.cancelled, l.mode = true, false, engine.RecvPiped
+	l.r.b.RecvPipe(l.c, most)
+}
+
+// sendPipe sends what from has received into its pipe.
+func (l *link) sendPipe(from *link) {
+	pipe, n := from.pipe, from.piped
+	l.source, l.sending, l.asked = from, true, int(n)
+	l.again = func() { l.r.b.SendPipe(l.c, pipe, n, false) }
+	l.again()
+}
+
+func (l *link) dropPipe() {
+	l.r.env.Mem.Drop(l.pipe)
+	l.pipe, l.piped = mem.NoBuf, 0
 }
 
 // stream arms a receive that is armed again until the stream ends.
@@ -161,6 +184,12 @@ func (l *link) handle(ev *engine.Event) {
 func (l *link) finishSend(res int32) {
 	l.sending = false
 	l.sent = append(l.sent, res)
+	if from := l.source; from != nil {
+		l.source = nil
+		if from.piped -= uint32(max(res, 0)); from.piped == 0 {
+			from.dropPipe()
+		}
+	}
 	if l.sendBuf != mem.NoBuf {
 		l.r.env.Mem.Drop(l.sendBuf)
 		l.sendBuf = mem.NoBuf
@@ -184,6 +213,7 @@ func (l *link) finishClose() {
 	}
 	l.r.env.Mem.Drop(l.sendBuf)
 	l.sendBuf = mem.NoBuf
+	l.dropPipe()
 	l.r.links[l.c.Slot] = nil
 	l.r.env.Conns.Release(l.c)
 }
@@ -220,6 +250,10 @@ func (l *link) takeData(ev *engine.Event) {
 	t.Helper()
 	if ev.Buf.Class() != l.mode.Class() {
 		t.Fatalf("slot %d: data in a buffer of class %d, mode %d", ev.Slot, ev.Buf.Class(), l.mode)
+	}
+	if l.mode == engine.RecvPiped {
+		l.pipe, l.piped = ev.Buf, uint32(ev.Res)
+		return
 	}
 	room, data := arena.Data(ev.Buf), ev.Data()
 	if data.Off < room.Off || data.End() > room.End() {

@@ -14,7 +14,6 @@ import (
 // lossless are the faults that change when and in which pieces things happen, but not what.
 var lossless = sim.Faults{
 	ShortRead: 0.3, ShortSend: 0.3, Delay: 0.3, NoBufs: 0.1, CancelData: 0.5, EndEarly: 0.2, NoFiles: 0.1,
-	ShareBulk: 0.5,
 }
 
 // backends are those that this machine can run.

@@ -26,7 +26,7 @@ type budget struct {
 }
 
 // usual is the budget of a case without special wishes.
-var usual = budget{conns: 64, sizes: mem.Sizes{Small: 512, Bulk: 64, BulkBytes: 64 << 10, Head: 32}, out: 64}
+var usual = budget{conns: 64, sizes: mem.Sizes{Small: 512, Bulk: 64, BulkBytes: 64 << 10, Head: 32, Pipes: 4}, out: 64}
 
 // rig is the shard of a case.
 type rig struct {
@@ -107,16 +107,16 @@ func (r *rig) end() {
 		unix.Close(a.fd)
 	}
 	r.release()
-	for _, class := range []mem.Class{mem.Small, mem.Bulk, mem.Head} {
+	for _, class := range []mem.Class{mem.Small, mem.Bulk, mem.Head, mem.Pipe} {
 		if n := r.env.Mem.InUse(class); n != 0 {
 			r.t.Errorf("%d buffers of class %d are in use at the end", n, class)
 		}
 	}
+	r.env.Mem.Close()
+	r.env.Conns.Close()
 	if n := descriptors(r.t); n != r.files {
 		r.t.Errorf("%d descriptors open at the end, %d before", n, r.files)
 	}
-	r.env.Mem.Close()
-	r.env.Conns.Close()
 }
 
 // release shuts down what the rig runs on.
@@ -273,7 +273,7 @@ func (r *rig) link() *link {
 	if c == nil {
 		r.t.Fatal("the connection table is full")
 	}
-	l := &link{r: r, c: c, sendBuf: mem.NoBuf}
+	l := &link{r: r, c: c, sendBuf: mem.NoBuf, pipe: mem.NoBuf}
 	r.links[c.Slot] = l
 	return l
 }

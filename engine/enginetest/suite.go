@@ -54,7 +54,7 @@ type testCase struct {
 func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
-		acceptCases, connectCases, receiveCases, bufferCases, sendCases, closeCases, pollCases, loadCases,
+		acceptCases, connectCases, receiveCases, bufferCases, sendCases, pipeCases, closeCases, pollCases, loadCases,
 		datagramCases,
 	} {
 		all = append(all, group...)

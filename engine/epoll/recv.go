@@ -26,6 +26,12 @@ func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
 	}
 }
 
+// RecvPipe implements engine.Backend.
+func (b *Backend) RecvPipe(c *engine.Conn, most uint32) {
+	c.Most = most
+	b.Recv(c, engine.RecvPiped)
+}
+
 // RecvCancel implements engine.Backend.
 func (b *Backend) RecvCancel(c *engine.Conn) {
 	if c.State&(engine.StateRecv|engine.StateClosing) == engine.StateRecv {
@@ -73,6 +79,9 @@ func (b *Backend) endReceive(c *engine.Conn, ev *engine.Event, res int32) {
 // read receives once into a fresh buffer and, when data came, fills ev. Fewer bytes than the buffer has
 // prove the socket drained, unless the peer has ended, whose end of stream is then still to be read.
 func (b *Backend) read(c *engine.Conn, m engine.RecvMode, ev *engine.Event) int32 {
+	if m == engine.RecvPiped {
+		return b.splice(c, ev)
+	}
 	buf, ok := b.env.Mem.Take(m.Class())
 	if !ok {
 		b.count.NoBufs++
@@ -91,6 +100,20 @@ func (b *Backend) read(c *engine.Conn, m engine.RecvMode, ev *engine.Event) int3
 	if uint32(res) == data.Len {
 		ev.Flags = engine.FlagNonEmpty
 	} else if c.Priv[privBits]&bitHup == 0 {
+		c.Priv[privBits] &^= bitIn
+	}
+	return res
+}
+
+// splice receives into an empty pipe. A pipe may be full of few bytes, so that nothing but an attempt in vain proves
+// the socket drained.
+func (b *Backend) splice(c *engine.Conn, ev *engine.Event) int32 {
+	res := engine.RecvSpliced(c, b.env.Mem, ev)
+	b.count.Syscalls++
+	switch res {
+	case -int32(unix.ENOBUFS):
+		b.count.NoBufs++
+	case -int32(unix.EAGAIN):
 		c.Priv[privBits] &^= bitIn
 	}
 	return res

@@ -80,6 +80,26 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 	c.Priv[privSend] = i
 }
 
+// SendPipe implements engine.Backend. A socket that is full is reported as such when it no longer is.
+func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
+	if invariant.Enabled && (c.State&(engine.StateSend|engine.StateClosing) != 0 || n == 0) {
+		invariant.Fail("SendPipe of %d bytes on slot %d in state %#x", n, c.Slot, c.State)
+	}
+	c.State |= engine.StateSend
+	res := -int32(unix.EAGAIN)
+	if c.Priv[privBits]&bitOut != 0 {
+		res = engine.SpliceOut(c, b.env.Mem.Pipe(pipe), n, more)
+		b.count.Syscalls++
+	}
+	if res == -int32(unix.EAGAIN) {
+		c.Priv[privBits] = c.Priv[privBits]&^bitOut | bitFull
+		return
+	}
+	c.Priv[privBits] |= bitSent
+	c.Priv[privSend] = uint32(res)
+	b.push(c)
+}
+
 func checkSend(c *engine.Conn, spans []mem.Span) {
 	if c.State&(engine.StateSend|engine.StateClosing) != 0 || len(spans) == 0 || len(spans) > engine.SendSpansMax {
 		invariant.Fail("Send of %d spans on slot %d in state %#x", len(spans), c.Slot, c.State)
@@ -93,17 +113,28 @@ func (b *Backend) sent(c *engine.Conn, ev *engine.Event) bool {
 		if c.Priv[privBits]&bitOut == 0 {
 			return false
 		}
-		i := c.Priv[privSend]
-		cell := &b.blocked.cells[i]
-		if res = b.write(c, cell.spans[:cell.n], cell.more); res == -int32(unix.EAGAIN) {
+		if res = b.retry(c); res == -int32(unix.EAGAIN) && c.Priv[privBits]&bitFull == 0 {
 			return false
 		}
-		b.blocked.release(i)
 	}
 	c.State &^= engine.StateSend
-	c.Priv[privBits] &^= bitSent | bitBlocked
+	c.Priv[privBits] &^= bitSent | bitBlocked | bitFull
 	*ev = engine.Event{Kind: engine.EvSent, Slot: c.Slot, Gen: c.Gen, Res: res}
 	return true
+}
+
+// retry goes on with a send that has found the socket full. One out of a pipe is its owner's to repeat.
+func (b *Backend) retry(c *engine.Conn) int32 {
+	if c.Priv[privBits]&bitFull != 0 {
+		return -int32(unix.EAGAIN)
+	}
+	i := c.Priv[privSend]
+	cell := &b.blocked.cells[i]
+	res := b.write(c, cell.spans[:cell.n], cell.more)
+	if res != -int32(unix.EAGAIN) {
+		b.blocked.release(i)
+	}
+	return res
 }
 
 // write makes one system call of the spans. Fewer bytes than asked, like EAGAIN, prove the socket full: the kernel

@@ -17,6 +17,7 @@ const (
 	bitBlocked             // a send waits for room, its spans are in a cell
 	bitSent                // a send is done, to be reported
 	bitDialled             // a connect is done, to be reported; its errno is in the upper half
+	bitFull                // a send out of a pipe found the socket full, which is reported when it no longer is
 
 	modeShift  = 8 // two bits: the armed receive's engine.RecvMode
 	modeMask   = 3 << modeShift
@@ -75,7 +76,7 @@ func runnable(c *engine.Conn) bool {
 		return true
 	case c.State&engine.StateConnect != 0:
 		return bits&(bitOut|bitHup) != 0
-	case bits&bitBlocked != 0 && bits&bitOut != 0:
+	case bits&(bitBlocked|bitFull) != 0 && bits&bitOut != 0:
 		return true
 	}
 	return c.State&engine.StateRecv != 0 && bits&bitIn != 0

@@ -26,14 +26,16 @@ const (
 	// Small buffers receive heads and everything on connections that are idle or interactive. Each
 	// has Headroom spare bytes before the data, so that a head can be edited in place.
 	Small Class = iota
-	// Bulk buffers receive bodies that have proved to be large. With an incremental buffer ring
-	// several connections may share one, so there is no headroom.
+	// Bulk buffers receive bodies that have proved to be large. There is no headroom.
 	Bulk
 	// Head buffers hold a message head that outgrew a Small buffer. They have Headroom too.
 	Head
 	// Record buffers hold one TLS record: one that came in several pieces, or some that are on their way out. There is
 	// no headroom.
 	Record
+	// Pipe buffers are pipes of the kernel, between two sockets whose bytes need not be looked at. They take no memory
+	// of the arena, and a span of one says only how many bytes it is about.
+	Pipe
 	classes
 )
 
@@ -75,6 +77,9 @@ type Sizes struct {
 	Small, Bulk, Head, Record int
 
 	BulkBytes int
+	// Pipes is the number of Pipe buffers: of descriptors twice as many, and of the kernel's memory up to PipeBytes
+	// each while a peer does not read.
+	Pipes int
 }
 
 const (
@@ -108,6 +113,7 @@ type pool struct {
 type Arena struct {
 	mem   []byte
 	pools [classes]pool
+	pipes []PipeEnds
 }
 
 // NewArena maps the memory of one shard. The arena must be closed.
@@ -120,11 +126,12 @@ func NewArena(s Sizes) (*Arena, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map buffer arena of %d bytes: %w", total, err)
 	}
-	a := &Arena{mem: m}
+	a := &Arena{mem: m, pipes: make([]PipeEnds, s.Pipes)}
 	at := a.cut(Small, 0, s.Small, Headroom, SmallBytes)
 	at = a.cut(Bulk, at, s.Bulk, 0, s.BulkBytes)
 	at = a.cut(Head, at, s.Head, Headroom, HeadBytes)
-	a.cut(Record, at, s.Record, 0, RecordBytes)
+	at = a.cut(Record, at, s.Record, 0, RecordBytes)
+	a.cut(Pipe, at, s.Pipes, 0, 0)
 	return a, nil
 }
 
@@ -141,8 +148,13 @@ func (a *Arena) cut(c Class, at uint32, n, room, capacity int) uint32 {
 	return at + uint32(n)*p.stride
 }
 
-// Close unmaps the arena. No operation may be in flight and no span may be used afterwards.
-func (a *Arena) Close() error { return unix.Munmap(a.mem) }
+// Close unmaps the arena and closes its pipes. No operation may be in flight and no span may be used afterwards.
+func (a *Arena) Close() error {
+	for i := range a.pipes {
+		a.pipes[i].close()
+	}
+	return unix.Munmap(a.mem)
+}
 
 // Take takes a buffer with one reference; false when the class is spent.
 func (a *Arena) Take(c Class) (Buf, bool) {
@@ -177,7 +189,11 @@ func (a *Arena) Drop(b Buf) {
 	if p.refs[i] > 0 {
 		return
 	}
-	if invariant.Enabled {
+	if b.Class() == Pipe {
+		if end := &a.pipes[i]; end.Held > 0 {
+			end.close() // what is in it would be somebody else's
+		}
+	} else if invariant.Enabled {
 		a.poison(b)
 	}
 	p.free = append(p.free, i) // never grows: capacity is the number of buffers

@@ -20,16 +20,16 @@ type Backend struct {
 	numbers []uint16 // listeners in use, in the order of Listen
 	peers   []netip.AddrPort
 	wake    chan struct{}
-
-	bulk    mem.Buf // shared by several receives, NoBuf when there is none
-	bulkOff uint32
+	pipes   map[mem.Buf][]byte // what is in them
 }
 
 var _ engine.Backend = (*Backend)(nil)
 
 // New is a backend in a world, which can have only one.
 func New(w *World) *Backend {
-	return &Backend{w: w, listens: map[uint16]*listening{}, wake: make(chan struct{}, 1), bulk: mem.NoBuf}
+	return &Backend{
+		w: w, listens: map[uint16]*listening{}, wake: make(chan struct{}, 1), pipes: map[mem.Buf][]byte{},
+	}
 }
 
 // Open implements engine.Backend.
@@ -135,6 +135,15 @@ func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
 	so.mode = mode
 }
 
+// RecvPipe implements engine.Backend.
+func (b *Backend) RecvPipe(c *engine.Conn, most uint32) {
+	b.Recv(c, engine.RecvPiped)
+	if most == 0 {
+		violation(c, "RecvPipe of nothing")
+	}
+	c.Most = most
+}
+
 // RecvCancel implements engine.Backend.
 func (b *Backend) RecvCancel(c *engine.Conn) {
 	if c.State&(engine.StateRecv|engine.StateClosing) == engine.StateRecv {
@@ -144,25 +153,41 @@ func (b *Backend) RecvCancel(c *engine.Conn) {
 
 // Send implements engine.Backend. It remembers the bytes, to find out whether they change before the EvSent.
 func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
-	so := b.stream(c, "Send")
-	switch {
-	case c.State&engine.StateSend != 0:
-		violation(c, "Send while a send is in flight")
-	case so.peer.in.ended:
-		violation(c, "Send after CloseWrite")
-	case len(spans) == 0 || len(spans) > engine.SendSpansMax:
+	so := b.sending(c)
+	if len(spans) == 0 || len(spans) > engine.SendSpansMax {
 		violation(c, "Send of %d spans", len(spans))
 	}
-	so.spans = append(so.spans[:0], spans...)
-	so.bytes = so.bytes[:0]
+	so.spans = append(so.spans, spans...)
 	for _, s := range spans {
 		if s.Len == 0 {
 			violation(c, "Send of an empty span")
 		}
 		so.bytes = append(so.bytes, b.env.Mem.Bytes(s)...)
 	}
+}
+
+// SendPipe implements engine.Backend.
+func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
+	so := b.sending(c)
+	if held := len(b.pipes[pipe]); n == 0 || int(n) > held {
+		violation(c, "SendPipe of %d bytes out of %d", n, held)
+	}
+	so.pipe, so.bytes = pipe, append(so.bytes, b.pipes[pipe][:n]...)
+}
+
+// sending begins a send of c's socket, which has nothing to send yet.
+func (b *Backend) sending(c *engine.Conn) *socket {
+	so := b.stream(c, "Send")
+	switch {
+	case c.State&engine.StateSend != 0:
+		violation(c, "Send while a send is in flight")
+	case so.peer.in.ended:
+		violation(c, "Send after CloseWrite")
+	}
+	so.spans, so.bytes, so.pipe = so.spans[:0], so.bytes[:0], mem.NoBuf
 	c.State |= engine.StateSend
 	c.Ops++
+	return so
 }
 
 // CloseWrite implements engine.Backend.
@@ -216,8 +241,6 @@ func (b *Backend) Shutdown() {
 		so.c.FD = -1
 	}
 	b.live = nil
-	b.env.Mem.Drop(b.bulk)
-	b.bulk = mem.NoBuf
 }
 
 // socket is the backend's end of a connection.
@@ -232,7 +255,8 @@ type socket struct {
 	mode   engine.RecvMode
 	udp    *udpSocket // instead of everything but due
 	spans  []mem.Span
-	bytes  []byte // what the spans held when Send was called
+	bytes  []byte  // what the spans, or the pipe, held when Send was called
+	pipe   mem.Buf // what is sent comes out of it; NoBuf: out of the spans
 	closed bool
 
 	to      engine.Addr // while connecting

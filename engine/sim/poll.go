@@ -247,6 +247,9 @@ func (b *Backend) send(so *socket, ev *engine.Event) {
 		p.in.data = append(p.in.data, so.bytes[:n]...)
 		ev.Res = int32(n)
 	}
+	if so.pipe != mem.NoBuf {
+		b.pipes[so.pipe] = b.pipes[so.pipe][max(ev.Res, 0):]
+	}
 }
 
 // checkSpans panics when the bytes of a send in flight are not what they were.
@@ -287,48 +290,32 @@ func (b *Backend) receive(so *socket, ev *engine.Event) {
 // fill moves data into a buffer and returns its length, or -ENOBUFS.
 func (b *Backend) fill(so *socket, ev *engine.Event) int32 {
 	p, w := so.peer, b.w
-	buf, room := b.buffer(so.mode)
-	if buf == mem.NoBuf || w.chance(w.faults.NoBufs) {
+	buf, ok := b.env.Mem.Take(so.mode.Class())
+	if !ok || w.chance(w.faults.NoBufs) {
 		b.env.Mem.Drop(buf)
 		b.env.Stats.NoBufs++
 		return errno(unix.ENOBUFS)
+	}
+	room := b.env.Mem.Data(buf)
+	if so.mode == engine.RecvPiped {
+		room.Len = min(so.c.Most, pipeBytes)
 	}
 	n := min(len(p.out.data), int(room.Len))
 	if n > 1 && w.chance(w.faults.ShortRead) {
 		n = 1 + w.rng.IntN(n-1)
 	}
-	copy(b.env.Mem.Bytes(room), p.out.take(n))
+	if data := p.out.take(n); so.mode == engine.RecvPiped {
+		b.pipes[buf] = bytes.Clone(data)
+	} else {
+		copy(b.env.Mem.Bytes(room), data)
+		ev.Off = room.Off
+	}
 	if len(p.out.data) > 0 {
 		ev.Flags = engine.FlagNonEmpty
 	}
-	ev.Off, ev.Buf = room.Off, buf
-	if buf == b.bulk {
-		b.bulkOff += uint32(n)
-	}
+	ev.Buf = buf
 	return int32(n)
 }
 
-// buffer takes a buffer with a reference for the event; NoBuf when the class is empty. A shared bulk buffer is held
-// once by the backend, which lets go of it when it is full.
-func (b *Backend) buffer(mode engine.RecvMode) (mem.Buf, mem.Span) {
-	arena := b.env.Mem
-	if mode == engine.RecvBulk && b.bulk != mem.NoBuf {
-		room := arena.Data(b.bulk)
-		room.Off, room.Len = room.Off+b.bulkOff, room.Len-b.bulkOff
-		if room.Len > 0 && b.w.chance(b.w.faults.ShareBulk) {
-			arena.Hold(b.bulk)
-			return b.bulk, room
-		}
-		arena.Drop(b.bulk)
-		b.bulk = mem.NoBuf
-	}
-	buf, ok := arena.Take(mode.Class())
-	if !ok {
-		return mem.NoBuf, mem.Span{}
-	}
-	if mode == engine.RecvBulk && b.w.faults.ShareBulk > 0 {
-		arena.Hold(buf)
-		b.bulk, b.bulkOff = buf, 0
-	}
-	return buf, arena.Data(buf)
-}
+// pipeBytes is what a pipe holds here: so little that there is often more.
+const pipeBytes = 20_000

@@ -133,35 +133,6 @@ func TestTimeIsVirtual(t *testing.T) {
 	}
 }
 
-// TestSharedBulk checks that receives into one buffer lie behind each other and that each event has a reference.
-func TestSharedBulk(t *testing.T) {
-	s := open(t, 1, sim.Faults{ShareBulk: 1})
-	c, p := s.accept(t)
-	var events []engine.Event
-	for i := range 3 {
-		fmt.Fprint(p, "piece ", i)
-		s.Recv(c, engine.RecvBulk)
-		events = append(events, s.poll(t, 1e9)...)
-	}
-	for i, ev := range events {
-		want := fmt.Sprint("piece ", i)
-		if ev.Buf != events[0].Buf || ev.Off != events[0].Off+uint32(len(want)*i) {
-			t.Errorf("event %d lies elsewhere: %+v", i, ev)
-		}
-		if got := string(s.mem.Bytes(ev.Data())); got != want {
-			t.Errorf("event %d brought %q, want %q", i, got, want)
-		}
-		s.mem.Drop(ev.Buf)
-	}
-	if s.mem.InUse(mem.Bulk) != 1 {
-		t.Errorf("%d bulk buffers in use, want the shared one", s.mem.InUse(mem.Bulk))
-	}
-	s.Shutdown()
-	if s.mem.InUse(mem.Bulk) != 0 {
-		t.Error("Shutdown kept the shared buffer")
-	}
-}
-
 // TestViolations checks that each way to break the contract panics with a message that names it.
 func TestViolations(t *testing.T) {
 	spans := func(s *shard) []mem.Span {

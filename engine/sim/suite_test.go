@@ -27,10 +27,10 @@ func TestSuite(t *testing.T) {
 	}
 }
 
-var lateAndShort = sim.Faults{Delay: 0.3, ShortSend: 0.3, CancelData: 0.5, ShareBulk: 0.8, Gather: 0.3}
+var lateAndShort = sim.Faults{Delay: 0.3, ShortSend: 0.3, CancelData: 0.5, Gather: 0.3}
 
 var hostile = sim.Faults{
 	ShortRead: 0.3, ShortSend: 0.3, Delay: 0.3, NoBufs: 0.1, CancelData: 0.5, EndEarly: 0.2,
-	Reset: 0.002, Refuse: 0.1, NoFiles: 0.1, ShareBulk: 0.5,
+	Reset: 0.002, Refuse: 0.1, NoFiles: 0.1,
 	Lose: 0.05, Duplicate: 0.05, Late: 0.2, Full: 0.02, Gather: 0.3,
 }

@@ -32,7 +32,6 @@ type Faults struct {
 	Reset      float64 // a connection that does something breaks instead
 	Refuse     float64 // a connect is refused, or nobody answers
 	NoFiles    float64 // an accept finds no descriptor (-EMFILE)
-	ShareBulk  float64 // a bulk receive continues in the buffer of the last one, as a backend may have it
 
 	Lose      float64 // a datagram is lost
 	Duplicate float64 // a datagram arrives twice

@@ -5,9 +5,10 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
-// A receive into a Bulk buffer is no operation of the ring: the ring tells that there is something to receive, and it
+// A receive into a Bulk buffer, or into a pipe, is no operation of the ring: the ring tells that there is something to receive, and it
 // is received when its turn comes. The ring itself would take the first segments as soon as they are there; meanwhile
 // more of them come, so that one call gets what would have been two or three pieces, each with a send of its own.
 
@@ -16,7 +17,7 @@ import (
 const bulkPerTurn = 256 << 10
 
 // bulkReady receives for c, whose socket has something or has ended. It reports whether ev was set.
-func (b *Backend) bulkReady(c *engine.Conn, e *cqe, ev *engine.Event) bool {
+func (b *Backend) bulkReady(c *engine.Conn, e *cqe, ev *engine.Event, mode engine.RecvMode) bool {
 	c.Ops--
 	if c.State&engine.StateClosing != 0 {
 		c.State &^= engine.StateRecv | engine.StateCancel
@@ -24,8 +25,13 @@ func (b *Backend) bulkReady(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 	}
 	*ev = engine.Event{Kind: engine.EvRecv, Slot: c.Slot, Gen: c.Gen, Res: e.res, Buf: mem.NoBuf}
 	if e.res > 0 {
-		if ev.Res = b.receiveBulk(c, ev); ev.Res == -int32(unix.EAGAIN) && c.State&engine.StateCancel == 0 {
-			b.arm(c, engine.RecvBulk)
+		if mode == engine.RecvPiped {
+			ev.Res = b.receivePiped(c, ev)
+		} else {
+			ev.Res = b.receiveBulk(c, ev)
+		}
+		if ev.Res == -int32(unix.EAGAIN) && c.State&engine.StateCancel == 0 {
+			b.arm(c, mode)
 			return false
 		}
 	}
@@ -53,4 +59,44 @@ func (b *Backend) receiveBulk(c *engine.Conn, ev *engine.Event) int32 {
 	}
 	b.bulked += uint32(n)
 	return int32(n)
+}
+
+// pipedShare is how much less a byte that goes through a pipe counts than one that is copied.
+const pipedShare = 4
+
+// receivePiped receives once into an empty pipe.
+func (b *Backend) receivePiped(c *engine.Conn, ev *engine.Event) int32 {
+	b.syscalls++
+	res := engine.RecvSpliced(c, b.arena, ev)
+	if res == -int32(unix.ENOBUFS) {
+		return b.noBufs(c)
+	}
+	b.bulked += uint32(max(res, 0)) / pipedShare
+	return res
+}
+
+// RecvPipe arms a receive into a pipe.
+func (b *Backend) RecvPipe(c *engine.Conn, most uint32) {
+	c.Most = most
+	b.Recv(c, engine.RecvPiped)
+}
+
+// SendPipe sends what is in a pipe. That is never done by the ring, which would have a thread of its own for it.
+func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
+	if invariant.Enabled && (c.State&(engine.StateSend|engine.StateClosing) != 0 || n == 0) {
+		invariant.Fail("SendPipe of %d bytes on slot %d in state %#x", n, c.Slot, c.State)
+	}
+	c.State |= engine.StateSend
+	b.syscalls++
+	res := engine.SpliceOut(c, b.arena.Pipe(pipe), n, more)
+	if res == -int32(unix.EAGAIN) {
+		errno, ok := b.awaitRoom(c)
+		if ok {
+			return
+		}
+		res = errno
+	}
+	c.Priv[privRes] = uint32(res)
+	c.Priv[privFlags] |= flagPiped
+	b.done.push(b.conns, c)
 }

@@ -119,14 +119,21 @@ func (l *slotList) join(t *engine.Table, other *slotList) {
 func (b *Backend) reportDone(out []engine.Event, n int) int {
 	for b.done.first != 0 && n < len(out) {
 		c := b.done.pop(b.conns)
+		if c.State&engine.StateClosing != 0 && c.Ops > 0 {
+			continue // the last of its operations will say so
+		}
 		ev := engine.Event{Slot: c.Slot, Gen: c.Gen}
 		switch {
 		case c.State&engine.StateClosing != 0:
 			c.State &^= engine.StateConnect
 			ev.Kind = engine.EvClosed
+		case c.Priv[privFlags]&flagPiped != 0:
+			c.Priv[privFlags] &^= flagPiped
+			c.State &^= engine.StateSend
+			ev.Kind, ev.Res = engine.EvSent, int32(c.Priv[privRes])
 		case c.State&engine.StateDatagrams == 0:
 			c.State &^= engine.StateConnect
-			ev.Kind, ev.Res = engine.EvConnected, -int32(c.Priv[privRes])
+			ev.Kind, ev.Res = engine.EvConnected, int32(c.Priv[privRes])
 		case socket(c).Due():
 			socket(c).Tell()
 			ev.Kind = engine.EvReadable

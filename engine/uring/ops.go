@@ -14,13 +14,14 @@ import (
 // Uses of Conn.Priv.
 const (
 	privNext  = iota // the next slot of the list it is on, plus one
-	privRes          // the result of a connect that ended without a completion
+	privRes          // the result of a connect, or of a send out of a pipe, that ended without a completion
 	privFlags        // flag*
 )
 
 const (
 	flagListed = 1 << iota // on the list of slots with an event to report
 	flagReset              // Close asked for a reset
+	flagPiped              // a send out of a pipe has ended, to be reported
 
 	flagModeShift = 8 // from here on: the engine.RecvMode of the last receive
 )
@@ -70,7 +71,7 @@ func (b *Backend) Connect(c *engine.Conn, to *engine.Addr) {
 // report queues an EvConnected that comes of no completion; err is nil, a zero Errno or an Errno.
 func (b *Backend) report(c *engine.Conn, err error) {
 	errno, _ := err.(unix.Errno)
-	c.Priv[privRes] = uint32(errno)
+	c.Priv[privRes] = uint32(-int32(errno))
 	b.done.push(b.conns, c)
 }
 
@@ -86,10 +87,10 @@ func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
 // arm queues a receive. It never asks to poll first, not even on a socket that must be empty: a stream armed so
 // takes what has come meanwhile and then overlooks an end of stream or a reset behind it.
 func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
-	c.Priv[privFlags] = c.Priv[privFlags]&(flagListed|flagReset) | uint32(mode)<<flagModeShift
+	c.Priv[privFlags] = c.Priv[privFlags]&(1<<flagModeShift-1) | uint32(mode)<<flagModeShift
 	c.Ops++
 	s := b.ring.sqe()
-	if mode == engine.RecvBulk {
+	if mode >= engine.RecvBulk {
 		*s = sqe{opcode: opPollAdd, fd: c.FD, opFlags: unix.POLLIN, userData: token(c, kindRecv)}
 		return
 	}

@@ -131,8 +131,8 @@ func (b *Backend) reap(out []engine.Event, n int) int {
 // received handles a completion of a receive. It reports whether ev was set.
 func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 	mode := engine.RecvMode(c.Priv[privFlags] >> flagModeShift)
-	if mode == engine.RecvBulk {
-		return b.bulkReady(c, e, ev)
+	if mode >= engine.RecvBulk {
+		return b.bulkReady(c, e, ev, mode)
 	}
 	res, buf, off := e.res, mem.NoBuf, uint32(0)
 	if e.flags&cqeBuffer != 0 {

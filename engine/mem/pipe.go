@@ -1,0 +1,51 @@
+package mem
+
+import "golang.org/x/sys/unix"
+
+// PipeBytes is the capacity that is asked of a pipe: what the kernel lets everybody have (pipe(7), pipe-max-size).
+const PipeBytes = 1 << 20
+
+// pipeLeast is the capacity below which a pipe is not worth its system calls. An unprivileged user gets such ones when
+// its pipes hold much already (pipe(7), pipe-user-pages-soft).
+const pipeLeast = 64 << 10
+
+// PipeEnds is a pipe as the kernel knows it. Held is how many bytes are in it: whoever moves bytes in or out keeps
+// it true.
+type PipeEnds struct {
+	Read, Write int32
+	Held        uint32
+}
+
+func (p *PipeEnds) open() bool {
+	var fds [2]int
+	if unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC) != nil {
+		return false
+	}
+	p.Read, p.Write = int32(fds[0]), int32(fds[1])
+	if size, err := unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, PipeBytes); err == nil && size >= pipeLeast {
+		return true
+	}
+	if size, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GETPIPE_SZ, 0); err == nil && size >= pipeLeast {
+		return true
+	}
+	p.close()
+	return false
+}
+
+func (p *PipeEnds) close() {
+	if p.Write != 0 {
+		_ = unix.Close(int(p.Read))
+		_ = unix.Close(int(p.Write))
+	}
+	*p = PipeEnds{}
+}
+
+// Pipe is the pipe that b, of class Pipe, stands for. It is opened when it is first asked for, and stays open; nil when
+// no descriptors or no memory can be had for it.
+func (a *Arena) Pipe(b Buf) *PipeEnds {
+	p := &a.pipes[b.Index()]
+	if p.Write == 0 && !p.open() {
+		return nil
+	}
+	return p
+}

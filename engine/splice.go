@@ -1,0 +1,47 @@
+package engine
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine/mem"
+)
+
+// Both ends of a splice are non-blocking, and the kernel is told so once more: some sockets ask their file, some ask
+// the call (splice(2)).
+const spliceFlags = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK
+
+// RecvSpliced is how a backend on real sockets ends a receive into a pipe: it moves there what c's socket has, and
+// notes in ev which pipe. It returns what the event reports as result; -EAGAIN: there is nothing, and ev is as it was.
+func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
+	buf, ok := arena.Take(mem.Pipe)
+	if !ok {
+		return -int32(unix.ENOBUFS)
+	}
+	p := arena.Pipe(buf)
+	if p == nil {
+		arena.Drop(buf)
+		return -int32(unix.ENOBUFS)
+	}
+	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), spliceFlags)
+	if errno != 0 || n == 0 {
+		arena.Drop(buf)
+		return -int32(errno)
+	}
+	p.Held = uint32(n)
+	*ev = Event{Kind: EvRecv, Flags: FlagNonEmpty, Slot: c.Slot, Gen: c.Gen, Res: int32(n), Buf: buf}
+	return int32(n)
+}
+
+// SpliceOut is how such a backend moves the first n bytes of a pipe to c's peer.
+func SpliceOut(c *Conn, p *mem.PipeEnds, n uint32, more bool) int32 {
+	flags := uintptr(spliceFlags)
+	if more {
+		flags |= unix.SPLICE_F_MORE
+	}
+	k, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(p.Read), 0, uintptr(c.FD), 0, uintptr(n), flags)
+	if errno != 0 {
+		return -int32(errno)
+	}
+	p.Held -= uint32(k)
+	return int32(k)
+}
