@@ -22,7 +22,8 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 		arena.Drop(buf)
 		return -int32(unix.ENOBUFS)
 	}
-	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), spliceFlags)
+	const flags = spliceFlags
+	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), flags)
 	if errno != 0 || n == 0 {
 		arena.Drop(buf)
 		return -int32(errno)

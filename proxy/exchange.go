@@ -40,11 +40,7 @@ func (f *flow) follow(b []byte) (int, h1.Code) {
 	case framingNone:
 		return 0, h1.OK
 	case framingLength:
-		if int64(n) > f.left {
-			n = int(f.left)
-		}
-		f.left -= int64(n)
-		f.done = f.left == 0
+		return f.advance(n), h1.OK
 	case framingChunked:
 		var code h1.Code
 		n, code = f.chunked.Feed(b)
@@ -55,6 +51,24 @@ func (f *flow) follow(b []byte) (int, h1.Code) {
 	}
 	f.total += int64(n)
 	return n, h1.OK
+}
+
+// advance is follow for a body whose length is known: its bytes need not be looked at.
+func (f *flow) advance(n int) int {
+	n = int(min(int64(n), f.left))
+	f.left -= int64(n)
+	f.done = f.left == 0
+	f.total += int64(n)
+	return n
+}
+
+// follow takes the first chunk of q, which is not empty, as the next bytes of f. It returns how many belong to it.
+func (w *Worker) follow(f *flow, q *queue) (int, h1.Code) {
+	c := w.chunks.At(q.head)
+	if c.buf.Class() == mem.Pipe { // into which nothing else is received
+		return f.advance(int(c.span.Len)), h1.OK
+	}
+	return f.follow(w.mem.Bytes(c.span))
 }
 
 // held is a message head in the buffer in which it was received, or gathered when it came in pieces. It holds one

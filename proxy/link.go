@@ -46,31 +46,32 @@ const (
 type linkFlags uint16
 
 const (
-	flagTrusted  linkFlags = 1 << iota // client: its forwarding headers are believed
-	flagReused                         // upstream: has served an exchange before
-	flagStarved                        // both: waits in the list of those that found no buffer
-	flagEOF                            // both: the peer has ended its stream
-	flagBulk                           // both: the last receive filled its buffer, a larger one pays
-	flagCounted                        // client: counted in the table of connections per address
-	flagSpoiled                        // upstream: not to be used again
-	flagStreamed                       // both: the armed receive is a stream
-	flagSending                        // both: a send was started and its EvSent has not been handled yet
-	flagSecure                         // both: the connection is one over TLS, see secure
-	flagShut                           // both, in a tunnel or relayed: its end of stream is being sent, or has been
-	flagFinished                       // both, in a tunnel: it has been
-	flagHeld                           // both, over TLS: what was received waits to be opened, and no more is received
+	flagTrusted   linkFlags = 1 << iota // client: its forwarding headers are believed
+	flagReused                          // upstream: has served an exchange before
+	flagStarved                         // both: waits in the list of those that found no buffer
+	flagEOF                             // both: the peer has ended its stream
+	flagCounted                         // client: counted in the table of connections per address
+	flagSpoiled                         // upstream: not to be used again
+	flagStreamed                        // both: the armed receive is a stream
+	flagReceiving                       // both: a receive was armed and its last EvRecv has not been handled yet
+	flagSending                         // both: a send was started and its EvSent has not been handled yet
+	flagSecure                          // both: the connection is one over TLS, see secure
+	flagShut                            // both, in a tunnel or relayed: its end of stream is being sent, or has been
+	flagFinished                        // both, in a tunnel: it has been
+	flagHeld                            // both, over TLS: what was received waits to be opened, and no more is received
 )
 
 // link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same
 // slot. Free of pointers. An idle connection is a link and holds no buffer.
 type link struct {
-	kind  kind
-	state state
-	flags linkFlags
-	ip6   bool   // client: addr is IPv6
-	named bool   // client: a header of the PROXY protocol has named its address, and where it has connected to
-	port  uint16 // client: remote port
-	from  uint16 // client: index of its listener
+	kind   kind
+	state  state
+	flags  linkFlags
+	ip6    bool   // client: addr is IPv6
+	named  bool   // client: a header of the PROXY protocol has named its address, and where it has connected to
+	volume volume // of what was received last
+	port   uint16 // client: remote port
+	from   uint16 // client: index of its listener
 
 	series metrics.Series // that counts the connection: of its listener, of the service that opened it
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 )
 
@@ -14,19 +15,25 @@ func (w *Worker) pump(l *link, c *engine.Conn) {
 	if l.out.empty() || l.has(flagSending) || !l.sends() {
 		return
 	}
-	n := 0
-	i := l.out.head
-	for ; i != 0 && n < len(w.spans); n++ {
-		chunk := w.chunks.At(i)
-		w.spans[n] = chunk.span
-		i = chunk.next
-	}
 	if l.txSince == 0 {
 		l.txSince, l.txMark = w.sh.Now(), markUnknown
 	}
 	l.set(flagSending)
 	if l.ex != 0 {
 		w.handedOn(w.exs.At(l.ex))
+	}
+	if w.sendPipe(l, c) {
+		return
+	}
+	n := 0
+	i := l.out.head
+	for ; i != 0 && n < len(w.spans); n++ {
+		chunk := w.chunks.At(i)
+		if chunk.buf.Class() == mem.Pipe {
+			break
+		}
+		w.spans[n] = chunk.span
+		i = chunk.next
 	}
 	w.be.Send(c, w.spans[:n], i != 0 || w.sendsLast(l))
 }

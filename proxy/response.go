@@ -204,7 +204,7 @@ func (w *Worker) responseBody(u *link, x *exchange) bool {
 		case x.has(exEnchunk):
 			ok = w.enchunk(u, x, to)
 		default:
-			n, code := x.down.follow(w.mem.Bytes(w.chunks.At(u.in.head).span))
+			n, code := w.follow(&x.down, &u.in)
 			if code != h1.OK {
 				x.code = code
 				w.abort(x, metrics.BadResponseBody)

@@ -91,7 +91,7 @@ func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.S
 func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig)) *rig {
 	t.Helper()
 	r := &rig{t: t, metrics: metrics.NewSet(1)}
-	r.memory = mem.Sizes{Small: 2048, Bulk: 64, Head: 32, Record: 64, BulkBytes: 128 << 10}
+	r.memory = mem.Sizes{Small: 2048, Bulk: 64, Head: 32, Record: 64, BulkBytes: 128 << 10, Pipes: 8}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -124,8 +124,7 @@ func (w *Worker) requestBody(l *link, x *exchange) bool {
 		to = &w.links[x.upstream-1].out
 	}
 	for !l.in.empty() && !x.up.done {
-		piece := w.chunks.At(l.in.head)
-		n, code := x.up.follow(w.mem.Bytes(piece.span))
+		n, code := w.follow(&x.up, &l.in)
 		if code != h1.OK {
 			x.code = code
 			w.brokenBody(x, 400, metrics.BadRequestBody)

@@ -79,7 +79,7 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 	r := &simRig{t: t, world: sim.NewWorld(cfg.seed, cfg.faults), metrics: metrics.NewSet(1), letGo: map[int]bool{}}
 	r.shared = NewShared(1 << 20)
 	if cfg.memory == (mem.Sizes{}) {
-		cfg.memory = mem.Sizes{Small: 512, Bulk: 16, Head: 8, Record: 8, BulkBytes: 32 << 10}
+		cfg.memory = mem.Sizes{Small: 512, Bulk: 16, Head: 8, Record: 8, BulkBytes: 32 << 10, Pipes: 4}
 	}
 	if cfg.slots == 0 {
 		cfg.slots = 128

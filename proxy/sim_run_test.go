@@ -54,6 +54,7 @@ func newSimRun(t testing.TB, seed uint64, script []byte) *simRun {
 		if d.percent(30) {
 			cfg.memory = mem.Sizes{
 				Small: 4 + d.n(40), Bulk: 1 + d.n(4), Head: d.n(3), Record: 2 + d.n(3), BulkBytes: 16 << 10,
+				Pipes: d.n(3),
 			}
 		}
 		if d.percent(20) {

@@ -90,7 +90,7 @@ func TestSimStreams(t *testing.T) {
 				CancelData: some(0.8), EndEarly: some(0.3)},
 		}
 		if seed%3 == 0 {
-			cfg.memory = mem.Sizes{Small: 12 + rng.IntN(40), Bulk: 1, Head: 1, Record: 2, BulkBytes: 16 << 10}
+			cfg.memory = mem.Sizes{Small: 12 + rng.IntN(40), Bulk: 1, Head: 1, Record: 2, BulkBytes: 16 << 10, Pipes: 2}
 		}
 		r := newSimRig(t, cfg)
 		asked := false
@@ -164,7 +164,7 @@ func TestSimStreamsHoard(t *testing.T) {
 		pool := handshake.NewPool(handshake.PoolOptions{Shards: 1, InFlight: 1, Waiting: 1})
 		r := newSimRig(t, simConfig{
 			endpoints: simEndpoints[:1], pool: pool, edit: func(s *plan.Snapshot) { streaming(t, s) },
-			memory: mem.Sizes{Small: 64, Bulk: 4, Head: 1, Record: 4, BulkBytes: 16 << 10}, slots: 256,
+			memory: mem.Sizes{Small: 64, Bulk: 4, Head: 1, Record: 4, BulkBytes: 16 << 10, Pipes: 2}, slots: 256,
 		})
 		r.world.Serve(engine.IPAddr(netip.MustParseAddrPort(simEndpoints[0])), func(p *sim.Peer) {
 			r.actors = append(r.actors, (&simFlow{p: p, out: make([]byte, 1<<20), burst: 1 << 20, breakAt: -1}).step)

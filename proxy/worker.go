@@ -7,7 +7,7 @@
 // request, facts is what requests are told of them, open and seal stand between the socket and the queues, farewell
 // ends them, and relayed is all of this where crypto/tls keeps the records. tunnel, tunnel_header, tunnel_dial,
 // tunnel_pass and tunnel_end pass connections on as they are, as far as gate lets them in, and upgrade makes a tunnel
-// of an exchange; mishap is what either notes of what fails.
+// of an exchange; splice chooses how bytes are moved; mishap is what either notes of what fails.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -140,6 +140,9 @@ func (w *Worker) Event(ev *engine.Event) {
 	l := &w.links[ev.Slot]
 	switch ev.Kind {
 	case engine.EvRecv:
+		if ev.Flags&engine.FlagMore == 0 {
+			l.clear(flagReceiving)
+		}
 		w.received(l, c, ev)
 	case engine.EvSent:
 		w.sentEvent(l, c, ev.Res)
@@ -156,15 +159,14 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 		w.beginOwn(l)
 		n := uint64(ev.Res)
 		l.rx += n
-		if uint32(ev.Res) >= mem.SmallBytes {
-			l.set(flagBulk)
-		} else {
-			l.clear(flagBulk)
-		}
+		l.volume = volumeOf(uint32(ev.Res))
 		if l.kind == kindClient {
 			w.m.Add(metrics.BytesFromClients, n)
 		} else {
 			w.m.Add(metrics.BytesFromUpstreams, n)
+		}
+		if l.tunnel != 0 {
+			w.countPath(ev.Buf.Class(), n)
 		}
 		switch {
 		case l.has(flagSecure):
@@ -224,7 +226,7 @@ func (w *Worker) rearm(l *link, c *engine.Conn) {
 		}
 		return
 	}
-	if c.RecvArmed() {
+	if l.has(flagReceiving) { // what the backend says is ahead of what has been handled
 		if l.has(flagStreamed) && !w.wantsStream(l) {
 			w.be.RecvCancel(c)
 		}
@@ -234,8 +236,7 @@ func (w *Worker) rearm(l *link, c *engine.Conn) {
 		return
 	}
 	if w.wantsStream(l) {
-		l.set(flagStreamed)
-		w.be.Recv(c, engine.RecvStream)
+		w.receiveStream(l, c)
 		return
 	}
 	if !w.wantsPiece(l) {
@@ -245,8 +246,7 @@ func (w *Worker) rearm(l *link, c *engine.Conn) {
 	if l.rxSince == 0 {
 		l.rxSince, l.rxMark = w.sh.Now(), l.rx
 	}
-	l.clear(flagStreamed)
-	w.be.Recv(c, w.recvMode(l))
+	w.receivePiece(l, c)
 }
 
 // wantsStream: whatever comes is welcome and small. That is so while a head is awaited, and while nothing should come.
@@ -263,7 +263,7 @@ func (w *Worker) wantsStream(l *link) bool {
 		}
 		return !x.has(exAnswered) && !w.endpoints[l.id].large()
 	case stateTunnel:
-		return !l.has(flagBulk) && w.tunnelHasRoom(l)
+		return l.volume == volumeSmall && w.tunnelHasRoom(l)
 	}
 	return false
 }
@@ -312,7 +312,7 @@ const bulkPieces = 4
 // recvMode picks the buffer for the next piece: a large one where the last receive was full or much is to come, and
 // only while there are some.
 func (w *Worker) recvMode(l *link) engine.RecvMode {
-	if (l.has(flagBulk) || w.muchToCome(l)) && w.mem.Free(mem.Bulk) > 0 && w.waiting(l) < bulkPieces {
+	if (l.volume > volumeSmall || w.muchToCome(l)) && w.mem.Free(mem.Bulk) > 0 && w.waiting(l) < bulkPieces {
 		return engine.RecvBulk
 	}
 	return engine.RecvSmall

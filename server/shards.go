@@ -114,9 +114,14 @@ func (s *Server) slots() int {
 	return min(n, 1<<24)
 }
 
+// pipesMost bounds a shard's pipes: each takes two descriptors once it has been used.
+const pipesMost = 128
+
 // divide splits a shard's buffer memory among the classes: most of it for heads and small bodies, which every
 // connection needs; a quarter for large bodies, which fall back to small buffers when it is spent; the rest for large
 // heads and for TLS records that come in several pieces.
+//
+// As much again of the kernel's memory may lie in pipes, on its way between sockets.
 func divide(bytes int64) mem.Sizes {
 	const bulkBytes = 128 << 10
 	small := bytes * 11 / 20 / (mem.Headroom + mem.SmallBytes)
@@ -125,7 +130,7 @@ func divide(bytes int64) mem.Sizes {
 	record := bytes / 10 / mem.RecordBytes
 	return mem.Sizes{
 		Small: int(max(small, 64)), Bulk: int(max(bulk, 4)), Head: int(max(head, 4)), Record: int(max(record, 4)),
-		BulkBytes: bulkBytes,
+		BulkBytes: bulkBytes, Pipes: int(min(max(bytes/mem.PipeBytes, 4), pipesMost)),
 	}
 }
 

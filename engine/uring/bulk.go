@@ -8,9 +8,10 @@ import (
 	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
-// A receive into a Bulk buffer, or into a pipe, is no operation of the ring: the ring tells that there is something to receive, and it
-// is received when its turn comes. The ring itself would take the first segments as soon as they are there; meanwhile
-// more of them come, so that one call gets what would have been two or three pieces, each with a send of its own.
+// A receive into a Bulk buffer, or into a pipe, is no operation of the ring: the ring tells that there is something to
+// receive, and it is received when its turn comes. The ring itself would take the first segments as soon as they are
+// there; meanwhile more of them come, so that one call gets what would have been two or three pieces, each with a send
+// of its own.
 
 // bulkPerTurn is how many bytes are received into Bulk buffers before what they are for is done: they should still be
 // in the cache when they are sent.
@@ -98,5 +99,5 @@ func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
 	}
 	c.Priv[privRes] = uint32(res)
 	c.Priv[privFlags] |= flagPiped
-	b.done.push(b.conns, c)
+	b.moved.push(b.conns, c)
 }

@@ -115,10 +115,10 @@ func (l *slotList) join(t *engine.Table, other *slotList) {
 	*other = slotList{}
 }
 
-// reportDone fills out from n on with the events that come of no completion.
-func (b *Backend) reportDone(out []engine.Event, n int) int {
-	for b.done.first != 0 && n < len(out) {
-		c := b.done.pop(b.conns)
+// reportDone fills out from n on with the events of a list, which come of no completion.
+func (b *Backend) reportDone(list *slotList, out []engine.Event, n int) int {
+	for list.first != 0 && n < len(out) {
+		c := list.pop(b.conns)
 		if c.State&engine.StateClosing != 0 && c.Ops > 0 {
 			continue // the last of its operations will say so
 		}

@@ -21,9 +21,10 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	if b.fed() {
 		b.feed()
 	}
-	n := 0
+	n := b.reportDone(&b.moved, out, 0) // all of them, or no completion is looked at in this turn
 	if b.done.first != 0 {
-		n = b.reportDone(out[:max(1, len(out)/2)], 0) // UDP sockets in need of turns must not take all of each
+		most := max(1, n, len(out)/2) // UDP sockets in need of turns must not take all of each
+		n = b.reportDone(&b.done, out[:most], n)
 	}
 	b.small.topUp()
 	ready := b.ring.ready()
@@ -43,7 +44,7 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	n = b.reap(room, n)
 	if b.accept.dirty {
 		n = b.acceptReady(out, n)
-		n = b.reportDone(out, n)
+		n = b.reportDone(&b.done, out, n)
 	}
 	b.publish(n)
 	return n, b.ring.err
