@@ -26,21 +26,26 @@ type Running struct {
 	Forward    RunningForward  `json:"forward"`
 	AccessLog  RunningLog      `json:"access_log"`
 
-	Services iter.Seq[RunningService] `json:"-"`
-	Routes   iter.Seq[RunningRoute]   `json:"-"`
+	Services  iter.Seq[RunningService] `json:"-"`
+	Routes    iter.Seq[RunningRoute]   `json:"-"`
+	TCPRoutes iter.Seq[RunningStream]  `json:"-"`
+	UDPRoutes iter.Seq[RunningStream]  `json:"-"`
 }
 
 // RunningListen is a listener.
 type RunningListen struct {
-	Name    string         `json:"name"`
-	Address string         `json:"address"`
-	Trusted []netip.Prefix `json:"trusted_proxies"`
+	Name     string         `json:"name"`
+	Address  string         `json:"address"`
+	Protocol string         `json:"protocol"`
+	Trusted  []netip.Prefix `json:"trusted_proxies"`
+	Proxied  []netip.Prefix `json:"proxy_protocol"`
 }
 
 // RunningService is a service, with the addresses that the names of its endpoints have now.
 type RunningService struct {
 	Name      string            `json:"name"`
 	Balance   string            `json:"balance"`
+	Proxy     string            `json:"proxy_protocol,omitempty"` // absent: endpoints are sent no such header
 	Endpoints []RunningEndpoint `json:"endpoints"`
 }
 
@@ -56,10 +61,26 @@ type RunningEndpoint struct {
 // RunningRoute is a route.
 type RunningRoute struct {
 	Name      string   `json:"name"`
-	Listeners []string `json:"listeners,omitempty"` // absent: all of them
+	Listeners []string `json:"listeners,omitempty"` // absent: all that have requests
 	Rule      string   `json:"rule,omitempty"`      // absent: every request
 	Priority  int      `json:"priority"`
 	Service   string   `json:"service"`
+	Upgrades  []string `json:"upgrades"`
+	Connect   bool     `json:"connect,omitempty"`
+}
+
+// RunningStream is a tcp route or a udp route.
+type RunningStream struct {
+	Name      string   `json:"name"`
+	Listeners []string `json:"listeners"`      // all that it is for
+	Rule      string   `json:"rule,omitempty"` // absent: every connection, or every client
+	Priority  int      `json:"priority"`
+	Service   string   `json:"service"`
+	TLS       string   `json:"tls,omitempty"` // of a tcp route: "passthrough" or "terminate"
+
+	MaxConnections  int `json:"max_connections"` // 0: no limit
+	ConnectionRate  int `json:"connection_rate"` // 0: no limit
+	ConnectionBurst int `json:"connection_burst"`
 }
 
 // RunningLimits are as in [limits]; 0 is no limit where that can be.
@@ -75,6 +96,8 @@ type RunningLimits struct {
 	RequestsPerConnection   int   `json:"requests_per_connection"`
 	MinBodyRate             int   `json:"min_body_rate"`
 	ShardBufferBytes        int64 `json:"shard_buffer_bytes"`
+	UDPSessions             int   `json:"udp_sessions"`
+	UDPSessionsPerIP        int   `json:"udp_sessions_per_ip"`
 }
 
 // RunningTimeouts are as in [timeouts], in seconds.
@@ -88,6 +111,10 @@ type RunningTimeouts struct {
 	BodyRateWindow float64 `json:"body_rate_window_seconds"`
 	Linger         float64 `json:"linger_seconds"`
 	Drain          float64 `json:"drain_seconds"`
+	Detect         float64 `json:"detect_seconds"`
+	StreamIdle     float64 `json:"stream_idle_seconds"`
+	UpgradeIdle    float64 `json:"upgrade_idle_seconds"`
+	SessionIdle    float64 `json:"session_idle_seconds"`
 }
 
 // RunningPaths is as in [paths].
@@ -129,7 +156,8 @@ func (s *Server) config(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriterSize(w, bufferBytes)
 	_, _ = out.Write(bytes.TrimSuffix(head, []byte("\n}")))
-	whole := writeList(out, "services", c.Services) && writeList(out, "routes", c.Routes)
+	whole := writeList(out, "services", c.Services) && writeList(out, "routes", c.Routes) &&
+		writeList(out, "tcp_routes", c.TCPRoutes) && writeList(out, "udp_routes", c.UDPRoutes)
 	_, _ = out.WriteString("\n}\n")
 	if err := out.Flush(); err != nil || !whole {
 		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
@@ -143,6 +171,9 @@ func writeList[T any](out *bufio.Writer, name string, items iter.Seq[T]) (whole 
 	var line bytes.Buffer
 	e := json.NewEncoder(&line)
 	e.SetEscapeHTML(false)
+	if items == nil {
+		items = func(func(T) bool) {}
+	}
 	comma := ""
 	for item := range items {
 		line.Reset()

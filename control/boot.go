@@ -41,6 +41,7 @@ func (b *boot) pending(now *config.Config, levelFollows bool) []string {
 	differ("admin.pprof", was.Pprof != is.Pprof)
 	differ("limits.max_connections", b.limits.Connections != now.Limits.Connections)
 	differ("limits.shard_buffer_bytes", b.limits.BuffersPerShard != now.Limits.BuffersPerShard)
+	differ("limits.udp_sessions", b.limits.Sessions != now.Limits.Sessions)
 	differ("limits.tls_handshakes", b.shaking.InFlight != now.Handshakes.InFlight)
 	differ("limits.tls_handshakes_waiting", b.shaking.Waiting != now.Handshakes.Waiting)
 	differ("log.level", b.logLevel != now.LogLevel && !levelFollows)

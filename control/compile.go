@@ -25,11 +25,12 @@ func (m *Manager) compile(cfg *config.Config, w world) (*plan.Snapshot, error) {
 	}
 	s.Limits.Connections = m.boot.limits.Connections
 	s.Limits.BuffersPerShard = m.boot.limits.BuffersPerShard
+	s.Limits.Sessions = m.boot.limits.Sessions
 	same := m.made.services != nil && slices.Equal(m.made.services, cfg.Services)
 	s.Services = m.services(cfg.Services, w)
 	fresh, err := m.tables.update(cfg.Routes)
 	if err == nil {
-		err = m.streams.update(cfg.Streams)
+		err = m.streams.update(cfg)
 	}
 	if err != nil {
 		m.forget()
@@ -44,7 +45,7 @@ func (m *Manager) compile(cfg *config.Config, w world) (*plan.Snapshot, error) {
 	} else {
 		s.Routes = m.tables.routes(cfg.Services)
 	}
-	s.Streams = m.streams.list(cfg.Services, &m.ids)
+	s.Streams = m.streams.compile(cfg.Services, &m.ids)
 	if s.Listeners, err = m.listeners(cfg, w.secured); err != nil {
 		m.forget() // the tables have gone on, what was made last has not
 		return nil, err
@@ -81,7 +82,11 @@ func (m *Manager) settle(cfg *config.Config, s *plan.Snapshot) {
 		return ok
 	})
 	d.Settle(metrics.StreamSeries, s.Generation, s.Created, func(name string) bool {
-		_, ok := m.streams.seats[name]
+		_, ok := m.streams.connections.seats[name]
+		return ok
+	})
+	d.Settle(metrics.DatagramSeries, s.Generation, s.Created, func(name string) bool {
+		_, ok := m.streams.datagrams.seats[name]
 		return ok
 	})
 }
@@ -96,8 +101,9 @@ func find(services []*config.Service, name string) (int, bool) {
 // forget makes the next compilation start from nothing, when what is kept from one to the next may be half done.
 func (m *Manager) forget() {
 	m.made = made{}
-	m.tables, m.streams = newTables(forRequests, m.opts.Directory), newStreams(m.opts.Directory)
-	m.tables.breath, m.streams.breath = m.breath, m.breath
+	m.tables, m.streams = newTables(forRequests, new(seating), m.opts.Directory), newStreams(m.opts.Directory)
+	m.tables.breath = m.breath
+	m.streams.breathe(m.breath)
 }
 
 // services compiles all services, in order of names.
@@ -150,6 +156,10 @@ func (m *Manager) listeners(cfg *config.Config, sec *secured) ([]plan.Listener, 
 	for i, l := range cfg.Listeners {
 		at := &all[ids[i]]
 		at.Table, at.Trusted, at.HSTS = built[i], l.Trusted, l.HSTS
+		at.Protocol, at.Proxied = l.Protocol, l.Proxied
+		if !l.Requests() {
+			at.Table = nothing
+		}
 		if t := sec.listeners[l.Name]; t != nil {
 			at.TLS = t.tls
 		}
@@ -166,14 +176,15 @@ func (m *Manager) listeners(cfg *config.Config, sec *secured) ([]plan.Listener, 
 func (m *Manager) service(c *config.Service, w world) plan.Service {
 	s := plan.Service{
 		Name: c.Name, ID: m.ids.services.identify(c.Name),
-		Series: m.opts.Directory.Assign(metrics.ServiceSeries, c.Name), Stream: c.Stream,
+		Series: m.opts.Directory.Assign(metrics.ServiceSeries, c.Name),
+		Stream: c.Stream, Datagrams: c.Datagrams, ByClient: c.ByClient, Proxy: c.Proxy,
 	}
 	var weights []int
 	at := map[address]int{}
 	for _, e := range c.Endpoints {
 		client := w.client(c, &e)
 		for _, key := range addresses(e, w.names) {
-			key.tls = client
+			key.tls, key.datagrams = client, c.Datagrams
 			if i, ok := at[key]; ok {
 				weights[i] += e.Weight
 				continue

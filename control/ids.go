@@ -20,11 +20,12 @@ type identities struct {
 }
 
 // address is that of a listener or an endpoint: a path when it is a unix socket. The same address with other TLS is
-// another endpoint.
+// another endpoint, and with datagrams another endpoint or listener.
 type address struct {
-	addr netip.AddrPort
-	unix string
-	tls  *handshake.Client // nil: spoken to plainly
+	addr      netip.AddrPort
+	unix      string
+	datagrams bool              // UDP's
+	tls       *handshake.Client // nil: spoken to plainly
 }
 
 // streamName is the name of a route of streams: there are those for connections, and those for datagrams.
@@ -123,7 +124,7 @@ func (n *numbering[K]) settle(generation, oldest uint64) {
 
 // seat gives l its ID.
 func (ids *identities) seat(l *config.Listener) (uint32, error) {
-	key := address{addr: l.Addr, unix: l.Unix}
+	key := address{addr: l.Addr, unix: l.Unix, datagrams: l.Protocol == plan.UDP}
 	id, ok := ids.listeners[key]
 	if !ok && len(ids.listeners) == maxListeners {
 		return 0, fmt.Errorf("listen on another address: %d were used since the start; restart the process",
@@ -134,6 +135,6 @@ func (ids *identities) seat(l *config.Listener) (uint32, error) {
 		ids.listeners[key] = id
 		ids.vacant = append(ids.vacant, plan.Listener{Addr: l.Addr, Unix: l.Unix})
 	}
-	ids.vacant[id].Name = l.Name
+	ids.vacant[id].Name, ids.vacant[id].Protocol = l.Name, l.Protocol
 	return id, nil
 }

@@ -92,7 +92,7 @@ func New(opts Options) *Manager {
 	}
 	m := &Manager{
 		opts: opts, queue: newQueue(), loader: config.NewLoader(), ids: newIdentities(),
-		tables: newTables(forRequests, opts.Directory), streams: newStreams(opts.Directory),
+		tables: newTables(forRequests, new(seating), opts.Directory), streams: newStreams(opts.Directory),
 		vault: newVault(opts.Log), failing: map[string]bool{}, switched: make(chan struct{}, 1),
 		resecured: make(chan struct{}, 1), expiring: expiring{},
 	}
@@ -128,7 +128,8 @@ func (m *Manager) Start(ctx context.Context) (*config.Config, *plan.Snapshot, er
 // breathe lets the work of changes pause from now on: from the first snapshot on it shares cores with shards.
 func (m *Manager) breathe() {
 	m.breath = breath.New()
-	m.loader.Breath, m.tables.breath, m.streams.breath = m.breath, m.breath, m.breath
+	m.loader.Breath, m.tables.breath = m.breath, m.breath
+	m.streams.breathe(m.breath)
 	m.vault.breathe(m.breath)
 }
 

@@ -171,5 +171,5 @@ func TestRoutesAreCounted(t *testing.T) {
 	if snap := r.m.Status().Snapshot; len(snap.Routes) != 3 {
 		t.Errorf("%d seats", len(snap.Routes))
 	}
-	r.logged("generation=5 routes=2 services=2")
+	r.logged("generation=5 routes=2 tcp_routes=0 udp_routes=0 services=2")
 }

@@ -109,7 +109,8 @@ func (m *Manager) tell(a *Attempt, waiting []string, before *Attempt) {
 		m.opts.Log.Warn("changed setting takes effect at the next start", "key", key)
 	}
 	m.opts.Log.Info("configuration reloaded", "trigger", a.Trigger, "source", m.last.Source,
-		"generation", a.Generation, "routes", len(m.current.Routes), "services", len(m.last.Services),
+		"generation", a.Generation, "routes", len(m.current.Routes), "tcp_routes", len(m.current.Streams),
+		"udp_routes", len(m.current.Datagrams), "services", len(m.last.Services),
 		"took", a.Took.Round(time.Microsecond))
 }
 

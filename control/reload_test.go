@@ -50,6 +50,7 @@ pin = true
 max_connections = 5
 shard_buffer_bytes = "2MiB"
 header_count = 50
+udp_sessions = 9
 [log]
 level = "debug"
 access = { path = "stderr", format = "clf" }
@@ -68,11 +69,11 @@ endpoints = ["http://10.0.0.1:80"]
 `)
 	for _, key := range []string{
 		"engine.backend", "engine.tier", "engine.shards", "engine.pin", "limits.max_connections",
-		"limits.shard_buffer_bytes", "log.access.path", "log.access.format", "admin.address",
+		"limits.shard_buffer_bytes", "limits.udp_sessions", "log.access.path", "log.access.format", "admin.address",
 	} {
 		r.logged(`msg="changed setting takes effect at the next start" key=` + key + "\n")
 	}
-	if n := strings.Count(r.log.String(), "level=WARN"); n != 9 {
+	if n := strings.Count(r.log.String(), "level=WARN"); n != 10 {
 		t.Errorf("%d warnings:\n%s", n, r.log.String())
 	}
 	if r.level.Level() != slog.LevelDebug {
@@ -83,7 +84,7 @@ endpoints = ["http://10.0.0.1:80"]
 	if after.Limits != want || after.AccessLog != before.AccessLog {
 		t.Errorf("%+v, %+v", after.Limits, after.AccessLog)
 	}
-	if got := r.m.Status().Waiting; len(got) != 9 || got[0] != "engine.backend" {
+	if got := r.m.Status().Waiting; len(got) != 10 || got[0] != "engine.backend" {
 		t.Errorf("waiting: %q", got)
 	}
 	r.reload(base)

@@ -39,16 +39,27 @@ func (s *site) body(header string) string {
 	switch group, _, _ := strings.Cut(header, "."); group {
 	case "listeners":
 		n := header[len(header)-1:]
+		if kind := header[len("listeners.")]; kind != 'l' {
+			return s.streamListener(kind, n)
+		}
 		b := "address = \"" + s.pick("127.0.0.1:1", "127.0.0.1:2"+n, "[::1]:1"+n, "unix:/run/"+n, "unix:@"+n) + "\"\n"
 		if s.rnd.IntN(3) == 0 {
 			b += "trusted_proxies = [\"10.0.0.0/8\"]\n"
 		}
+		if s.rnd.IntN(6) == 0 {
+			b += "protocol = \"auto\"\n"
+		}
 		return b
 	case "services":
+		if kind := header[len("services.")]; kind != 's' {
+			return s.streamService(kind)
+		}
 		return "endpoints = [\"" + s.pick("http://10.0.0.1:80", "http://one.test", "http://two.test:81") + "\", " +
 			s.pick(`"http://10.0.0.2:80"`, `{ url = "unix:/run/app", weight = 3 }`, `"http://one.test:80"`) + "]\n"
 	case "limits":
 		return fmt.Sprintf("header_count = %d\n", 50+s.rnd.IntN(3))
+	case "tcp_routes", "udp_routes":
+		return s.streamRoute(group)
 	}
 	b := fmt.Sprintf("service = \"s%d\"\n", s.rnd.IntN(4))
 	if s.rnd.IntN(2) == 0 {
@@ -56,6 +67,9 @@ func (s *site) body(header string) string {
 	}
 	if s.rnd.IntN(4) == 0 {
 		b += fmt.Sprintf("priority = %d\n", s.rnd.IntN(3)-1)
+	}
+	if s.rnd.IntN(6) == 0 {
+		b += s.pick("upgrades = []\n", "upgrades = [\"websocket\", \"irc\"]\n", "connect = true\n")
 	}
 	if s.rnd.IntN(6) == 0 {
 		return b
@@ -69,12 +83,51 @@ func (s *site) body(header string) string {
 	) + "'\n"
 }
 
+// streamListener is one for connections, of kind c, or for datagrams, of kind d.
+func (s *site) streamListener(kind byte, n string) string {
+	b := "address = \"" + s.pick("127.0.0.1:3"+n, "127.0.0.1:4"+n, "[::1]:3"+n) + "\"\n"
+	if kind == 'd' {
+		return b + "protocol = \"udp\"\n"
+	}
+	if s.rnd.IntN(3) == 0 {
+		b += "proxy_protocol = [\"10.0.0.0/8\", \"::1\"]\n"
+	}
+	return b + "protocol = \"" + s.pick("tcp", "tcp", "auto") + "\"\n"
+}
+
+func (s *site) streamService(kind byte) string {
+	if kind == 'd' {
+		return "endpoints = [\"udp://10.0.0.1:" + s.pick("80", "53") + "\"]\n" +
+			s.pick("", "balance = \"round_robin\"\n", "balance = \"client_ip\"\n")
+	}
+	return "endpoints = [\"" + s.pick("tcp://10.0.0.1:80", "tcp://two.test:5432") + "\"]\n" +
+		s.pick("", "balance = \"client_ip\"\n", "proxy_protocol = \"v1\"\n", "proxy_protocol = \"v2\"\n")
+}
+
+func (s *site) streamRoute(group string) string {
+	kind := "c"
+	rules := []string{"SNI(`a.test`)", "!SNI(`a.test`)", "DestinationPort(`30-39`)", "ClientIP(`10.0.0.0/8`)"}
+	if group == "udp_routes" {
+		kind, rules = "d", rules[2:]
+	}
+	b := fmt.Sprintf("service = %q\n", fmt.Sprint(kind, s.rnd.IntN(2)))
+	if s.rnd.IntN(3) == 0 {
+		b += fmt.Sprintf("listeners = [%q]\n", fmt.Sprint(kind, s.rnd.IntN(2)))
+	}
+	b += s.pick("", "", "max_connections = 5\n", "connection_rate = 7\n", "priority = 1\n")
+	if s.rnd.IntN(3) == 0 {
+		return b
+	}
+	return b + "rule = '" + s.pick(rules...) + "'\n"
+}
+
 // change adds, changes, moves, renames and removes tables.
 func (s *site) change() {
 	for range 1 + s.rnd.IntN(4) {
-		header := s.pick("listeners.l", "services.s", "routes.r", "routes.r", "routes.r")
-		n := map[string]int{"listeners.l": 3, "services.s": 4, "routes.r": 40}[header]
-		header = fmt.Sprint(header, s.rnd.IntN(n))
+		header := s.pick("listeners.l", "services.s", "routes.r", "routes.r", "routes.r", "routes.r", "routes.r",
+			"listeners.c", "listeners.d", "services.c", "services.d", "tcp_routes.s", "tcp_routes.s", "udp_routes.s")
+		n := map[string]int{"listeners.l": 3, "services.s": 4, "routes.r": 40, "tcp_routes.s": 4, "udp_routes.s": 4}
+		header = fmt.Sprint(header, s.rnd.IntN(max(n[header], 2)))
 		if s.rnd.IntN(20) == 0 {
 			header = "limits"
 		}
@@ -85,7 +138,7 @@ func (s *site) change() {
 		case action < 6:
 			t.file = s.rnd.IntN(siteFiles)
 			s.tables[header] = t
-		case strings.HasPrefix(header, "routes") || s.rnd.IntN(4) == 0:
+		case strings.Contains(header, "routes.") || s.rnd.IntN(4) == 0:
 			delete(s.tables, header)
 		}
 	}
@@ -169,7 +222,7 @@ func questions() (all []*routing.Request) {
 func meaning(s *plan.Snapshot, ask []*routing.Request) []string {
 	all := []string{fmt.Sprint(s.Limits, s.Timeouts, s.Paths, s.Forward, s.AccessLog)}
 	for _, v := range s.Services {
-		line := fmt.Sprint("service ", v.Name, v.Cycle)
+		line := fmt.Sprint("service ", v.Name, v.Cycle, v.Stream, v.Datagrams, v.ByClient, v.Proxy)
 		for _, e := range v.Endpoints {
 			line += fmt.Sprint(" ", e.Name, e.Addr, e.Unix)
 		}
@@ -179,17 +232,39 @@ func meaning(s *plan.Snapshot, ask []*routing.Request) []string {
 		if l.Vacant() {
 			continue
 		}
-		where := fmt.Sprint("listener ", l.Addr, l.Unix)
-		all = append(all, fmt.Sprint(where, " ", l.Name, l.Trusted, l.Table.Needs()))
+		where := fmt.Sprint("listener ", l.Addr, l.Unix, l.Protocol)
+		all = append(all, fmt.Sprint(where, " ", l.Name, l.Trusted, l.Proxied, l.Table.Needs()))
+		all = append(all, streamed(s, &l, where)...)
 		for i, r := range ask {
 			to := "nowhere"
 			if at := l.Table.Match(r); at >= 0 {
 				to = s.Routes[at].Name + " " + s.Services[s.Routes[at].Service].Name
+				to += fmt.Sprint(" ", s.Routes[at].Upgrades, s.Routes[at].Connect)
 			}
 			all = append(all, fmt.Sprintf("%s question %d %s", where, i, to))
 		}
 	}
 	slices.Sort(all)
+	return all
+}
+
+// streamed is what a snapshot makes of connections, or of datagrams, on a listener.
+func streamed(s *plan.Snapshot, l *plan.Listener, where string) (all []string) {
+	if l.Streams == nil {
+		return []string{where + " without streams"}
+	}
+	for i, r := range []*routing.Request{
+		{Port: 30}, {Port: 40}, {Client: netip.MustParseAddr("10.1.2.3")},
+		{Port: 30, TLS: &routing.Hello{SNI: []byte("a.test")}}, {TLS: &routing.Hello{SNI: []byte("b.test")}},
+	} {
+		to := plan.Stream{Name: "nowhere"}
+		if at := l.Streams.MatchHello(r); at >= 0 {
+			to = s.Streams[at]
+			to.Name += " " + s.Services[to.Service].Name
+		}
+		to.ID, to.Service, to.Series = 0, 0, 0
+		all = append(all, fmt.Sprintf("%s stream %d %+v", where, i, to))
+	}
 	return all
 }
 
@@ -212,13 +287,21 @@ func (n numbers) check(t *testing.T, s *plan.Snapshot) {
 		}
 	}
 	for i, l := range s.Listeners {
-		is("listener", i, fmt.Sprint(l.Addr, l.Unix))
+		is("listener", i, fmt.Sprint(l.Addr, l.Unix, l.Protocol == plan.UDP))
 	}
 	for _, v := range s.Services {
 		is("service", v.ID, v.Name)
 		for _, e := range v.Endpoints {
-			is("endpoint", e.ID, fmt.Sprint(e.Addr, e.Unix))
+			is("endpoint", e.ID, fmt.Sprint(e.Addr, e.Unix, v.Datagrams))
 		}
+	}
+	for _, v := range s.Streams {
+		if v.Name == "" {
+			continue
+		}
+		kind := fmt.Sprint("stream of datagrams ", s.Services[v.Service].Datagrams)
+		is("stream", v.ID, kind+v.Name)
+		is(kind, v.Series, v.Name)
 	}
 }
 
@@ -245,6 +328,15 @@ func series(t *testing.T, seed uint64, steps int) {
 	for i := range 4 {
 		s.tables[fmt.Sprint("services.s", i)] = table{0, "endpoints = [\"http://one.test\"]\n"}
 		s.tables[fmt.Sprint("routes.r", i)] = table{0, fmt.Sprintf("service = \"s%d\"\n", i)}
+	}
+	for i := range 2 {
+		for kind, scheme := range map[string]string{"c": "tcp", "d": "udp"} {
+			s.tables[fmt.Sprint("listeners.", kind, i)] = table{
+				0, fmt.Sprintf("address = \"127.0.0.1:3%d\"\nprotocol = %q\n", i, scheme),
+			}
+			s.tables[fmt.Sprint("services.", kind, i)] = table{0, "endpoints = [\"" + scheme + "://10.0.0.1:80\"]\n"}
+			s.tables[scheme+"_routes.s0"] = table{0, fmt.Sprintf("service = %q\n", kind+"0")}
+		}
 	}
 	s.tables["limits"] = table{1, ""}
 	s.write(t)

@@ -16,8 +16,8 @@ import (
 // is that of the routes that differ. A listener that some route names has a table of its own; all others share one.
 type tables struct {
 	last     []*config.Route // what the builders hold, in order of names
-	seats    map[string]int  // by a route's name: its index in a snapshot's Routes
-	free     []int           // indexes that routes have left
+	seats    map[string]int  // by a route's name: its index in a snapshot's list
+	list     *seating        // of that list
 	series   []plan.Series   // by index
 	named    map[string]int  // by a listener's name: how many routes name it
 	builders map[string]*routing.Builder
@@ -27,7 +27,25 @@ type tables struct {
 	kind     kindOfRoutes
 }
 
-// kindOfRoutes is what differs between routes for requests and routes for streams.
+// seating are the indexes of a list in a snapshot. Routes of two kinds may be in one list.
+type seating struct {
+	all  int
+	free []int // indexes that routes have left
+}
+
+func (s *seating) take() int {
+	if n := len(s.free); n > 0 {
+		seat := s.free[n-1]
+		s.free = s.free[:n-1]
+		return seat
+	}
+	s.all++
+	return s.all - 1
+}
+
+func (s *seating) leave(seat int) { s.free = append(s.free, seat) }
+
+// kindOfRoutes is what differs between routes for requests, for connections and for datagrams.
 type kindOfRoutes struct {
 	key     string // of their table in the configuration
 	series  metrics.SeriesKind
@@ -35,16 +53,17 @@ type kindOfRoutes struct {
 }
 
 var (
-	forRequests = kindOfRoutes{"routes", metrics.RouteSeries, routing.NewBuilder}
-	forStreams  = kindOfRoutes{"tcp_routes", metrics.StreamSeries, routing.NewStreamBuilder}
+	forRequests    = kindOfRoutes{"routes", metrics.RouteSeries, routing.NewBuilder}
+	forConnections = kindOfRoutes{"tcp_routes", metrics.StreamSeries, routing.NewStreamBuilder}
+	forDatagrams   = kindOfRoutes{"udp_routes", metrics.DatagramSeries, routing.NewStreamBuilder}
 )
 
 // shared is the key of the builder for listeners that no route names; no listener has this name.
 const shared = ""
 
-func newTables(kind kindOfRoutes, d *metrics.Directory) *tables {
+func newTables(kind kindOfRoutes, list *seating, d *metrics.Directory) *tables {
 	return &tables{
-		kind: kind, metrics: d, seats: map[string]int{}, named: map[string]int{},
+		kind: kind, metrics: d, list: list, seats: map[string]int{}, named: map[string]int{},
 		builders: map[string]*routing.Builder{shared: kind.builder()},
 	}
 }
@@ -128,17 +147,14 @@ func (t *tables) leave(r *config.Route) {
 			b.Delete(r.Name)
 		}
 	}
-	t.free = append(t.free, t.seats[r.Name])
+	t.list.leave(t.seats[r.Name])
 	delete(t.seats, r.Name)
 }
 
 func (t *tables) enter(r *config.Route) error {
-	seat := len(t.seats) + len(t.free)
-	if n := len(t.free); n > 0 {
-		seat, t.free = t.free[n-1], t.free[:n-1]
-	}
+	seat := t.list.take()
 	t.seats[r.Name] = seat
-	if seat == len(t.series) {
+	for seat >= len(t.series) {
 		t.series = append(t.series, 0)
 	}
 	t.series[seat] = t.metrics.Assign(t.kind.series, r.Name)
@@ -215,7 +231,7 @@ func (t *tables) routes(services []*config.Service) []plan.Route {
 	for i, s := range services {
 		index[s.Name] = i
 	}
-	all := make([]plan.Route, len(t.seats)+len(t.free))
+	all := make([]plan.Route, t.list.all)
 	for i, r := range t.last {
 		t.breath.Every(i)
 		all[t.seats[r.Name]] = t.route(r, index[r.Service])
@@ -225,9 +241,9 @@ func (t *tables) routes(services []*config.Service) []plan.Route {
 
 // patched is routes, made from what it was for the same services: only the routes of fresh have come since.
 func (t *tables) patched(before []plan.Route, services []*config.Service, fresh []*config.Route) []plan.Route {
-	all := make([]plan.Route, len(t.seats)+len(t.free))
+	all := make([]plan.Route, t.list.all)
 	copy(all, before)
-	for _, seat := range t.free {
+	for _, seat := range t.list.free {
 		all[seat] = plan.Route{}
 	}
 	for _, r := range fresh {
@@ -238,5 +254,8 @@ func (t *tables) patched(before []plan.Route, services []*config.Service, fresh 
 }
 
 func (t *tables) route(r *config.Route, service int) plan.Route {
-	return plan.Route{Name: r.Name, Service: int32(service), Series: t.series[t.seats[r.Name]]}
+	return plan.Route{
+		Name: r.Name, Service: int32(service), Series: t.series[t.seats[r.Name]],
+		Upgrades: r.Upgrades, Connect: r.Connect,
+	}
 }

@@ -50,7 +50,7 @@ func serviceList(n int) (all []*config.Service) {
 func TestTablesFollowTheConfiguration(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, 6))
 	now := map[string]*config.Route{}
-	kept, services := newTables(forRequests, metrics.NewDirectory()), serviceList(4)
+	kept, services := newTables(forRequests, new(seating), metrics.NewDirectory()), serviceList(4)
 	var routes []plan.Route
 	for step := range 300 {
 		for range rnd.IntN(6) {
@@ -74,7 +74,7 @@ func TestTablesFollowTheConfiguration(t *testing.T) {
 		} else {
 			routes = kept.patched(routes, services, fresh)
 		}
-		single := newTables(forRequests, kept.metrics)
+		single := newTables(forRequests, new(seating), kept.metrics)
 		if _, err := single.update(next); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func target(routes []plan.Route, i int) plan.Route {
 
 // TestListenersShareATable: only a listener that some route names costs a table of its own.
 func TestListenersShareATable(t *testing.T) {
-	k := newTables(forRequests, metrics.NewDirectory())
+	k := newTables(forRequests, new(seating), metrics.NewDirectory())
 	common, own := &config.Route{Name: "common"}, &config.Route{Name: "own", Listeners: []string{"b"}}
 	for _, c := range []struct {
 		routes []*config.Route
@@ -158,7 +158,7 @@ func BenchmarkChangedRoute(b *testing.B) {
 		}
 		routes = append(routes, r)
 	}
-	k := newTables(forRequests, metrics.NewDirectory())
+	k := newTables(forRequests, new(seating), metrics.NewDirectory())
 	if _, err := k.update(routes); err != nil {
 		b.Fatal(err)
 	}

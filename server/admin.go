@@ -131,8 +131,8 @@ func (p *process) config(st *control.Status, now time.Time) admin.Config {
 	c := admin.Config{
 		Generation: snap.Generation, Source: snap.Source, Loaded: snap.Created, Age: now.Sub(snap.Created).Seconds(),
 		Watching: st.Watching, Routes: len(st.Config.Routes),
-		TCPRoutes: len(st.Config.Streams), Services: len(snap.Services), Waiting: st.Waiting,
-		Reloads: st.Attempts, ReloadsFailed: st.Failed,
+		TCPRoutes: len(st.Config.Streams), UDPRoutes: len(st.Config.Datagrams), Services: len(snap.Services),
+		Waiting: st.Waiting, Reloads: st.Attempts, ReloadsFailed: st.Failed,
 	}
 	for i := range snap.Listeners {
 		if l := &snap.Listeners[i]; !l.Vacant() {

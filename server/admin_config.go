@@ -1,14 +1,17 @@
 package server
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/uringproxy/uringproxy/admin"
+	"github.com/uringproxy/uringproxy/config"
 	"github.com/uringproxy/uringproxy/inspect"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
+	"github.com/uringproxy/uringproxy/routing/rule"
 	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
@@ -35,8 +38,10 @@ func (p *process) Running() *admin.Running {
 	}
 	for i := range snap.Listeners {
 		if l := &snap.Listeners[i]; !l.Vacant() {
-			trusted := append([]netip.Prefix{}, l.Trusted...)
-			r.Listeners = append(r.Listeners, admin.RunningListen{Name: l.Name, Address: where(l), Trusted: trusted})
+			r.Listeners = append(r.Listeners, admin.RunningListen{
+				Name: l.Name, Address: addressOf(l), Protocol: l.Protocol.String(),
+				Trusted: append([]netip.Prefix{}, l.Trusted...), Proxied: append([]netip.Prefix{}, l.Proxied...),
+			})
 		}
 	}
 	r.Services = func(yield func(admin.RunningService) bool) {
@@ -48,25 +53,64 @@ func (p *process) Running() *admin.Running {
 	}
 	r.Routes = func(yield func(admin.RunningRoute) bool) {
 		for _, c := range cfg.Routes {
-			route := admin.RunningRoute{Name: c.Name, Listeners: c.Listeners, Priority: c.Priority, Service: c.Service}
-			switch {
-			case c.Rule == nil:
-			case p.masked():
-				route.Rule = c.Rule.Masked().String()
-			default:
-				route.Rule = c.Rule.String()
-			}
-			if !yield(route) {
+			if !yield(admin.RunningRoute{
+				Name: c.Name, Listeners: c.Listeners, Rule: p.rule(c.Rule), Priority: c.Priority, Service: c.Service,
+				Upgrades: append([]string{}, c.Upgrades...), Connect: c.Connect,
+			}) {
 				return
 			}
 		}
 	}
+	r.TCPRoutes, r.UDPRoutes = p.runningStreams(cfg, cfg.Streams), p.runningStreams(cfg, cfg.Datagrams)
 	return r
+}
+
+// rule is the text of a rule, as far as it may be shown; empty: there is none.
+func (p *process) rule(e *rule.Expr) string {
+	switch {
+	case e == nil:
+		return ""
+	case p.masked():
+		return e.Masked().String()
+	}
+	return e.String()
+}
+
+// runningStreams are tcp routes or udp routes of cfg.
+func (p *process) runningStreams(cfg *config.Config, routes []*config.StreamRoute) iter.Seq[admin.RunningStream] {
+	return func(yield func(admin.RunningStream) bool) {
+		for _, c := range routes {
+			s := admin.RunningStream{
+				Name: c.Name, Listeners: []string{}, Rule: p.rule(c.Rule), Priority: c.Priority, Service: c.Service,
+				MaxConnections: c.Connections, ConnectionRate: c.Rate, ConnectionBurst: c.Burst,
+			}
+			for _, l := range cfg.Listeners {
+				if c.For(l) {
+					s.Listeners = append(s.Listeners, l.Name)
+				}
+			}
+			switch {
+			case c.Terminate:
+				s.TLS = "terminate"
+			case !c.Datagrams:
+				s.TLS = "passthrough"
+			}
+			if !yield(s) {
+				return
+			}
+		}
+	}
 }
 
 func runningService(s *plan.Service) admin.RunningService {
 	endpoints := make([]admin.RunningEndpoint, len(s.Endpoints))
-	a := admin.RunningService{Name: s.Name, Balance: "round_robin", Endpoints: endpoints}
+	a := admin.RunningService{
+		Name: s.Name, Balance: "round_robin", Endpoints: endpoints,
+		Proxy: map[plan.ProxyVersion]string{plan.ProxyV1: "v1", plan.ProxyV2: "v2"}[s.Proxy],
+	}
+	if s.ByClient {
+		a.Balance = "client_ip"
+	}
 	for i := range s.Endpoints {
 		e := &s.Endpoints[i]
 		a.Endpoints[i] = admin.RunningEndpoint{URL: e.Name, Address: "unix:" + e.Unix, Cycle: len(s.Cycle)}
@@ -87,6 +131,7 @@ func runningLimits(l *plan.Limits, room int) admin.RunningLimits {
 		LineBytes: l.LineBytes, HeaderBytes: l.HeaderBytes, HeaderCount: l.HeaderCount, BodyBytes: l.BodyBytes,
 		UpstreamIdleConnections: l.UpstreamPool, UpstreamConnections: l.UpstreamConns,
 		RequestsPerConnection: l.RequestsPerConn, MinBodyRate: l.BodyRateBytes, ShardBufferBytes: l.BuffersPerShard,
+		UDPSessions: l.Sessions, UDPSessionsPerIP: l.SessionsPerIP,
 	}
 }
 
@@ -95,7 +140,9 @@ func runningTimeouts(t *plan.Timeouts) admin.RunningTimeouts {
 		Header: t.Header.Seconds(), Idle: t.Idle.Seconds(), Connect: t.Connect.Seconds(),
 		FirstByte: t.FirstByte.Seconds(), UpstreamIdle: t.UpstreamIdle.Seconds(),
 		ResponseIdle: t.ResponseIdle.Seconds(), BodyRateWindow: t.BodyRateWindow.Seconds(),
-		Linger: t.Linger.Seconds(), Drain: t.Drain.Seconds(),
+		Linger: t.Linger.Seconds(), Drain: t.Drain.Seconds(), Detect: t.Detect.Seconds(),
+		StreamIdle: t.StreamIdle.Seconds(), UpgradeIdle: t.UpgradeIdle.Seconds(),
+		SessionIdle: t.SessionIdle.Seconds(),
 	}
 }
 

@@ -84,7 +84,7 @@ func TestRunningConfiguration(t *testing.T) {
 	}); r.Paths != want {
 		t.Errorf("%+v", r.Paths)
 	}
-	want := "{Name:r007 Listeners:[] Rule:Host(`h7.test`) Priority:0 Service:s1}"
+	want := "{Name:r007 Listeners:[] Rule:Host(`h7.test`) Priority:0 Service:s1 Upgrades:[websocket] Connect:false}"
 	if got := fmt.Sprintf("%+v", routes[7]); got != want {
 		t.Error(got)
 	}

@@ -19,7 +19,8 @@ func (s *Server) banner() {
 		at = append(at, s.snap.Listeners[i].Name+"="+where(&s.snap.Listeners[i]))
 	}
 	s.log.Info("ready", "listeners", strings.Join(at, " "), "engine", s.choice.Engine, "tier", s.choice.Tier,
-		"shards", len(s.shards), "routes", len(s.snap.Routes), "services", len(s.snap.Services))
+		"shards", len(s.shards), "routes", len(s.cfg.Routes), "tcp_routes", len(s.cfg.Streams),
+		"udp_routes", len(s.cfg.Datagrams), "services", len(s.cfg.Services))
 	s.log.Info("engine", "why", s.choice.Why, "tls", s.tlsMode())
 	w := s.opts.Stdout
 	fmt.Fprintf(w, "\nuringproxy %s\n\n", s.opts.Version)
@@ -30,11 +31,22 @@ func (s *Server) banner() {
 	if slices.ContainsFunc(s.snap.Listeners, func(l plan.Listener) bool { return l.TLS != nil }) {
 		fmt.Fprintf(w, "  %-10s %s\n", "tls", s.tlsMode())
 	}
-	fmt.Fprintf(w, "  %-10s %s (%s, %s)\n\n", "config", s.snap.Source,
-		words.Count(len(s.snap.Routes), "route"), words.Count(len(s.snap.Services), "service"))
+	fmt.Fprintf(w, "  %-10s %s (%s)\n\n", "config", s.snap.Source, s.contents())
 	if len(s.opts.ConfigPaths) == 0 {
 		s.hints(w, url(&s.snap.Listeners[0]))
 	}
+}
+
+// contents are how many of what the configuration has.
+func (s *Server) contents() string {
+	all := []string{words.Count(len(s.cfg.Routes), "route")}
+	if n := len(s.cfg.Streams); n > 0 {
+		all = append(all, words.Count(n, "tcp route"))
+	}
+	if n := len(s.cfg.Datagrams); n > 0 {
+		all = append(all, words.Count(n, "udp route"))
+	}
+	return strings.Join(append(all, words.Count(len(s.cfg.Services), "service")), ", ")
 }
 
 // hints tell a newcomer what to try next.

@@ -42,7 +42,8 @@ func (p *process) configSample() expose.Config {
 	st := p.control.Status()
 	c := expose.Config{
 		Generation: st.Snapshot.Generation, Created: st.Snapshot.Created,
-		Routes: len(st.Config.Routes), Services: len(st.Snapshot.Services),
+		Routes: len(st.Config.Routes), TCPRoutes: len(st.Config.Streams), UDPRoutes: len(st.Config.Datagrams),
+		Services: len(st.Snapshot.Services),
 		Attempts: st.Attempts, Failed: st.Failed, InForce: st.Refused == nil,
 	}
 	for i := range st.Snapshot.Listeners {

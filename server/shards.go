@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/engine/probe"
 	"github.com/uringproxy/uringproxy/engine/uring"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/proxy"
 	"github.com/uringproxy/uringproxy/shard"
 )
@@ -103,11 +105,10 @@ func (s *Server) backend() engine.Backend {
 	return epoll.New()
 }
 
-// slots is how many connections of both sides a shard has room for: as many as there can be descriptors, at most those
-// that the limits allow.
+// slots is how many connections of both sides and UDP sessions a shard has room for: as many as there can be
+// descriptors, at most those that the limits allow.
 func (s *Server) slots() int {
-	const spare = 1024 // upstream connections that linger beside those in use
-	n := 2*s.snap.Limits.Connections + spare
+	n := wanted(&s.snap.Limits, true)
 	if files := descriptors(); files < n {
 		n = files
 	}
@@ -116,6 +117,17 @@ func (s *Server) slots() int {
 
 // pipesMost bounds a shard's pipes: each takes two descriptors once it has been used.
 const pipesMost = 128
+
+// wanted is how many descriptors the limits promise: one for each client and for what it is connected to, and one for
+// each UDP session if there are any.
+func wanted(l *plan.Limits, datagrams bool) int {
+	const spare = 1024 // listeners, files, and connections to upstreams that linger beside those in use
+	n := 2*l.Connections + spare
+	if datagrams {
+		n += l.Sessions
+	}
+	return n
+}
 
 // divide splits a shard's buffer memory among the classes: most of it for heads and small bodies, which every
 // connection needs; a quarter for large bodies, which fall back to small buffers when it is spent; the rest for large
@@ -175,14 +187,26 @@ func (s *Server) raiseDescriptors() {
 		lim.Cur = lim.Max
 		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &lim) // the warning below covers failure
 	}
-	if have, want := descriptors(), s.snap.Limits.Connections; have < want {
-		level := slog.LevelWarn
-		if want == config.Default().Limits.Connections {
-			level = slog.LevelInfo // nobody has asked for so many
-		}
-		s.log.Log(context.Background(), level,
-			"fewer file descriptors than limits.max_connections allows; further clients wait until others leave",
-			"descriptors", have, "max_connections", want,
-			"advice", fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd", 2*want+1024))
+	l, usual := &s.snap.Limits, &config.Default().Limits
+	datagrams := slices.ContainsFunc(s.snap.Listeners, func(l plan.Listener) bool { return l.Protocol == plan.UDP })
+	have, want := descriptors(), l.Connections
+	if datagrams {
+		want += l.Sessions
 	}
+	if have >= want {
+		return
+	}
+	level := slog.LevelWarn
+	if l.Connections == usual.Connections && l.Sessions == usual.Sessions {
+		level = slog.LevelInfo // nobody has asked for so many
+	}
+	about := []any{"descriptors", have, "max_connections", l.Connections}
+	if datagrams {
+		about = append(about, "udp_sessions", l.Sessions)
+	}
+	advice := fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd",
+		wanted(l, datagrams)+2*pipesMost*s.shardCount())
+	s.log.Log(context.Background(), level,
+		"fewer file descriptors than the limits allow clients; further ones wait until others leave",
+		append(about, "advice", advice)...)
 }

@@ -33,7 +33,8 @@ func (m *made) Status() admin.Status {
 		Version: "v1.2.3", PID: 77, State: "serving", Started: started, Uptime: 3600,
 		Engine: admin.Engine{Name: "uring", Tier: "T3", Shards: 2},
 		Config: admin.Config{
-			Generation: 4, Source: "my.toml", Age: 61.2, Watching: true, Routes: 12, TCPRoutes: 2, UDPRoutes: 1, Services: 1,
+			Generation: 4, Source: "my.toml", Age: 61.2, Watching: true,
+			Routes: 12, TCPRoutes: 2, UDPRoutes: 1, Services: 1,
 			Listeners: []admin.Listener{
 				{Name: "web", Address: "0.0.0.0:80", Protocol: "http"},
 				{Name: "in", Address: "unix:/run/in.sock"},

@@ -61,7 +61,7 @@ const edges = `
 	server:            engine engine/mem engine/uring engine/epoll engine/probe
 	admin:             internal/unixpath
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
-	server:            inspect routing metrics/expose internal/words tls/certs tls/handshake
+	server:            inspect routing routing/rule metrics/expose internal/words tls/certs tls/handshake
 	cmd/uringproxy:    server admin config inspect engine/probe internal/suggest internal/words
 	perf/peer:
 	perf/result:

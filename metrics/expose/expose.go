@@ -47,6 +47,7 @@ type Config struct {
 	Generation                  uint64
 	Created                     time.Time
 	Listeners, Routes, Services int
+	TCPRoutes, UDPRoutes        int
 	Attempts, Failed            uint64
 	LastAttempt                 time.Time // zero: there was none
 	InForce                     bool      // what is in the files is what is in force

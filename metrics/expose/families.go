@@ -81,6 +81,10 @@ var configFamilies = []family{
 		func(in *Input) float64 { return float64(in.Config.Listeners) }),
 	one("config_routes", "Routes of the configuration in force.",
 		func(in *Input) float64 { return float64(in.Config.Routes) }),
+	one("config_tcp_routes", "Tcp routes of the configuration in force.",
+		func(in *Input) float64 { return float64(in.Config.TCPRoutes) }),
+	one("config_udp_routes", "Udp routes of the configuration in force.",
+		func(in *Input) float64 { return float64(in.Config.UDPRoutes) }),
 	one("config_services", "Services of the configuration in force.",
 		func(in *Input) float64 { return float64(in.Config.Services) }),
 	{"config_reloads", counter, "Attempts to change the configuration.", "result", func(e *encoder, in *Input) {
