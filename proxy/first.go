@@ -117,6 +117,9 @@ func (w *Worker) halfHello(l *link) bool {
 // firstExpired handles the end of the time that there is for first bytes.
 func (w *Worker) firstExpired(l *link, c *engine.Conn) {
 	switch {
+	case w.draining:
+		w.m.Inc(metrics.ConnsClosedDrain)
+		w.closeClient(l, c, false)
 	case l.state == stateHeader:
 		w.headerCut(l, c, metrics.ProxyLate, metrics.TimeoutProxyHeader)
 	case l.in.empty():
