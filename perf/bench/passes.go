@@ -64,6 +64,9 @@ func (t *target) passes(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
+	if c.LocalAddr().String() == c.RemoteAddr().String() { // which the kernel may choose where nobody listens
+		return errors.New("connected to itself")
+	}
 	deadline, _ := ctx.Deadline()
 	if t.site.UDP() {
 		deadline = time.Now().Add(askAgain)

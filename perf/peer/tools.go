@@ -7,14 +7,26 @@ import (
 	"strings"
 )
 
-// FreePort is a port of the loopback interface that nobody uses now.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("look for a free port: %w", err)
+// portTries is how many ports are looked at.
+const portTries = 100
+
+// FreePort is a port of the loopback interface that nobody uses now, neither for TCP nor for UDP.
+func FreePort() (port int, err error) {
+	for range portTries {
+		var l net.Listener
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			break
+		}
+		port = l.Addr().(*net.TCPAddr).Port
+		var u *net.UDPConn
+		u, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("look for a free port: %w", err)
 }
 
 // Version is the first line of what a program says when it is run with an argument that asks for its version.
