@@ -113,6 +113,8 @@ func TestExplain(t *testing.T) {
 	}{
 		{"?url=http://a.test/x&header=X-A:+1&header=X-B:+2&method=PUT&route=r", 200,
 			"\"url\": \"http://a.test/x\",\n  \"method\": \"PUT\",\n  \"header\": [\n    \"X-A: 1\",\n    \"X-B: 2\"\n  ]"},
+		{"?client_ip=10.0.0.1&port=53&listener=l", 200, `"port": 53`},
+		{"?port=x", 400, `port \"x\" is no number`},
 		{"?client_ip=10.0.0.1&listener=l&sni=s&alpn=h2&tls_version=1.3&cipher_suite=c&ja4=j&url=/", 200, `"ja4": "j"`},
 		{"", 400, "there is no url"},
 		{"?client_hello=160301&client_cert=a&client_cert=b", 200, "\"client_hello\": \"160301\""},

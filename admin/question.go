@@ -7,17 +7,19 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
 // Question is a request to be explained, or a connection alone: the body of POST /api/explain. With GET it is in the
 // query, by the same names, and lists by repeating them.
 type Question struct {
-	// http://example.com/path?query, example.com/path or /path; empty where only something of TLS is said
+	// http://example.com/path?query, example.com/path or /path; empty where it is about a connection, or datagrams
 	URL         string   `json:"url"`
 	Method      string   `json:"method"`
 	Headers     []string `json:"header"` // as "Name: value"
 	ClientIP    string   `json:"client_ip"`
+	Port        int      `json:"port"`     // that the client has connected to; 0: the listener's
 	Listener    string   `json:"listener"` // its name; empty: the one that the URL leads to
 	SNI         string   `json:"sni"`
 	ALPN        []string `json:"alpn"`
@@ -63,8 +65,8 @@ func readQuestion(r *http.Request) (*Question, error) {
 	} else if err := q.parse(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if q.URL == "" && !q.secure() {
-		return nil, errors.New("read question: there is no url, and nothing of TLS")
+	if q.URL == "" && q.Listener == "" && q.Port == 0 && !q.secure() {
+		return nil, errors.New("read question: there is no url, no listener, and nothing of TLS")
 	}
 	return q, nil
 }
@@ -84,6 +86,8 @@ func (q *Question) parse(query string) error {
 		"url": &q.URL, "method": &q.Method, "client_ip": &q.ClientIP, "listener": &q.Listener, "sni": &q.SNI,
 		"tls_version": &q.TLSVersion, "ja4": &q.JA4, "client_hello": &q.ClientHello,
 	}
+	port := ""
+	one["port"] = &port
 	many := map[string]*[]string{
 		"header": &q.Headers, "alpn": &q.ALPN, "cipher_suite": &q.CipherSuite,
 		"client_cert": &q.ClientCert, "route": &q.Routes,
@@ -98,6 +102,11 @@ func (q *Question) parse(query string) error {
 			return fmt.Errorf("read question: %s is there more than once", name)
 		default:
 			*one[name] = all[0]
+		}
+	}
+	if port != "" {
+		if q.Port, err = strconv.Atoi(port); err != nil {
+			return fmt.Errorf("read question: port %q is no number", port)
 		}
 	}
 	return nil

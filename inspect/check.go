@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/tls/certs"
 )
@@ -33,6 +34,7 @@ func Check(ctx context.Context, c *config.Config, o Options) *Result {
 	k.services()
 	k.listeners(&o.Machine)
 	k.streams()
+	k.upgrades()
 	k.security()
 	if o.Store != nil {
 		k.material(o.Store, o.Now)
@@ -42,6 +44,7 @@ func Check(ctx context.Context, c *config.Config, o Options) *Result {
 	}
 	r := &Result{Faults: k.list(Fault), Warnings: k.list(Warning), Counts: Counts{
 		Listeners: len(c.Listeners), Routes: len(c.Routes), Services: len(c.Services),
+		TCPRoutes: len(c.Streams), UDPRoutes: len(c.Datagrams),
 		Faults: k.count(Fault), Warnings: k.count(Warning),
 	}}
 	for _, s := range c.Services {
@@ -121,23 +124,42 @@ func (k *checker) locate(n *note) config.Fault {
 	return whole
 }
 
-// routes looks at the routes and at the tcp routes, each alone and all of a table together.
+// routes looks at the routes of each kind, each alone and all of a table together.
 func (k *checker) routes() {
-	k.table(routing.NewBuilder(), newCrowd(k.config.Listeners, k.config.Routes, ofRequests))
-	tcp := make([]*config.Route, len(k.config.Streams))
-	for i, r := range k.config.Streams {
-		tcp[i] = &config.Route{
-			Name: r.Name, Listeners: r.Listeners, Rule: r.Rule, Priority: r.Priority, Service: r.Service,
-		}
-	}
-	var listeners []*config.Listener
-	for _, l := range k.config.Listeners {
-		if l.TLS != nil {
-			listeners = append(listeners, l)
-		}
-	}
-	k.table(routing.NewStreamBuilder(), newCrowd(listeners, tcp, ofConnections))
+	k.table(routing.NewBuilder(), newCrowd(k.only((*config.Listener).Requests), k.config.Routes, ofRequests))
+	k.streamTable(k.config.Streams, ofConnections)
+	k.streamTable(k.config.Datagrams, ofDatagrams)
 	k.regexps()
+}
+
+// streamTable looks at tcp or udp routes. What listeners one is for that names none depends on it, so here it names
+// them.
+func (k *checker) streamTable(streams []*config.StreamRoute, of family) {
+	if len(streams) == 0 {
+		return
+	}
+	routes := make([]*config.Route, len(streams))
+	reached := map[*config.Listener]bool{}
+	for i, r := range streams {
+		routes[i] = &config.Route{Name: r.Name, Rule: r.Rule, Priority: r.Priority, Service: r.Service}
+		for _, l := range k.config.Listeners {
+			if r.For(l) {
+				routes[i].Listeners, reached[l] = append(routes[i].Listeners, l.Name), true
+			}
+		}
+	}
+	listeners := k.only(func(l *config.Listener) bool { return reached[l] })
+	k.table(routing.NewStreamBuilder(), newCrowd(listeners, routes, of))
+}
+
+// only are the listeners that have a property.
+func (k *checker) only(property func(*config.Listener) bool) (list []*config.Listener) {
+	for _, l := range k.config.Listeners {
+		if property(l) {
+			list = append(list, l)
+		}
+	}
+	return list
 }
 
 // table looks at the routes of one table.
@@ -173,7 +195,7 @@ func (k *checker) services() {
 	for _, r := range k.config.Routes {
 		used[r.Service] = true
 	}
-	for _, r := range k.config.Streams {
+	for _, r := range slices.Concat(k.config.Streams, k.config.Datagrams) {
 		used[r.Service] = true
 	}
 	for _, s := range k.config.Services {
@@ -185,25 +207,37 @@ func (k *checker) services() {
 }
 
 func (k *checker) listeners(m *Machine) {
-	named := map[string]bool{}
-	for _, r := range k.config.Routes {
-		if len(r.Listeners) == 0 {
-			named = nil
-			break
-		}
-		for _, l := range r.Listeners {
-			named[l] = true
-		}
-	}
+	reached := k.reached()
 	for _, l := range k.config.Listeners {
-		if named != nil && !named[l.Name] && l.Redirect == nil && !k.streamed(l) {
+		if !reached(l) && l.Redirect == nil && !k.streamed(l) {
+			what := map[plan.Protocol]string{
+				plan.HTTP: "route is for: it answers every request with 404",
+				plan.TCP:  "tcp route is for: it closes every connection",
+				plan.UDP:  "udp route is for: it drops every datagram",
+				plan.Auto: "route and no tcp route is for: it has no use for any connection",
+			}[l.Protocol]
 			k.warn(IdleListener, config.Path("listeners", l.Name), "name it in a route, or take it out",
-				"a listener that no route is for: it answers every request with 404")
+				"a listener that no "+what)
 		}
+		k.listener(l)
 		if port := int(l.Addr.Port()); l.Unix == "" && port > 0 && port < m.FirstPort {
 			k.warn(PrivilegedPort, config.Path("listeners", l.Name),
 				"run as root, with CAP_NET_BIND_SERVICE, or with a lower net.ipv4.ip_unprivileged_port_start",
 				fmt.Sprintf("port %d, but this user may only listen on ports from %d on", port, m.FirstPort), "address")
 		}
 	}
+}
+
+// reached tells which listeners a route for requests is for.
+func (k *checker) reached() func(*config.Listener) bool {
+	named := map[string]bool{}
+	for _, r := range k.config.Routes {
+		if len(r.Listeners) == 0 {
+			return (*config.Listener).Requests
+		}
+		for _, l := range r.Listeners {
+			named[l] = true
+		}
+	}
+	return func(l *config.Listener) bool { return named[l.Name] }
 }

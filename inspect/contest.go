@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
@@ -47,12 +48,24 @@ type Verdict struct {
 	everything string // what a route without a rule is for, in words
 }
 
-// Forward is what happens to a request, or a connection, that has a route.
+// Forward is what happens to a request, a connection or a client's datagrams that have a route.
 type Forward struct {
-	Service   string     `json:"service"`
-	Path      string     `json:"path,omitempty"` // with the query; empty for a connection
-	Balance   string     `json:"balance"`
+	Service string `json:"service"`
+	Path    string `json:"path,omitempty"` // with the query; empty for a connection
+	Balance string `json:"balance"`
+	// TLS is "terminate" where it ends before what was in it is passed on as it is.
+	TLS string `json:"tls,omitempty"`
+	// Proxy is the version of the PROXY protocol by which endpoints are told of the client; empty: they are not.
+	Proxy     string     `json:"proxy_protocol,omitempty"`
+	Limits    *Limits    `json:"limits,omitempty"` // of the route; nil: it has none
 	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// Limits are how many connections or clients a route takes.
+type Limits struct {
+	Connections int `json:"max_connections,omitempty"` // 0: any number
+	Rate        int `json:"connection_rate,omitempty"` // per second; 0: any
+	Burst       int `json:"connection_burst,omitempty"`
 }
 
 // Endpoint is where a request may go.
@@ -70,19 +83,22 @@ type Omitted struct {
 // nearest is how many routes that do not fit are told.
 const nearest = 20
 
-// contender is a route of either kind.
+// contender is a route of any kind.
 type contender struct {
 	name      string
 	listeners []string
+	here      bool // it is for the listener in question
 	rule      *rule.Expr
 	priority  int
 	service   string
+	stream    *config.StreamRoute // nil: a route for requests
 }
 
 // contest finds out which of the routes of one kind wins, and why the others do not.
 type contest struct {
 	*explainer
-	streams bool // tcp routes
+	family
+	streams bool // of connections or datagrams
 	all     []contender
 
 	here   []routing.Route // of the listener; their targets are indexes in all
@@ -103,31 +119,30 @@ type miss struct {
 
 // routes are the contenders for a request.
 func (e *explainer) routes() *contest {
-	c := &contest{explainer: e}
+	c := &contest{explainer: e, family: ofRequests}
 	for _, r := range e.config.Routes {
-		c.all = append(c.all, contender{r.Name, r.Listeners, r.Rule, r.Priority, r.Service})
+		c.all = append(c.all, contender{r.Name, r.Listeners, r.For(e.listener), r.Rule, r.Priority, r.Service, nil})
 	}
 	return c
 }
 
-// streams are those for a connection.
+// streams are those for a connection, or for the datagrams of a client.
 func (e *explainer) streams() *contest {
-	c := &contest{explainer: e, streams: true}
-	for _, r := range e.config.Streams {
-		c.all = append(c.all, contender{r.Name, r.Listeners, r.Rule, r.Priority, r.Service})
+	c := &contest{explainer: e, streams: true, family: ofConnections}
+	routes := e.config.Streams
+	if e.listener.Protocol == plan.UDP {
+		c.family, routes = ofDatagrams, e.config.Datagrams
+	}
+	for _, r := range routes {
+		c.all = append(c.all, contender{r.Name, r.Listeners, r.For(e.listener), r.Rule, r.Priority, r.Service, r})
 	}
 	return c
-}
-
-// isHere reports whether a route is for the listener.
-func (c *contest) isHere(r *contender) bool {
-	return len(r.listeners) == 0 || slices.Contains(r.listeners, c.listener.Name)
 }
 
 // decide asks the tables for the winner, and each rule for the reasons.
 func (c *contest) decide() error {
 	for i := range c.all {
-		if r := &c.all[i]; c.isHere(r) {
+		if r := &c.all[i]; r.here {
 			c.here = append(c.here, routing.Route{Name: r.name, Priority: r.priority, Rule: r.rule, Target: i})
 		}
 	}
@@ -207,10 +222,7 @@ func (c *contest) tell() {
 		}
 		v := c.verdict(&c.fits[i])
 		_, by := c.fits[0].Before(&c.fits[i])
-		v.By, v.Because = edgeName(by), decision(&c.fits[0], &c.fits[i], by)
-		if c.streams && by == routing.ByHost {
-			v.Because = "server name" + strings.TrimPrefix(v.Because, "host")
-		}
+		v.By, v.Because = edgeName(by), c.decision(&c.fits[0], &c.fits[i], by)
 		if c.wanted(v.Route, i-1) {
 			c.Later = append(c.Later, v)
 		} else {
@@ -257,12 +269,15 @@ func (c *contest) elsewhere() {
 	told := 0
 	for i := range c.all {
 		r := &c.all[i]
-		if c.isHere(r) || !slices.Contains(c.question.Routes, r.name) {
+		if r.here || !slices.Contains(c.question.Routes, r.name) {
 			continue
 		}
 		v := c.verdict(&routing.Judgement{Route: routing.Route{Name: r.name, Priority: r.priority, Rule: r.rule}})
 		v.Alternative, v.Order = "", ""
 		v.By, v.Because = elsewhere, "it is for "+strings.Join(r.listeners, ", ")
+		if len(r.listeners) == 0 {
+			v.Because = "it names no listeners, and so is not for this one"
+		}
 		c.Misses = append(c.Misses, v)
 		told++
 	}
@@ -271,7 +286,6 @@ func (c *contest) elsewhere() {
 
 // verdict is what there is to say of a route in any case.
 func (c *contest) verdict(j *routing.Judgement) Verdict {
-	key := "routes"
 	whole, part := j.Route.Rule, j.Alternative
 	if c.question.Masked {
 		whole, part = whole.Masked(), part.Masked()
@@ -279,17 +293,17 @@ func (c *contest) verdict(j *routing.Judgement) Verdict {
 	order := fmt.Sprintf("priority: %d; host: %s; path: %s; further conditions: %d", j.Route.Priority,
 		hostWords(&j.Alternative.Host), pathWords(&j.Alternative.Path), len(j.Alternative.Tests))
 	if c.streams {
-		key, part = "tcp_routes", part.OverSNI()
+		part = part.OverSNI()
 		order = fmt.Sprintf("priority: %d; server name: %s; further conditions: %d", j.Route.Priority,
 			hostWords(&j.Alternative.Host), len(j.Alternative.Tests))
 	}
-	f := c.config.Fault(config.Path(key, j.Route.Name), "", "", "")
+	if c.family == ofDatagrams {
+		order = fmt.Sprintf("priority: %d; conditions: %d", j.Route.Priority, len(j.Alternative.Tests))
+	}
+	f := c.config.Fault(config.Path(c.table, j.Route.Name), "", "", "")
 	v := Verdict{
 		Route: j.Route.Name, Rule: whole.String(), File: f.File, Line: f.Line, Column: f.Column,
-		Priority: j.Route.Priority, Order: order, everything: "any request",
-	}
-	if c.streams {
-		v.everything = "any connection"
+		Priority: j.Route.Priority, Order: order, everything: "any " + c.thing,
 	}
 	if j.Route.Rule == nil {
 		v.Rule = ""
@@ -312,10 +326,22 @@ func (c *contest) forward(r *contender) *Forward {
 			f.Path += "?" + string(c.asked.Query)
 		}
 	}
+	if s := r.stream; s != nil {
+		if s.Terminate {
+			f.TLS = "terminate"
+		}
+		if s.Connections > 0 || s.Rate > 0 {
+			f.Limits = &Limits{s.Connections, s.Rate, s.Burst}
+		}
+	}
 	for _, s := range c.config.Services {
 		if s.Name != r.service {
 			continue
 		}
+		if s.ByClient {
+			f.Balance = "client_ip"
+		}
+		f.Proxy = [...]string{"", plan.ProxyV1: "v1", plan.ProxyV2: "v2"}[s.Proxy]
 		for _, p := range s.Endpoints {
 			f.Endpoints = append(f.Endpoints, Endpoint{p.URL, p.Weight})
 		}

@@ -21,7 +21,7 @@ type hostsOf struct {
 func (k *checker) hosts(l *config.Listener) *hostsOf {
 	h := &hostsOf{first: map[string]*config.Route{}, above: map[string]bool{}}
 	for _, r := range k.config.Routes {
-		if !isFor(r.Listeners, l) {
+		if !r.For(l) {
 			continue
 		}
 		e, err := r.Rule.Expand()
@@ -120,7 +120,7 @@ const maxUnused = 10
 // passed reports whether connections for a host may be taken by a tcp route.
 func (m *material) passed(l *config.Listener, host string) bool {
 	return slices.ContainsFunc(m.config.Streams, func(r *config.StreamRoute) bool {
-		if !isFor(r.Listeners, l) {
+		if !r.For(l) {
 			return false
 		}
 		named := false

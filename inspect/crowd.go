@@ -17,6 +17,7 @@ type family struct{ table, one, many, thing string }
 var (
 	ofRequests    = family{"routes", "a route", "routes", "request"}
 	ofConnections = family{"tcp_routes", "a tcp route", "tcp routes", "connection"}
+	ofDatagrams   = family{"udp_routes", "a udp route", "udp routes", "client"}
 )
 
 // crowd has the alternatives of all routes of a table, filed so that those that may cover a given one are found without
@@ -107,6 +108,15 @@ func (x *crowd) add(r *config.Route, alternatives []rule.Alternative) []*member 
 	}
 	x.members = append(x.members, list...)
 	return list
+}
+
+// text is a member's alternative as its rule has it.
+func (x *crowd) text(m *member) string {
+	a := m.Alternative
+	if x.family != ofRequests {
+		a = a.OverSNI()
+	}
+	return a.String()
 }
 
 // file puts a member where those that it may cover look for it.

@@ -16,12 +16,16 @@ type Report struct {
 	// Request is nil when the question is about a connection only.
 	Request  *Request `json:"request,omitempty"`
 	Listener Listener `json:"listener"`
-	Notes    []string `json:"notes,omitempty"`
+	// Client is the address, where there is neither a Request nor a Hello that has it.
+	Client string   `json:"client,omitempty"`
+	Notes  []string `json:"notes,omitempty"`
 	// Hello is what the client says by TLS, as far as it is known; nil on a plain connection.
 	Hello *Hello `json:"client_hello,omitempty"`
-	// Streams are the tcp routes of a TLS listener, one of which may take the connection as it is; nil: it has none.
-	Streams *Standing `json:"tcp_routes,omitempty"`
-	// TLS is what is agreed on; nil on a plain connection, and on one that a tcp route takes.
+	// Streams are the tcp routes that may take the connection as it is, and Datagrams the udp routes; nil: none is
+	// asked.
+	Streams   *Standing `json:"tcp_routes,omitempty"`
+	Datagrams *Standing `json:"udp_routes,omitempty"`
+	// TLS is what is agreed on; nil on a plain connection, and on one of which a tcp route passes TLS on.
 	TLS *Termination `json:"tls,omitempty"`
 	// Status is what the proxy answers by itself, and Reason why; without a Status, there is no answer at all. Both are
 	// empty if the request is forwarded.
@@ -45,8 +49,9 @@ type Request struct {
 
 // Listener is where the request comes in.
 type Listener struct {
-	Name    string `json:"name"`
-	Address string `json:"address"`
+	Name     string `json:"name"`
+	Address  string `json:"address"`
+	Protocol string `json:"protocol,omitempty"` // "tcp", "udp" or "auto"; empty: "http"
 }
 
 // Running is what a running process has at hand of the configuration in question, so that nothing has to be compiled or
@@ -82,11 +87,18 @@ func ExplainRunning(c *config.Config, q *Question, running Running) (*Report, er
 	e.describe()
 	r := &e.report
 	r.Later, r.Misses = []Verdict{}, []Verdict{}
-	err = e.connection()
+	err = e.arrival()
 	if err == nil && r.Reason == "" && r.Request != nil && (r.Streams == nil || r.Streams.Winner == nil) {
 		err = e.request()
 	}
 	r.Notes = a.notes
+	switch {
+	case r.Request != nil || !a.Client.IsValid():
+	case r.Hello != nil:
+		r.Hello.Client = a.Client.String()
+	default:
+		r.Client = a.Client.String()
+	}
 	return r, err
 }
 
@@ -143,11 +155,18 @@ func listenerOf(c *config.Config, q *Question, a *asked) (*config.Listener, erro
 	}
 	port := a.port
 	if port == 0 {
+		port = q.Port
+	}
+	if port == 0 {
 		port = map[string]int{"http": 80, "https": 443}[a.scheme]
 	}
-	var fit, secure []*config.Listener
+	var all, fit, secure []*config.Listener
 	for _, l := range c.Listeners {
-		if l.Unix == "" && int(l.Addr.Port()) == port {
+		if q.URL != "" && !l.Requests() {
+			continue
+		}
+		all = append(all, l)
+		if leads(port, l) {
 			fit = append(fit, l)
 		}
 		if l.TLS != nil {
@@ -160,8 +179,8 @@ func listenerOf(c *config.Config, q *Question, a *asked) (*config.Listener, erro
 		return fit[0], nil
 	case len(secure) == 1 && a.port == 0 && (a.scheme == "https" || q.TLS.Given()):
 		return secure[0], nil
-	case len(c.Listeners) == 1 || !named && len(secure) == 0 && !redirects(c): // they all have the same routes
-		return c.Listeners[0], nil
+	case len(all) == 1, q.URL != "" && !named && len(all) > 0 && len(secure) == 0 && !redirects(c): // all have the same
+		return all[0], nil
 	}
 	return nil, fmt.Errorf("find listener: the URL does not tell which; say --listener and one of %s",
 		strings.Join(names, ", "))
@@ -174,7 +193,8 @@ func redirects(c *config.Config) bool {
 
 func isRoute(c *config.Config, name string) bool {
 	return slices.ContainsFunc(c.Routes, func(r *config.Route) bool { return r.Name == name }) ||
-		slices.ContainsFunc(c.Streams, func(r *config.StreamRoute) bool { return r.Name == name })
+		slices.ContainsFunc(slices.Concat(c.Streams, c.Datagrams),
+			func(r *config.StreamRoute) bool { return r.Name == name })
 }
 
 // explainer is one explanation at work.
@@ -190,12 +210,12 @@ type explainer struct {
 // describe fills in what is known before any route is asked.
 func (e *explainer) describe() {
 	a, r := e.asked, &e.report
-	r.Listener = Listener{e.listener.Name, e.listener.Unix}
+	r.Listener = Listener{Name: e.listener.Name, Address: "unix:" + e.listener.Unix}
 	if e.listener.Unix == "" {
 		r.Listener.Address = e.listener.Addr.String()
-	} else {
-		r.Listener.Address = "unix:" + e.listener.Unix
 	}
+	r.Listener.Protocol = protocolWords[e.listener.Protocol]
+	e.arriveAt()
 	if e.question.URL == "" {
 		return
 	}

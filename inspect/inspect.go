@@ -9,8 +9,8 @@
 // What a ClientHello says is tls/hello's to tell, which certificate answers it tls/certs's, and whether keys for
 // tickets are such tls/handshake's.
 //
-// The package never reaches the data plane: it imports those, config, and routing with what is below it, and is
-// imported by the commands, and by server for admin. Its results have JSON names that do not change.
+// The package never reaches the data plane: it imports those, config, plan for its types, and routing with what is
+// below it, and is imported by the commands, and by server for admin. Its results have JSON names that do not change.
 package inspect
 
 import (
@@ -39,6 +39,9 @@ const (
 	TLSOnPlain      = "tls-on-plain"     // a condition on TLS where there is none
 	Redirected      = "redirected"       // a route whose listeners send everybody to https
 	Swallowed       = "swallowed"        // a listener of which a tcp route takes all connections
+	IdleTLS         = "idle-tls"         // a tls table by which no tcp route of its listener ends TLS
+	OpenProxy       = "open-proxy"       // PROXY headers from everybody
+	OpenUpgrade     = "open-upgrade"     // an upgrade that is a way around the routes
 	SelfSigned      = "self-signed"      // a certificate that is made up at start
 	Certificate     = "certificate"      // one that clients refuse, or will soon, or that is not kept well
 	Uncovered       = "uncovered-host"   // a route's host that no certificate is for
@@ -116,6 +119,8 @@ func found(severity Severity, code string, f config.Fault) Finding {
 type Counts struct {
 	Listeners int `json:"listeners"`
 	Routes    int `json:"routes"`
+	TCPRoutes int `json:"tcp_routes,omitempty"`
+	UDPRoutes int `json:"udp_routes,omitempty"`
 	Services  int `json:"services"`
 	Endpoints int `json:"endpoints"`
 	Faults    int `json:"faults"`

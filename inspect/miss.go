@@ -166,6 +166,9 @@ func (e *explainer) offers(p *rule.Predicate) string {
 		return e.shown()
 	}
 	if h == nil {
+		if e.report.Request == nil {
+			return "the client speaks no TLS"
+		}
 		return "the connection is plain"
 	}
 	switch p.Kind {

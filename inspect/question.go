@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 	"github.com/uringproxy/uringproxy/routing/urlpath"
@@ -17,13 +19,14 @@ import (
 
 // Question is a request to be explained, in the words of a user, or a connection alone.
 type Question struct {
-	// URL is "http://example.com:8080/path?query", "example.com/path" or "/path". It may be empty where TLS is given: then
-	// it is about what becomes of the connection.
+	// URL is "http://example.com:8080/path?query", "example.com/path" or "/path". It may be empty where TLS is given, or
+	// Listener or Port is that of one for connections or datagrams: then it is about what becomes of these.
 	URL      string
 	Method   string   // empty: GET
 	Fields   []string // as "Name: value"; one named Host goes before the host of the URL
 	ClientIP string   // empty: not known, and in no network
-	Listener string   // its name; empty: the one that the URL leads to
+	Port     int      // that the client has connected to; 0: the listener's
+	Listener string   // its name; empty: the one that the URL or the port leads to
 	TLS      TLS
 
 	Routes []string // those to explain beside the winner; none: those that are nearest
@@ -57,7 +60,10 @@ func ask(c *config.Config, q *Question) (*asked, error) {
 	if strings.ContainsFunc(q.Method, notToken) {
 		return nil, fmt.Errorf("read method: %q cannot be one", q.Method)
 	}
-	if q.URL != "" || !q.TLS.Given() {
+	if q.Port < 0 || q.Port > 65535 {
+		return nil, fmt.Errorf("read port: %d is none", q.Port)
+	}
+	if q.URL != "" || !q.TLS.Given() && !bare(c, q) {
 		if err := a.url(q.URL, c.Paths.Policy); err != nil {
 			return nil, fmt.Errorf("read URL %q: %w", q.URL, err)
 		}
@@ -76,6 +82,18 @@ func ask(c *config.Config, q *Question) (*asked, error) {
 		return a, a.offer(&q.TLS)
 	}
 	return a, nil
+}
+
+// bare reports whether a question needs no URL, being about a listener on which there is more than requests.
+func bare(c *config.Config, q *Question) bool {
+	return slices.ContainsFunc(c.Listeners, func(l *config.Listener) bool {
+		return l.Protocol != plan.HTTP && (l.Name == q.Listener || q.Listener == "" && leads(q.Port, l))
+	})
+}
+
+// leads reports whether a port is that of a listener.
+func leads(port int, l *config.Listener) bool {
+	return port > 0 && l.Unix == "" && int(l.Addr.Port()) == port
 }
 
 // notToken reports what a method or the name of a field cannot have (RFC 9110, section 5.6.2).

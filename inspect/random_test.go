@@ -198,6 +198,7 @@ func compare(t *testing.T, seed uint64, requests int) (idle int) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		a.Request.Port = c.Listeners[slices.IndexFunc(c.Listeners, asked)].Addr.Port()
 		name, by := "", ""
 		if n := tables[q.Listener].Match(&a.Request); n >= 0 {
 			r := c.Routes[n]

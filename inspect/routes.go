@@ -20,7 +20,8 @@ var plainKeys = map[rule.Kind]string{
 	rule.Header: "headers", rule.Query: "query", rule.ClientIP: "client_ip", rule.SNI: "sni", rule.ALPN: "alpn",
 	rule.TLSVersion: "tls_version", rule.CipherSuite: "cipher_suite", rule.JA4: "ja4",
 	rule.SNIRegexp: "sni_regexp", rule.CipherSuiteOnly: "cipher_suite_only",
-	rule.ClientCert: "client_cert", rule.ClientCertRegexp: "client_cert_regexp",
+	rule.DestinationPort: "destination_port", rule.ClientCert: "client_cert",
+	rule.ClientCertRegexp: "client_cert_regexp",
 }
 
 // warnRoute is warn for a route, at the key that has a condition of some kind; at the route for None.
@@ -40,6 +41,11 @@ func (k *checker) warnRoute(
 // route looks at one route alone, and adds it to the crowd.
 func (k *checker) route(x *crowd, r *config.Route) {
 	e, err := r.Rule.Expand()
+	if err == nil && x.family != ofRequests { // in the table, the server name stands in the place of the host
+		impossible := e.Impossible
+		e, err = r.Rule.OverHost().Expand()
+		e.Impossible = impossible
+	}
 	if err != nil {
 		k.refuse(x, r, err)
 		return
@@ -102,7 +108,10 @@ func (k *checker) impossible(x *crowd, m *member) *reason {
 	for i := range m.Tests {
 		t := &m.Tests[i]
 		switch {
+		case t.Kind == rule.DestinationPort && !k.some(m.route, reachedAt(t)):
+			return &reason{says: t.String() + " is for other ports than those of its listeners", kind: t.Kind}
 		case t.Not:
+		case x.family != ofRequests: // every listener has connections with a ClientHello, or may have
 		case t.Kind.TLS() && !k.some(m.route, speaksTLS):
 			return &reason{
 				t.String() + " looks at TLS, which none of its listeners speaks", t.Kind, !ofClientCert(t.Kind),
@@ -111,11 +120,19 @@ func (k *checker) impossible(x *crowd, m *member) *reason {
 			return &reason{
 				says: t.String() + " asks for a certificate, and none of its listeners verifies any", kind: t.Kind,
 			}
-		case t.Kind == rule.TLSVersion && x.family == ofRequests && !k.some(m.route, agreesTo(t.Numbers)):
+		case t.Kind == rule.TLSVersion && !k.some(m.route, agreesTo(t.Numbers)):
 			return &reason{says: t.String() + " is for clients with which none of its listeners agrees", kind: t.Kind}
 		}
 	}
 	return nil
+}
+
+// reachedAt is the property of a listener that clients may have connected to it by a port that fits a condition. What
+// they have connected to is its own, unless a PROXY header names another.
+func reachedAt(t *rule.Predicate) func(*config.Listener) bool {
+	return func(l *config.Listener) bool {
+		return len(l.Proxied) > 0 || rule.HasPort(t.Numbers, l.Addr.Port()) != t.Not
+	}
 }
 
 // refusal says why no request that is let through has such a path.
@@ -136,7 +153,7 @@ func (k *checker) matchers(of family, r *config.Route) {
 	said := map[string]bool{}
 	eachPredicate(r.Rule, false, func(p *rule.Predicate, not bool) {
 		switch {
-		case p.Kind.TLS() && not && !said[p.String()] && !k.some(r, speaksTLS):
+		case of == ofRequests && p.Kind.TLS() && not && !said[p.String()] && !k.some(r, speaksTLS):
 			said[p.String()] = true
 			k.warnRoute(of, TLSOnPlain, r, p.Kind, "the condition !"+p.String()+
 				", which always holds: none of its listeners speaks TLS", "take it out")
@@ -270,7 +287,7 @@ func (k *checker) shadow(x *crowd, members []*member) (sure bool) {
 	if len(covered) == alive && isDuplicate(covered, by, names) {
 		code, late = Duplicate, func() string {
 			return fmt.Sprintf("%s has the same conditions and goes before it (%s)", k.where(x, names[0]),
-				edge(by[0][0], covered[0]))
+				x.edge(by[0][0], covered[0]))
 		}
 	}
 	n := k.warnRoute(x.family, code, r, rule.None, message,
@@ -319,12 +336,12 @@ func (k *checker) reasons(x *crowd, covered []*member, by [][]*member) string {
 		for _, o := range by[i] {
 			what := "all that fits it"
 			if m.of > 1 {
-				what = m.Alternative.String()
+				what = x.text(m)
 			}
 			if !covers(o.groups, m.groups) {
 				what += " on " + strings.Join(o.route.Listeners, ", ")
 			}
-			says := fmt.Sprintf("%s takes %s (%s)", k.where(x, o.route.Name), what, edge(o, m))
+			says := fmt.Sprintf("%s takes %s (%s)", k.where(x, o.route.Name), what, x.edge(o, m))
 			if !slices.Contains(all, says) {
 				all = append(all, says)
 			}
@@ -334,10 +351,10 @@ func (k *checker) reasons(x *crowd, covered []*member, by [][]*member) string {
 }
 
 // edge says why o goes before m.
-func edge(o, m *member) string {
+func (x *crowd) edge(o, m *member) string {
 	a, b := o.judgement(), m.judgement()
 	_, by := a.Before(&b)
-	return decision(&a, &b, by)
+	return x.decision(&a, &b, by)
 }
 
 // judgement is m as routing compares it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
 	"github.com/uringproxy/uringproxy/routing/rule"
 	"github.com/uringproxy/uringproxy/tls/certs"
@@ -35,7 +36,8 @@ type Shown struct {
 	Default bool `json:"default,omitempty"`
 }
 
-// connection explains what becomes of a connection before there is a request. Report.Reason says if there will be none.
+// connection explains what becomes of a connection of a listener for requests before there is one. Report.Reason says
+// if there will be none.
 func (e *explainer) connection() error {
 	a, r := e.asked, &e.report
 	if e.listener.TLS == nil {
@@ -46,34 +48,35 @@ func (e *explainer) connection() error {
 		r.Status, r.Reason = 400, hello.PlainHTTP.String()
 		return nil
 	}
+	return e.secured()
+}
+
+// secured explains what becomes of a connection that begins with a ClientHello, on a listener that may end TLS.
+func (e *explainer) secured() error {
+	a, r := e.asked, &e.report
 	e.assume()
 	r.Hello = a.hello
-	if r.Request == nil && a.Client.IsValid() {
-		r.Hello.Client = a.Client.String()
-	}
 	if a.hello.Refused != "" {
 		e.refuse()
 		return nil
 	}
-	if len(e.config.Streams) > 0 {
-		c := e.streams()
-		if err := c.decide(); err != nil {
-			return err
-		}
-		r.Streams = &c.Standing
-		if c.Winner != nil {
-			return nil
-		}
+	if taken, err := e.streamed(); taken || err != nil {
+		return err
 	}
 	e.terminate()
 	return nil
 }
 
-// assume fills in what every client says by TLS: the name of the server.
+// assume fills in what every client says by TLS: the name of the server, and where not all speak TLS, its version, by
+// which rules tell those that do.
 func (e *explainer) assume() {
 	a := e.asked
 	if a.TLS == nil {
 		a.TLS, a.hello = &routing.Hello{}, &Hello{}
+	}
+	if e.listener.Protocol != plan.HTTP && a.TLS.Version == 0 && len(e.question.TLS.Hello) == 0 {
+		a.TLS.Version, a.hello.Versions = tls.VersionTLS13, []string{rule.VersionName(tls.VersionTLS13)}
+		a.note("the client is taken to speak TLS 1.3; say --tls-version for another one")
 	}
 	if len(a.TLS.SNI) > 0 || a.name == "" || len(e.question.TLS.Hello) > 0 {
 		return
@@ -110,7 +113,7 @@ func (e *explainer) terminate() {
 	if a.hello.ECH == "outer" && l.ECHKeys != "" {
 		a.note("the listener decrypts ECH: if it has the key, what counts is the hello within, which is not to be seen")
 	}
-	if len(l.Certificates) == 0 && l.Directory == "" && !l.SelfSigned {
+	if !l.Certified() {
 		e.report.Reason = "no tcp route takes the connection, and the listener has no certificate"
 		return
 	}

@@ -18,7 +18,10 @@ func (r *Report) Text() string {
 		w.termination(r.TLS)
 	}
 	if r.Streams != nil && r.Streams.Winner != nil {
-		w.stream(r.Streams)
+		w.stream(r.Streams, ofConnections)
+	}
+	if r.Datagrams != nil && r.Datagrams.Winner != nil {
+		w.stream(r.Datagrams, ofDatagrams)
 	}
 	switch {
 	case r.Winner != nil:
@@ -29,17 +32,27 @@ func (r *Report) Text() string {
 	case r.Status != 0:
 		w.line("")
 		w.line("%d: %s; no route is asked", r.Status, r.Reason)
-	case r.Reason != "":
+	case r.Reason != "" && (r.Listener.Protocol == "" || r.Request != nil):
 		w.line("")
 		w.line("no request: %s", r.Reason)
-	case r.Request == nil && r.TLS != nil:
+	case r.Reason != "":
+		w.line("")
+		w.line("%s", r.Reason)
+	case r.Request == nil && r.TLS != nil && (r.Streams == nil || r.Streams.Winner == nil):
 		w.line("")
 		w.line("requests take routes from here on; add a URL to ask for one")
 	}
 	w.list("these fit too, and come later", r.Later, omitted(r.Omitted, true))
 	w.list("these do not fit", r.Misses, omitted(r.Omitted, false))
-	if r.Streams != nil && r.Streams.Winner == nil {
-		w.list("before that, no tcp route took the connection", r.Streams.Misses, omitted(r.Streams.Omitted, false))
+	if s := r.Streams; s != nil && s.Winner == nil {
+		title := "before that, no tcp route took the connection"
+		if r.TLS == nil && r.Request == nil {
+			title = "these tcp routes do not fit"
+		}
+		w.list(title, s.Misses, omitted(s.Omitted, false))
+	}
+	if s := r.Datagrams; s != nil && s.Winner == nil {
+		w.list("these udp routes do not fit", s.Misses, omitted(s.Omitted, false))
 	}
 	return w.String()
 }
@@ -58,7 +71,7 @@ func (w *writer) line(format string, args ...any) {
 func (w *writer) request(r *Report) {
 	q := r.Request
 	if q == nil {
-		q = &Request{}
+		q = &Request{Client: r.Client}
 		if r.Hello != nil {
 			q.Client = r.Hello.Client
 		}
@@ -79,7 +92,11 @@ func (w *writer) request(r *Report) {
 	if q.Client != "" {
 		w.line("client    %s", q.Client)
 	}
-	w.line("listener  %s on %s", r.Listener.Name, r.Listener.Address)
+	protocol := ""
+	if r.Listener.Protocol != "" {
+		protocol = ", " + r.Listener.Protocol
+	}
+	w.line("listener  %s on %s%s", r.Listener.Name, r.Listener.Address, protocol)
 	for _, n := range r.Notes {
 		w.line("note      %s", n)
 	}
@@ -101,7 +118,14 @@ func (w *writer) taken(v *Verdict, f *Forward) {
 	if f.Path != "" {
 		w.line("├─ path     %s", f.Path)
 	}
-	w.line("└─ service  %s, %s", f.Service, f.Balance)
+	if l := f.Limits; l != nil {
+		w.line("├─ limits   %s", l.text())
+	}
+	proxy := ""
+	if f.Proxy != "" {
+		proxy = ", PROXY protocol " + f.Proxy
+	}
+	w.line("└─ service  %s, %s%s", f.Service, f.Balance, proxy)
 	for i, e := range f.Endpoints {
 		branch := "├─"
 		if i == len(f.Endpoints)-1 {

@@ -86,11 +86,30 @@ func (w *writer) termination(t *Termination) {
 	}
 }
 
-// stream writes which tcp route a connection takes.
-func (w *writer) stream(s *Standing) {
+// stream writes which tcp or udp route a connection or a client takes.
+func (w *writer) stream(s *Standing, of family) {
+	takes := "takes the connection as it is"
+	switch {
+	case of == ofDatagrams:
+		takes = "takes the client's datagrams"
+	case s.Forward.TLS != "":
+		takes = "takes what is in TLS"
+	}
 	w.line("")
-	w.line("tcp route %s takes the connection as it is    %s", s.Winner.Route, s.Winner.place())
+	w.line("%s %s %s    %s", strings.TrimPrefix(of.one, "a "), s.Winner.Route, takes, s.Winner.place())
 	w.taken(s.Winner, s.Forward)
-	w.list("these tcp routes fit too, and come later", s.Later, omitted(s.Omitted, true))
-	w.list("these tcp routes do not fit", s.Misses, omitted(s.Omitted, false))
+	w.list("these "+of.many+" fit too, and come later", s.Later, omitted(s.Omitted, true))
+	w.list("these "+of.many+" do not fit", s.Misses, omitted(s.Omitted, false))
+}
+
+// text says what a route takes.
+func (l *Limits) text() string {
+	var parts []string
+	if l.Connections > 0 {
+		parts = append(parts, fmt.Sprintf("%d at a time", l.Connections))
+	}
+	if l.Rate > 0 {
+		parts = append(parts, fmt.Sprintf("%d a second, %d at once", l.Rate, l.Burst))
+	}
+	return strings.Join(parts, ", ")
 }

@@ -1,22 +1,19 @@
 package inspect
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/uringproxy/uringproxy/config"
+	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing/rule"
 )
 
 // some reports whether one of the listeners that a route is for has a property.
 func (k *checker) some(r *config.Route, property func(*config.Listener) bool) bool {
 	return slices.ContainsFunc(k.config.Listeners, func(l *config.Listener) bool {
-		return isFor(r.Listeners, l) && property(l)
+		return r.For(l) && property(l)
 	})
-}
-
-// isFor reports whether a route with these listeners is for l.
-func isFor(listeners []string, l *config.Listener) bool {
-	return len(listeners) == 0 || slices.Contains(listeners, l.Name)
 }
 
 func speaksTLS(l *config.Listener) bool { return l.TLS != nil }
@@ -44,11 +41,10 @@ func ofClientCert(kind rule.Kind) bool {
 	return kind == rule.ClientCert || kind == rule.ClientCertRegexp
 }
 
-// streamed reports whether a tcp route is for a listener.
+// streamed reports whether a tcp or udp route is for a listener.
 func (k *checker) streamed(l *config.Listener) bool {
-	return l.TLS != nil && slices.ContainsFunc(k.config.Streams, func(r *config.StreamRoute) bool {
-		return isFor(r.Listeners, l)
-	})
+	takes := func(r *config.StreamRoute) bool { return r.For(l) }
+	return slices.ContainsFunc(k.config.Streams, takes) || slices.ContainsFunc(k.config.Datagrams, takes)
 }
 
 // streams looks at what tcp routes and redirects leave for the routes.
@@ -67,13 +63,42 @@ func (k *checker) streams() {
 	}
 }
 
-// swallowed notes a listener of which a tcp route without conditions leaves nothing to be served here.
+// swallowed notes a listener of which a tcp route without conditions leaves no requests over TLS.
 func (k *checker) swallowed(r *config.StreamRoute) {
 	for _, l := range k.config.Listeners {
-		if l.TLS != nil && l.TLS.Certified() && isFor(r.Listeners, l) {
+		if l.Requests() && l.TLS != nil && l.TLS.Certified() && r.For(l) {
+			what := "so that none of listener " + l.Name + " is served by routes"
+			if l.Protocol == plan.Auto {
+				what = "so that nothing over TLS on listener " + l.Name + " is served by routes"
+			}
 			k.warn(Swallowed, config.Path("tcp_routes", r.Name), "give it a condition, such as sni",
-				"a tcp route for all connections, so that none of listener "+l.Name+" is served by routes", "listeners")
+				"a tcp route for all connections, "+what, "listeners")
 			return
+		}
+	}
+}
+
+// listener looks at what a listener says of connections.
+func (k *checker) listener(l *config.Listener) {
+	path := config.Path("listeners", l.Name)
+	ends := func(r *config.StreamRoute) bool { return r.Terminate && r.For(l) }
+	if l.Protocol == plan.TCP && l.TLS != nil && !slices.ContainsFunc(k.config.Streams, ends) {
+		k.warn(IdleTLS, path, `write tls = "terminate" in a tcp route, or take the table out`,
+			"a tls table, and no tcp route that ends TLS by it: TLS is passed on as it is", "tls")
+	}
+	if slices.ContainsFunc(l.Proxied, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
+		k.warn(OpenProxy, path, "name the addresses of the proxies before this one",
+			"PROXY headers from everywhere: everybody can say to be anybody, also to rules on addresses and to limits",
+			"proxy_protocol")
+	}
+}
+
+// upgrades looks for upgrades to what routes know nothing of.
+func (k *checker) upgrades() {
+	for _, r := range k.config.Routes {
+		if slices.Contains(r.Upgrades, "h2c") {
+			k.warn(OpenUpgrade, config.Path("routes", r.Name), "leave it out: clients go on with HTTP/1.1",
+				"an upgrade to h2c, after which a client's requests get to the service by no route", "upgrades")
 		}
 	}
 }

@@ -10,13 +10,17 @@ import (
 )
 
 // decision says what made a go before b.
-func decision(a, b *routing.Judgement, by routing.Edge) string {
+func (of family) decision(a, b *routing.Judgement, by routing.Edge) string {
 	x, y := &a.Alternative, &b.Alternative
 	switch by {
 	case routing.ByPriority:
 		return fmt.Sprintf("priority: %d over %d", a.Route.Priority, b.Route.Priority)
 	case routing.ByHost:
-		return "host: " + hostWords(&x.Host) + " over " + hostWords(&y.Host)
+		name := "host"
+		if of != ofRequests {
+			name = "server name"
+		}
+		return name + ": " + hostWords(&x.Host) + " over " + hostWords(&y.Host)
 	case routing.ByPath:
 		return "path: " + pathWords(&x.Path) + " over " + pathWords(&y.Path)
 	case routing.ByPredicates:

@@ -159,7 +159,7 @@ func runningPaths(p *plan.Paths) admin.RunningPaths {
 func (p *process) Explain(q *admin.Question) (any, error) {
 	st := p.control.Status()
 	return inspect.ExplainRunning(st.Config, &inspect.Question{
-		URL: q.URL, Method: q.Method, Fields: q.Headers, ClientIP: q.ClientIP, Listener: q.Listener,
+		URL: q.URL, Method: q.Method, Fields: q.Headers, ClientIP: q.ClientIP, Port: q.Port, Listener: q.Listener,
 		TLS: inspect.TLS{
 			SNI: q.SNI, Version: q.TLSVersion, JA4: q.JA4, ALPN: q.ALPN, Suites: q.CipherSuite,
 			Hello: []byte(q.ClientHello), ClientCert: q.ClientCert,

@@ -73,10 +73,7 @@ func (env *environment) checked(r *inspect.Result) {
 	if more := r.Counts.Warnings - len(r.Warnings); more > 0 {
 		fmt.Fprintf(env.stderr, "and %s\n\n", words.Count(more, "more warning"))
 	}
-	there := strings.Join([]string{
-		words.Count(r.Counts.Listeners, "listener"), words.Count(r.Counts.Routes, "route"),
-		words.Count(r.Counts.Services, "service"), words.Count(r.Counts.Endpoints, "endpoint"),
-	}, ", ")
+	there := thereIs(&r.Counts)
 	warnings := ""
 	if n := r.Counts.Warnings; n > 0 {
 		warnings = "; " + words.Count(n, "warning")
@@ -89,6 +86,21 @@ func (env *environment) checked(r *inspect.Result) {
 	default:
 		fmt.Fprintf(env.stdout, "ok: %s%s\n", there, warnings)
 	}
+}
+
+// thereIs lists what a configuration is made of. What few have is left out by the others.
+func thereIs(c *inspect.Counts) string {
+	list := []string{words.Count(c.Listeners, "listener")}
+	if c.Routes > 0 || c.TCPRoutes+c.UDPRoutes == 0 {
+		list = append(list, words.Count(c.Routes, "route"))
+	}
+	if c.TCPRoutes > 0 {
+		list = append(list, words.Count(c.TCPRoutes, "tcp route"))
+	}
+	if c.UDPRoutes > 0 {
+		list = append(list, words.Count(c.UDPRoutes, "udp route"))
+	}
+	return strings.Join(append(list, words.Count(c.Services, "service"), words.Count(c.Endpoints, "endpoint")), ", ")
 }
 
 // faulty shows faults with the lines that they are about, and how many there are.

@@ -19,6 +19,7 @@ func runExplain(env *environment, args []string) int {
 	f.StringVar(&q.Method, "X", "", "")
 	f.list("H", &q.Fields)
 	f.StringVar(&q.ClientIP, "client-ip", "", "")
+	f.IntVar(&q.Port, "port", 0, "")
 	f.StringVar(&q.TLS.SNI, "sni", "", "")
 	f.separated("alpn", &q.TLS.ALPN)
 	f.StringVar(&q.TLS.Version, "tls-version", "", "")
@@ -36,7 +37,7 @@ func runExplain(env *environment, args []string) int {
 		return code
 	case len(paths) == 0:
 		return env.usage("explain needs --config FILE; see: uringproxy help explain")
-	case len(urls) > 1 || len(urls) == 0 && !q.TLS.Given() && *hello == "":
+	case len(urls) > 1 || len(urls) == 0 && !q.TLS.Given() && *hello == "" && q.Listener == "" && q.Port == 0:
 		return env.usage("explain takes one URL, and has %d; see: uringproxy help explain", len(urls))
 	}
 	if len(urls) == 1 {

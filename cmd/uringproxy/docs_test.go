@@ -37,12 +37,14 @@ func TestDocsShowWhatIsPrinted(t *testing.T) {
 	file := document(t, "check-and-explain.md")
 	_, config, rest, _ := block(read(t, file), "toml")
 	_, secure, rest, _ := block(rest, "toml")
-	_, hello, _, _ := block(rest, "text")
+	_, hello, rest, _ := block(rest, "text")
+	_, streams, _, _ := block(rest, "toml")
 	t.Chdir(t.TempDir())
 	write(t, "my.toml", config)
 	write(t, "secure.toml", secure)
 	write(t, "till.hex", hello)
-	examples(t, file, 10, func(command string) string {
+	write(t, "streams.toml", streams)
+	examples(t, file, 12, func(command string) string {
 		_, stdout, stderr := call(split(strings.TrimPrefix(command, "uringproxy "))...)
 		return stderr + stdout
 	})

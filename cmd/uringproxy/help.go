@@ -78,6 +78,7 @@ const helpExplain = `uringproxy explain: say which route a request takes, and wh
   uringproxy explain --config my.toml example.com/api -X POST -H 'X-Env: test'
   uringproxy explain --config my.toml /login --listener web --client-ip 10.0.0.9
   uringproxy explain --config my.toml --client-hello hello.bin
+  uringproxy explain --config my.toml --listener pg --client-ip 10.0.0.9
 
 Shows the request as rules see it, the route that gets it, those that fit but
 come later, with what decided, and those that do not fit, with the condition
@@ -90,7 +91,8 @@ Flags:
   -X METHOD        GET unless said otherwise
   -H FIELD         a header field, 'Name: value'; may be repeated. Host goes
                    before the host of the URL
-  --client-ip IP   the address that the client connects from
+  --client-ip IP, --port PORT   the address that the client connects from, and
+                   the port that it connects to, if it is not the listener's
   --sni NAME, --alpn PROTOCOL, --tls-version VERSION, --cipher-suite SUITE,
   --ja4 FINGERPRINT   what the client says by TLS
   --client-hello FILE   all of that from a ClientHello, in bytes or digits

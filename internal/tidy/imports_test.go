@@ -51,7 +51,7 @@ const edges = `
 	control:           config control/watch plan routing metrics internal/hugepage internal/breath
 	control:           tls/certs tls/handshake
 	inspect:           config routing routing/rule routing/regset routing/urlpath internal/words tls/hello tls/certs
-	inspect:           tls/handshake
+	inspect:           tls/handshake plan
 
 	tls/certs:         internal/breath
 	tls/record:        internal/invariant tls/alert
