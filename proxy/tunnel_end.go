@@ -102,7 +102,6 @@ var protocolTCP, protocolTLS = []byte("tcp"), []byte("tls")
 // countTunnel records a tunnel that ends: in the figures, and in the log.
 func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	passage, series := w.passage(t)
-	w.m.Carried(passage, series, uint64(t.up), uint64(t.down))
 	w.m.Ended(passage, series, why)
 	if w.log == nil {
 		return

@@ -39,11 +39,7 @@ func (w *Worker) pass(l *link) {
 	t := w.tunnels.At(l.tunnel)
 	if n := l.in.bytes; n > 0 {
 		t.moved = w.sh.Now()
-		if l.kind == kindClient {
-			t.up += int64(n)
-		} else {
-			t.down += int64(n)
-		}
+		w.carried(t, l, n)
 		if !w.transfer(&o.out, &l.in, n) {
 			w.endTunnel(t, metrics.LimitBuffers)
 			return
@@ -51,6 +47,18 @@ func (w *Worker) pass(l *link) {
 		w.pump(o, oc)
 	}
 	w.passEnd(l, o, oc)
+}
+
+// carried counts n bytes that have come on l: at once, since a tunnel may be there for weeks.
+func (w *Worker) carried(t *tunnel, l *link, n uint32) {
+	passage, series := w.passage(t)
+	if l.kind == kindClient {
+		t.up += int64(n)
+		w.m.Carried(passage, series, uint64(n), 0)
+	} else {
+		t.down += int64(n)
+		w.m.Carried(passage, series, 0, uint64(n))
+	}
 }
 
 // passEnd ends o's stream if l's has ended and all of it has been sent.

@@ -8,6 +8,7 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/socket"
 	"golang.org/x/sys/unix"
 
+	"github.com/uringproxy/uringproxy/engine/udp"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -81,4 +82,31 @@ func (s *sockets) room(id int) int {
 		}
 	}
 	return least
+}
+
+// dropped is how many datagrams the kernel has thrown away for a shard so far.
+func (s *sockets) dropped(shard int) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, set := range s.open {
+		s.look(set, shard)
+	}
+	for _, sets := range s.retired {
+		for _, set := range sets {
+			s.look(set, shard)
+		}
+	}
+	return s.overruns[shard]
+}
+
+// look adds what the kernel has dropped of a set's datagrams since the last look, as long as the socket is known to be
+// open: a shard says that it lets go of it before it closes it.
+func (s *sockets) look(set *socketSet, shard int) {
+	if !set.datagrams || set.fds[shard] < 0 {
+		return
+	}
+	if now, ok := udp.Drops(set.fds[shard]); ok {
+		s.overruns[shard] += uint64(now - set.overruns[shard])
+		set.overruns[shard] = now
+	}
 }

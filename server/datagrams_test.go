@@ -69,7 +69,7 @@ func TestDatagramsOfBothKinds(t *testing.T) {
 // The socket of a UDP listener is its shard's, which is given it once; what no shard has taken is closed with the set.
 func TestDatagramSocketsAreGivenAway(t *testing.T) {
 	s := newSockets(2)
-	snap := &plan.Snapshot{Listeners: []plan.Listener{udp(free(t))}}
+	snap := &plan.Snapshot{Listeners: []plan.Listener{udpListener(free(t))}}
 	if err := s.prepare(snap); err != nil {
 		t.Fatal(err)
 	}
@@ -93,4 +93,37 @@ func TestDatagramSocketsAreGivenAway(t *testing.T) {
 		t.Error("the other one is still open")
 	}
 	_ = unix.Close(mine)
+}
+
+// What the kernel drops for want of room is counted as long as the socket is there, and is not forgotten with it.
+func TestOverruns(t *testing.T) {
+	s := newSockets(1)
+	snap := &plan.Snapshot{Listeners: []plan.Listener{udpListener(free(t))}}
+	if err := s.prepare(snap); err != nil {
+		t.Fatal(err)
+	}
+	s.publish(snap)
+	fd := s.take(0, 0)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<10); err != nil {
+		t.Fatal(err)
+	}
+	if has := s.room(0); has >= receiveBuffer || has == 0 {
+		t.Errorf("room for %d bytes", has)
+	}
+	port := int(snap.Listeners[0].Addr.Port())
+	send(t, "127.0.0.1", port, 50)
+	first := s.dropped(0)
+	if first == 0 || first >= 50 {
+		t.Errorf("%d of 50 dropped", first)
+	}
+	send(t, "127.0.0.1", port, 10)
+	s.letGo(0, 0, fd)
+	_ = unix.Close(fd)
+	if n := s.dropped(0); n != first+10 {
+		t.Errorf("%d dropped in all, %d at first", n, first)
+	}
+	if fd := s.take(0, 0); fd >= 0 {
+		t.Errorf("what was given away is there once more: %d", fd)
+	}
+	s.close()
 }

@@ -28,7 +28,7 @@ func (p *process) WriteMetrics(w io.Writer, openMetrics bool) error {
 		st := &at.loops[i]
 		in.Shards = append(in.Shards, expose.Shard{
 			Metrics: m, Syscalls: st.Syscalls, Turns: st.Polls, Events: st.Events,
-			NoBuffers: st.NoBufs, Stale: st.Stale,
+			NoBuffers: st.NoBufs, Stale: st.Stale, Overruns: p.sockets.dropped(i),
 		})
 	}
 	for k := range metrics.SeriesKinds {

@@ -125,7 +125,7 @@ func tcp(addr string) plan.Listener {
 	return plan.Listener{Name: addr, Addr: netip.MustParseAddrPort(addr), Table: everything}
 }
 
-func udp(addr string) plan.Listener {
+func udpListener(addr string) plan.Listener {
 	l := tcp(addr)
 	l.Protocol = plan.UDP
 	return l

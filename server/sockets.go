@@ -15,7 +15,7 @@ import (
 
 // sockets are the listening sockets of the process, by listener ID. The control plane opens and retires them, the
 // shards take them and let go of them; a set of sockets is closed when it is retired and no shard accepts on it any
-// more. The lock is taken when the configuration changes only.
+// more. The lock is taken when the configuration changes, and when somebody reads the metrics.
 type sockets struct {
 	shards int
 
@@ -24,6 +24,7 @@ type sockets struct {
 	open     map[int]*socketSet // what the current snapshot listens on
 	retired  map[int][]*socketSet
 	closed   bool
+	overruns []uint64 // by shard: datagrams that came faster than they were received
 }
 
 // socketSet is what one listener listens on. Each shard has its own socket of a TCP or UDP listener (SO_REUSEPORT), so
@@ -34,12 +35,14 @@ type socketSet struct {
 	file  socketFile
 	muted bool
 
-	datagrams bool // UDP: a socket that is held is the shard's to close
+	datagrams bool     // UDP: a socket that is held is the shard's to close
+	overruns  []uint32 // UDP: by shard, what the kernel had dropped when we last looked
 }
 
 func newSockets(shards int) *sockets {
 	return &sockets{
 		shards: shards, prepared: map[int]*socketSet{}, open: map[int]*socketSet{}, retired: map[int][]*socketSet{},
+		overruns: make([]uint64, shards),
 	}
 }
 
@@ -140,13 +143,13 @@ func (s *sockets) letGo(shard, id, fd int) {
 	defer s.mu.Unlock()
 	for _, set := range []*socketSet{s.open[id], s.prepared[id]} {
 		if set != nil && set.fds[shard] == fd {
-			set.release(shard)
+			s.release(set, shard)
 		}
 	}
 	kept := s.retired[id][:0]
 	for _, set := range s.retired[id] {
 		if set.fds[shard] == fd {
-			set.release(shard)
+			s.release(set, shard)
 		}
 		if set.users() > 0 {
 			kept = append(kept, set)
@@ -158,10 +161,11 @@ func (s *sockets) letGo(shard, id, fd int) {
 }
 
 // release notes that a shard has no use for its socket any more.
-func (s *socketSet) release(shard int) {
-	s.held[shard] = false
-	if s.datagrams {
-		s.fds[shard] = -1
+func (s *sockets) release(set *socketSet, shard int) {
+	set.held[shard] = false
+	if set.datagrams {
+		s.look(set, shard)
+		set.fds[shard] = -1
 	}
 }
 
@@ -205,7 +209,9 @@ func openSet(id int, l *plan.Listener, shards int) (*socketSet, error) {
 		return nil, fmt.Errorf("listen on %s: more than %d addresses since the start; a restart makes room",
 			where(l), maxListeners)
 	}
-	set := &socketSet{held: make([]bool, shards), datagrams: l.Protocol == plan.UDP}
+	set := &socketSet{
+		held: make([]bool, shards), datagrams: l.Protocol == plan.UDP, overruns: make([]uint32, shards),
+	}
 	for shard := range shards {
 		fd, err := set.openFor(l, shard)
 		if err != nil {

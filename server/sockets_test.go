@@ -68,7 +68,7 @@ func TestAnySeriesOfListeners(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	dir := t.TempDir()
 	known := []plan.Listener{
-		tcp(free(t)), tcp(free(t)), unixSocket(filepath.Join(dir, "a")), unixSocket("@" + dir), udp(free(t)),
+		tcp(free(t)), tcp(free(t)), unixSocket(filepath.Join(dir, "a")), unixSocket("@" + dir), udpListener(free(t)),
 	}
 	taken := tcp(free(t))
 	other, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0) // somebody who does not share the port

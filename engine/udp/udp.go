@@ -9,7 +9,7 @@
 // socket that may have something to receive is Due, or whoever had its last EvReadable has not received since, or it
 // waits for buffers.
 //
-// It imports engine and engine/mem, and is imported by engine/epoll and engine/uring.
+// It imports engine and engine/mem, and is imported by engine/epoll and engine/uring; server asks it for Drops alone.
 package udp
 
 import (

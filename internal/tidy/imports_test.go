@@ -58,7 +58,7 @@ const edges = `
 	tls/handshake:     tls/alert tls/certs tls/record
 
 	demo:
-	server:            engine engine/mem engine/uring engine/epoll engine/probe
+	server:            engine engine/mem engine/uring engine/epoll engine/udp engine/probe
 	admin:             internal/unixpath
 	server:            admin shard proxy plan config control accesslog accesslog/sink metrics demo internal/unixpath
 	server:            inspect routing routing/rule metrics/expose internal/words tls/certs tls/handshake

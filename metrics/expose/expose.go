@@ -40,6 +40,8 @@ type Shard struct {
 	Metrics *metrics.Snapshot
 
 	Syscalls, Turns, Events, NoBuffers, Stale uint64
+
+	Overruns uint64 // datagrams for UDP listeners that the kernel has dropped
 }
 
 // Config is the configuration in force, and what became of the attempts to change it.

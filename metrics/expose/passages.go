@@ -86,6 +86,8 @@ var passageFamilies = []family{
 			e.count(in.total.Dropped(d), "reason", d.Label())
 		}
 	}},
+	backend("listener_overrun_datagrams", "Datagrams that the kernel threw away before they could be received: the "+
+		"receive buffers of UDP listeners were full.", func(s *Shard) uint64 { return s.Overruns }),
 }
 
 // passing is what passes as it is on routes of one kind, and how it is called.
