@@ -46,10 +46,11 @@ type Datagram struct {
 	// in Span are whole, and others are lost.
 	Truncated bool
 
-	// Peer is who sent it. When sending, who is to get it; none on a connected socket.
+	// Peer is who sent it. When sending, who is to get it, except on a connected socket, which has no use for this nor
+	// for the next.
 	Peer IPPort
 	// Local is the address it was sent to, without a port, or none when that cannot answer (multicast). When sending,
-	// the address to send from; none leaves the choice to the kernel. A connected socket has no use for it.
+	// the address to send from; none leaves the choice to the kernel.
 	Local IPPort
 }
 

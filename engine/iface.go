@@ -99,10 +99,9 @@ type Backend interface {
 	// CloseWrite sends the end of stream after what was sent (half-close). No Send may be in flight or follow.
 	CloseWrite(c *Conn)
 
-	// AttachDatagrams makes fd the socket of c: a non-blocking UDP socket, either bound, for many peers, or connected.
-	// The backend sets those of its options that the other two methods need. It returns 0, or a negative errno; fd and
-	// c are then as before. From then on one EvReadable comes when there is something to receive, and no further one
-	// before RecvDatagrams was called.
+	// AttachDatagrams makes fd, a non-blocking UDP socket that is bound, the socket of c, and sets those of its options
+	// that the other methods need. It returns 0, or a negative errno; fd and c are then as before. From then on one
+	// EvReadable comes when there is something to receive, and no further one before RecvDatagrams was called.
 	AttachDatagrams(c *Conn, fd int) int
 
 	// ConnectDatagrams opens a UDP socket of to's family for c and connects it, which takes no time and sends nothing.

@@ -20,6 +20,8 @@ func (w *sockets) udpSocket(at netip.Addr) (fd int, addr netip.AddrPort, err err
 		unix.Close(fd)
 		return -1, addr, ErrNoFamily
 	}
+	// As much room as the suite's bursts need, whatever the system's default is.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
 	bound, err := unix.Getsockname(fd)
 	if err != nil {
 		unix.Close(fd)
@@ -29,12 +31,7 @@ func (w *sockets) udpSocket(at netip.Addr) (fd int, addr netip.AddrPort, err err
 }
 
 func (w *sockets) BindUDP(at netip.Addr) (int, netip.AddrPort, error) {
-	fd, addr, err := w.udpSocket(at)
-	if err == nil {
-		// As much room as the suite's bursts need, whatever the system's default is.
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
-	}
-	return fd, addr, err
+	return w.udpSocket(at)
 }
 
 func (w *sockets) Correspond(at netip.Addr) (Correspondent, error) {

@@ -55,7 +55,7 @@ func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
 		acceptCases, connectCases, receiveCases, bufferCases, sendCases, pipeCases, closeCases, pollCases, loadCases,
-		datagramCases,
+		datagramCases, datagramManyCases, datagramLoadCases,
 	} {
 		all = append(all, group...)
 	}

@@ -156,11 +156,11 @@ func (b *Backend) SendDatagrams(c *engine.Conn, in []engine.Datagram) int {
 			return b.partly(i, unix.EAGAIN)
 		}
 		d := &in[i]
-		p := packet{from: u.at, to: u.peer}
-		if d.Peer.Port != 0 {
+		p := packet{to: u.peer}
+		if !p.to.IsValid() {
 			p.to = d.Peer.AddrPort()
 		}
-		if !p.to.IsValid() {
+		if p.to.Port() == 0 {
 			violation(c, "a datagram for nobody on a socket that is not connected")
 		}
 		p.from = netip.AddrPortFrom(b.sender(c, u, d, p.to.Addr()), u.at.Port())
@@ -182,7 +182,7 @@ func (b *Backend) partly(n int, e unix.Errno) int {
 // sender is the address that a datagram leaves from.
 func (b *Backend) sender(c *engine.Conn, u *udpSocket, d *engine.Datagram, to netip.Addr) netip.Addr {
 	from := u.at.Addr()
-	if d.Local != (engine.IPPort{}) {
+	if d.Local != (engine.IPPort{}) && !u.peer.IsValid() {
 		from = d.Local.AddrPort().Addr()
 	}
 	switch {

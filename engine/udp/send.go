@@ -45,7 +45,7 @@ func (x *IO) send(fd int32, s *Socket, in []engine.Datagram) (int, unix.Errno) {
 	messages, used, bytes := 0, 0, uint32(0)
 	for used < len(in) && bytes < bytesMax {
 		count, segment := gather(in[used:], *s)
-		if count == 0 || !x.compose(messages, used, in[used:used+count], segment, *s&bitSix != 0) {
+		if count == 0 || !x.compose(messages, used, in[used:used+count], segment, *s) {
 			break
 		}
 		for i := range in[used : used+count] {
@@ -81,7 +81,7 @@ func gather(in []engine.Datagram, s Socket) (count int, segment uint16) {
 		d := &in[count]
 		total += d.Span.Len
 		if d.Span.Len == 0 || d.Span.Len > size || d.Segment != 0 || total > payloadMax ||
-			d.Peer != first.Peer || d.Local != first.Local {
+			s&bitConnected == 0 && (d.Peer != first.Peer || d.Local != first.Local) {
 			break
 		}
 		if d.Span.Len < size { // a shorter one is the last
@@ -97,25 +97,16 @@ func gather(in []engine.Datagram, s Socket) (count int, segment uint16) {
 
 // compose makes message number i of the entries, whose pieces are those from number at on. It reports whether the
 // socket knows addresses of that kind.
-func (x *IO) compose(i, at int, in []engine.Datagram, segment uint16, six bool) bool {
-	k, d := x.cells, &in[0]
+func (x *IO) compose(i, at int, in []engine.Datagram, segment uint16, s Socket) bool {
+	k := x.cells
 	m := &k.messages[i]
 	*m = message{iov: address(unsafe.Pointer(&k.pieces[at])), iovLen: uint64(len(in))}
 	for j := range in {
 		k.pieces[at+j] = x.piece(in[j].Span.Off, in[j].Span.Len)
 	}
-	if d.Peer.Port != 0 {
-		m.name = address(unsafe.Pointer(&k.names[i]))
-		if m.nameLen = putName(&k.names[i], &d.Peer, six); m.nameLen == 0 {
-			return false
-		}
-	}
 	beside := control{b: &k.controls[i]}
-	if d.Local.IP != [16]byte{} {
-		if !six && !d.Local.Is4() {
-			return false
-		}
-		beside.putSource(&d.Local, six)
+	if s&bitConnected == 0 && !x.direct(m, i, &beside, &in[0], s&bitSix != 0) {
+		return false
 	}
 	if segment != 0 {
 		beside.putSegment(segment)
@@ -123,6 +114,23 @@ func (x *IO) compose(i, at int, in []engine.Datagram, segment uint16, six bool) 
 	if beside.used > 0 {
 		m.control, m.controlLen = address(unsafe.Pointer(&k.controls[i])), beside.used
 	}
+	return true
+}
+
+// direct enters where message number i goes, and where it comes from.
+func (x *IO) direct(m *message, i int, beside *control, d *engine.Datagram, six bool) bool {
+	name := &x.cells.names[i]
+	m.name = address(unsafe.Pointer(name))
+	if m.nameLen = putName(name, &d.Peer, six); m.nameLen == 0 {
+		return false
+	}
+	if d.Local.IP == [16]byte{} {
+		return true
+	}
+	if !six && !d.Local.Is4() {
+		return false
+	}
+	beside.putSource(&d.Local, six)
 	return true
 }
 

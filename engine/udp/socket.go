@@ -7,12 +7,13 @@ import "golang.org/x/sys/unix"
 type Socket uint32
 
 const (
-	bitReady  Socket = 1 << iota // receiving may yield something
-	bitTold                      // EvReadable was reported, and nobody has received since
-	bitFailed                    // an edge told of an error: a short batch does not prove the socket drained
-	bitSix                       // the family is AF_INET6
-	bitLarge                     // the last batch had more in one entry than a Small buffer holds
-	bitWhole                     // the device does not divide what is sent to it
+	bitReady     Socket = 1 << iota // receiving may yield something
+	bitTold                         // EvReadable was reported, and nobody has received since
+	bitFailed                       // an edge told of an error: a short batch does not prove the socket drained
+	bitSix                          // the family is AF_INET6
+	bitConnected                    // to one peer
+	bitLarge                        // the last batch had more in one entry than a Small buffer holds
+	bitWhole                        // the device does not divide what is sent to it
 
 	errnoShift = 8  // eight bits: an errno that was met behind datagrams, to be returned by the next Receive
 	lastShift  = 16 // eight bits: how many entries the last Receive returned

@@ -103,16 +103,20 @@ func (x *IO) Dial(to *engine.Addr) (int32, Socket, error) {
 		_ = unix.Close(fd)
 		return -1, 0, e
 	}
-	return int32(fd), x.gather(int32(fd), to.Family()), nil
+	return int32(fd), x.gather(int32(fd), to.Family()) | bitConnected, nil
 }
 
-// gather has the kernel pass several datagrams of a sender on as one. It is well without.
+// gather has the kernel pass several datagrams of a sender on as one. One that cannot does not divide them either, or
+// does not even know that it should.
 func (x *IO) gather(fd int32, family int) Socket {
-	_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
-	if family == unix.AF_INET6 {
-		return bitSix
+	var s Socket
+	if unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) != nil {
+		s = bitWhole
 	}
-	return 0
+	if family == unix.AF_INET6 {
+		s |= bitSix
+	}
+	return s
 }
 
 // Negative is err as a result: a negative errno, or 0.
