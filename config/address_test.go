@@ -50,6 +50,8 @@ func TestEndpoints(t *testing.T) {
 		"https://App.Internal":      {Host: "app.internal", Port: 443, TLS: true},
 		"https://[::1]:8443/":       {Host: "::1", Port: 8443, TLS: true},
 		"tcp://10.0.0.1:5432":       {Host: "10.0.0.1", Port: 5432},
+		"tls://Db.Internal:5432":    {Host: "db.internal", Port: 5432, TLS: true},
+		"udp://[::1]:53":            {Host: "::1", Port: 53},
 	} {
 		if got, _, hint := parseEndpoint(s); got != want || hint != "" {
 			t.Errorf("parseEndpoint(%q) = %+v, %q", s, got, hint)
@@ -59,6 +61,10 @@ func TestEndpoints(t *testing.T) {
 		"": "empty", "10.0.0.1:80": `write "http://10.0.0.1:80"`, "app": `write "http://app"`,
 		"app:80":  `write "http://app:80"`,
 		"tcp://a": "no port of its own", "https://a:0": "port", "ftp://a": `scheme "ftp"`, "http://u:p@a": "user name",
+		"udp://a": "udp has no port of its own", "tls://a": "tls has no port of its own", "udp://a:1/x": "path or query",
+		"ws://a:1/": `write "http://a:1"; WebSockets begin as requests`, "wss://a": `write "https://a"`,
+		"postgres://u:p@a:5432": `write "tcp://HOST:PORT"`, "rediss://a:1": `write "tls://a:1"`,
+		"dns://a": `write "udp://HOST:PORT"`, "grpc://a": `scheme "grpc" is not supported`,
 		"http://a/x": "path or query",
 		"http://a?x": "path or query", "http://a:0": "port", "http://a:99999": "port",
 		"http://0.0.0.0:80":          "no address to connect to",

@@ -160,6 +160,8 @@ func (s *Service) says() string {
 		return "whose endpoints take connections as they are"
 	case s.Datagrams:
 		return "whose endpoints take datagrams"
+	case s.Open:
+		return "whose endpoints are unix sockets"
 	}
 	return "whose endpoints take requests"
 }

@@ -110,7 +110,7 @@ type Route struct {
 	Rule     *rule.Expr
 	Priority int
 	Service  string
-	// Upgrades are the protocols, in lower case, in order, to which a connection may be switched; "*": all but h2c.
+	// Upgrades are the protocols, in lower case, in order, to which a connection may be switched; see Allows.
 	Upgrades []string
 	// Connect passes on requests with the method CONNECT.
 	Connect bool

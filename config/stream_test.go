@@ -209,3 +209,51 @@ func TestFor(t *testing.T) {
 		check(r.Name, r.For)
 	}
 }
+
+// TestKindsChangeLater: what becomes of routes that did not change, when listeners and services become others.
+func TestKindsChangeLater(t *testing.T) {
+	good := streamRig("")
+	for _, c := range []struct{ old, new, want string }{
+		{"[listeners.web]\naddress = \":80\"", "[listeners.web]\naddress = \":80\"\nprotocol = \"tcp\"", ""},
+		{"endpoints = \"http://10.0.0.1\"", "endpoints = \"udp://10.0.0.1:1\"", "routes.app.service"},
+		{"endpoints = \"udp://10.0.0.1:53\"", "endpoints = \"tcp://10.0.0.1:53\"", "udp_routes.dns.service"},
+		{"protocol = \"udp\"", "protocol = \"tcp\"", "udp_routes.dns: found a udp route, and no listener for it"},
+		{"unix:/run/db.sock", "http://10.0.0.1", "tcp_routes.ended-name.service"},
+		{"address = \":443\"\ntls.self_signed = true", "address = \":443\"", "tcp_routes.web.listeners"},
+		{"address = \":443\"\n", "address = \":443\"\nprotocol = \"udp\"\n", "listeners.secure.tls"},
+		{"[udp_routes.dns]\nservice = \"dns\"", "", ""},
+		{"[services.dns]", "[services.dnt]", `udp_routes.dns.service: found "dns", which is no service`},
+	} {
+		l := NewLoader()
+		if _, faults := l.load("x", []revised{{source: newSource("x", good)}}); len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		text := strings.Replace(good, c.old, c.new, 1)
+		cfg, faults := l.load("x", []revised{{source: newSource("x", text)}})
+		if c.want == "" && cfg != nil {
+			continue
+		}
+		if len(faults) == 0 || !strings.Contains(faults.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.new, faults, c.want)
+		}
+		if _, whole := Parse("x", []byte(text)); whole.Error() != faults.Error() {
+			t.Errorf("%q: read again it is %v, read whole %v", c.new, faults, whole)
+		}
+	}
+}
+
+// TestRoutesLoseTheirListeners: routes for requests that nobody changed, when the last listener for them becomes another.
+func TestRoutesLoseTheirListeners(t *testing.T) {
+	const good = "[listeners.a]\naddress = \":1\"\n[routes.r]\nservice = \"s\"\n[routes.named]\nlisteners = \"a\"\n" +
+		"service = \"s\"\n[services.s]\nendpoints = \"http://10.0.0.1\"\n"
+	l := NewLoader()
+	if _, faults := l.load("x", []revised{{source: newSource("x", good)}}); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	text := strings.Replace(good, "[routes.r]", "protocol = \"tcp\"\n[routes.r]", 1)
+	_, faults := l.load("x", []revised{{source: newSource("x", text)}})
+	if len(faults) != 2 || !strings.Contains(faults[0].Error(), "routes.r: found a route, and no listener for it") ||
+		!strings.Contains(faults[1].Error(), `routes.named.listeners: found "a", which has protocol = "tcp"`) {
+		t.Errorf("%v", faults)
+	}
+}

@@ -60,6 +60,9 @@ func (e *explainer) unknown() error {
 	taken, err := e.streamed()
 	if err == nil && !taken {
 		r.Reason = "no tcp route fits, and the connection is closed"
+		if a.TLS != nil {
+			r.Reason = "no tcp route fits; the answer is alert 112, and the connection is closed"
+		}
 	}
 	return err
 }

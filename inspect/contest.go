@@ -53,6 +53,8 @@ type Forward struct {
 	Service string `json:"service"`
 	Path    string `json:"path,omitempty"` // with the query; empty for a connection
 	Balance string `json:"balance"`
+	// Upgrade are the protocols to which the client wants to switch, as far as the route lets them through.
+	Upgrade []string `json:"upgrade,omitempty"`
 	// TLS is "terminate" where it ends before what was in it is passed on as it is.
 	TLS string `json:"tls,omitempty"`
 	// Proxy is the version of the PROXY protocol by which endpoints are told of the client; empty: they are not.
@@ -91,7 +93,8 @@ type contender struct {
 	rule      *rule.Expr
 	priority  int
 	service   string
-	stream    *config.StreamRoute // nil: a route for requests
+	route     *config.Route       // for requests, or
+	stream    *config.StreamRoute // for connections or datagrams
 }
 
 // contest finds out which of the routes of one kind wins, and why the others do not.
@@ -121,7 +124,7 @@ type miss struct {
 func (e *explainer) routes() *contest {
 	c := &contest{explainer: e, family: ofRequests}
 	for _, r := range e.config.Routes {
-		c.all = append(c.all, contender{r.Name, r.Listeners, r.For(e.listener), r.Rule, r.Priority, r.Service, nil})
+		c.all = append(c.all, contender{r.Name, r.Listeners, r.For(e.listener), r.Rule, r.Priority, r.Service, r, nil})
 	}
 	return c
 }
@@ -134,7 +137,7 @@ func (e *explainer) streams() *contest {
 		c.family, routes = ofDatagrams, e.config.Datagrams
 	}
 	for _, r := range routes {
-		c.all = append(c.all, contender{r.Name, r.Listeners, r.For(e.listener), r.Rule, r.Priority, r.Service, r})
+		c.all = append(c.all, contender{r.Name, r.Listeners, r.For(e.listener), r.Rule, r.Priority, r.Service, nil, r})
 	}
 	return c
 }
@@ -325,6 +328,7 @@ func (c *contest) forward(r *contender) *Forward {
 		if len(c.asked.Query) > 0 {
 			f.Path += "?" + string(c.asked.Query)
 		}
+		f.Upgrade = c.upgrade(r.route)
 	}
 	if s := r.stream; s != nil {
 		if s.Terminate {
@@ -347,4 +351,23 @@ func (c *contest) forward(r *contender) *Forward {
 		}
 	}
 	return f
+}
+
+// upgrade are the protocols that a request offers and its route lets through (RFC 9110, section 7.8).
+func (c *contest) upgrade(r *config.Route) (through []string) {
+	for _, f := range c.asked.Fields {
+		if !strings.EqualFold(string(f.Name), "Upgrade") {
+			continue
+		}
+		for protocol := range strings.SplitSeq(string(f.Value), ",") {
+			switch protocol = strings.Trim(protocol, " \t"); {
+			case protocol == "":
+			case r.Allows(protocol):
+				through = append(through, protocol)
+			default:
+				c.asked.note("route %s lets no upgrade to %s through, and the service is not told of it", r.Name, protocol)
+			}
+		}
+	}
+	return through
 }

@@ -28,7 +28,7 @@ type Report struct {
 	// TLS is what is agreed on; nil on a plain connection, and on one of which a tcp route passes TLS on.
 	TLS *Termination `json:"tls,omitempty"`
 	// Status is what the proxy answers by itself, and Reason why; without a Status, there is no answer at all. Both are
-	// empty if the request is forwarded.
+	// empty if the request is forwarded. There may be a Winner all the same, which refuses it.
 	Status int    `json:"status,omitempty"`
 	Reason string `json:"reason,omitempty"`
 
@@ -105,16 +105,19 @@ func ExplainRunning(c *config.Config, q *Question, running Running) (*Report, er
 // request explains what becomes of the request, on a connection that serves requests.
 func (e *explainer) request() error {
 	a, r := e.asked, &e.report
-	redirect := e.listener.Redirect
+	redirect, connect := e.listener.Redirect, string(a.Method) == "CONNECT"
+	if connect { // whose target is a host and a port (RFC 9112, section 3.2.3)
+		a.Path, a.Query = []byte("/"), nil
+	}
 	switch { // in the order of proxy
-	case string(a.Method) == "CONNECT":
-		r.Status, r.Reason = 405, "CONNECT is not for a reverse proxy"
-		return nil
 	case e.misdirected():
 		r.Status, r.Reason = 421, "the host demands a client certificate, which its connection was not asked for"
 		return nil
 	case a.refused != urlpath.OK:
 		r.Status, r.Reason = 400, a.refused.String()
+		return nil
+	case connect && redirect != nil:
+		r.Status, r.Reason = 405, "CONNECT on a listener that sends clients to https"
 		return nil
 	case redirect != nil && a.TLS == nil && len(a.Host) == 0:
 		r.Status, r.Reason = 400, "without a host, nobody knows where to send the client"
@@ -127,8 +130,14 @@ func (e *explainer) request() error {
 	if err := c.decide(); err != nil {
 		return err
 	}
-	if r.Standing = c.Standing; r.Winner == nil {
+	r.Standing = c.Standing
+	switch {
+	case r.Winner == nil && connect:
+		r.Status, r.Reason = 405, "CONNECT that no route fits"
+	case r.Winner == nil:
 		r.Status, r.Reason = 404, "no route fits"
+	case connect && !c.all[c.fits[0].Route.Target].route.Connect:
+		r.Status, r.Reason, r.Forward = 405, "CONNECT, which route "+r.Winner.Route+" does not let through", nil
 	}
 	return nil
 }

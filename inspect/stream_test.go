@@ -26,8 +26,13 @@ var streamQuestions = map[string]Question{
 	"stream-ssh":       {Listener: "front"},
 	"stream-https":     {Listener: "front", URL: "https://example.com/"},
 	"stream-http":      {URL: "http://example.com:8443/"},
-	"stream-udp":       {Listener: "dns", ClientIP: "10.1.2.3"},
-	"stream-drop":      {Listener: "dns", ClientIP: "192.0.2.1"},
+	"stream-chat": {Listener: "web", URL: "/", Fields: []string{
+		"Host: tunnel.example.com", "Upgrade: websocket, h2c,Custom/2", "Connection: upgrade",
+	}},
+	"stream-connect": {Listener: "web", URL: "tunnel.example.com:443", Method: "CONNECT"},
+	"stream-refused": {Listener: "web", URL: "example.com:443", Method: "CONNECT"},
+	"stream-udp":     {Listener: "dns", ClientIP: "10.1.2.3"},
+	"stream-drop":    {Listener: "dns", ClientIP: "192.0.2.1"},
 }
 
 func TestExplainStreams(t *testing.T) {

@@ -24,11 +24,14 @@ func (r *Report) Text() string {
 		w.stream(r.Datagrams, ofDatagrams)
 	}
 	switch {
+	case r.Winner != nil && r.Status != 0:
+		w.line("")
+		w.line("%d: %s    %s", r.Status, r.Reason, r.Winner.place())
 	case r.Winner != nil:
 		w.winner(r.Winner, r.Forward)
-	case r.Status == 404:
+	case r.Status == 404, r.Status != 0 && len(r.Misses)+len(r.Omitted) > 0:
 		w.line("")
-		w.line("404: no route fits")
+		w.line("%d: %s", r.Status, r.Reason)
 	case r.Status != 0:
 		w.line("")
 		w.line("%d: %s; no route is asked", r.Status, r.Reason)
@@ -117,6 +120,9 @@ func (w *writer) taken(v *Verdict, f *Forward) {
 	w.line("├─ order    %s", v.Order)
 	if f.Path != "" {
 		w.line("├─ path     %s", f.Path)
+	}
+	if len(f.Upgrade) > 0 {
+		w.line("├─ upgrade  %s", strings.Join(f.Upgrade, ", "))
 	}
 	if l := f.Limits; l != nil {
 		w.line("├─ limits   %s", l.text())

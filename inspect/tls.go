@@ -96,9 +96,10 @@ func (k *checker) listener(l *config.Listener) {
 // upgrades looks for upgrades to what routes know nothing of.
 func (k *checker) upgrades() {
 	for _, r := range k.config.Routes {
-		if slices.Contains(r.Upgrades, "h2c") {
+		if i := slices.IndexFunc(r.Upgrades, config.CarriesRequests); i >= 0 {
 			k.warn(OpenUpgrade, config.Path("routes", r.Name), "leave it out: clients go on with HTTP/1.1",
-				"an upgrade to h2c, after which a client's requests get to the service by no route", "upgrades")
+				"an upgrade to "+r.Upgrades[i]+", after which a client's requests get to the service by no route",
+				"upgrades")
 		}
 	}
 }
