@@ -12,9 +12,10 @@ type simClient struct {
 	simEnd
 	in     simReader
 	orders []*simOrder
-	next   int // the first order that was not started
-	got    int // responses
-	depth  int // requests without a response at one time
+	stream *simSwitched // nil: it speaks HTTP
+	next   int          // the first order that was not started
+	got    int          // responses
+	depth  int          // requests without a response at one time
 	held   []byte
 	ended  bool // no response can follow
 	closed bool // half-closed by us
@@ -44,6 +45,9 @@ func (run *simRun) newSimClient() {
 	for i := range n {
 		run.number++
 		o := newSimOrder(d, run.number, minor, i == n-1 && d.percent(40))
+		if minor == 1 && i == n-1 && d.percent(30) {
+			o = newSimOffer(d, run.number)
+		}
 		if !run.calm && i == n-1 && d.percent(15) {
 			o.spoil(d)
 		}
@@ -53,6 +57,9 @@ func (run *simRun) newSimClient() {
 	}
 	if !run.calm && d.percent(30) {
 		c.breakAt, c.how = d.n(total+1), d.n(3)
+		if c.orders[n-1].offer != simNoOffer { // an end in order would be the stream's, which nobody could tell
+			c.how = 0
+		}
 	}
 	run.clients = append(run.clients, c)
 	run.world.After(1+int64(d.n(50e6)), func() {
@@ -86,15 +93,26 @@ func (c *simClient) giveUp() {
 // bodiless says which responses have no body.
 func (c *simClient) bodiless(m *simMessage) bool {
 	s := m.status()
-	return s < 200 || s == 204 || s == 304 || c.got < len(c.orders) && c.orders[c.got].method == "HEAD"
+	if s < 200 || s == 204 || s == 304 || c.got == len(c.orders) {
+		return s < 200 || s == 204 || s == 304
+	}
+	o := c.orders[c.got]
+	return o.method == "HEAD" || o.offer == simConnect && s < 300
 }
 
 func (c *simClient) step() {
 	if c.p == nil || c.idle() {
 		return
 	}
+	if c.stream != nil {
+		c.over = !c.flow(c.stream)
+		return
+	}
 	if !c.receive() {
 		c.over = true
+		return
+	}
+	if c.stream != nil {
 		return
 	}
 	if c.idle() {
@@ -127,9 +145,14 @@ func (c *simClient) receive() bool {
 		if m == nil {
 			break
 		}
-		c.answer(m, false)
+		if c.answer(m, false); c.stream != nil {
+			break
+		}
 	}
 	switch {
+	case c.stream != nil:
+		c.stream.ended = err == io.EOF
+		return err == nil || err == io.EOF
 	case err == io.EOF:
 		c.finished()
 		return false
@@ -164,6 +187,10 @@ func (c *simClient) answer(m *simMessage, untilEnd bool) {
 		return
 	}
 	o := c.orders[c.got]
+	if s == 101 || s < 300 && o.offer == simConnect && s >= 200 {
+		c.switched(o)
+		return
+	}
 	if s < 200 {
 		if o.minor == 0 || s != 100 && s != 103 {
 			run.fail("%v: interim response %q", o, m.line)
@@ -178,6 +205,9 @@ func (c *simClient) answer(m *simMessage, untilEnd bool) {
 	c.ended = m.says("connection", "close")
 	if o.minor == 0 && !m.says("connection", "keep-alive") {
 		c.ended = true
+	}
+	if o.offer != simNoOffer && len(o.body) > 0 { // nobody knows what becomes of what was sent ahead
+		c.mute, c.in.buf = true, nil
 	}
 	if untilEnd && (o.minor == 1 || m.fields["connection"] != "close") {
 		run.fail("%v: response without framing: %q %v", o, m.line, m.fields)

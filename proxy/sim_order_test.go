@@ -77,6 +77,8 @@ type simOrder struct {
 	bad    bool // no upstream must ever see it whole
 	head   []byte
 	body   []byte // as it is sent, framing included
+	offer  simOffer
+	stream []byte // what the client says when it has left HTTP; body is what of that is sent ahead
 
 	begun bool // some of it was sent
 	heads int  // upstreams that have seen its head
@@ -139,7 +141,7 @@ func newSimOrder(d *simDice, number, minor int, final bool) *simOrder {
 
 // spoil makes of o something that is refused.
 func (o *simOrder) spoil(d *simDice) {
-	o.bad, o.expect = true, false
+	o.bad, o.expect, o.offer = true, false, simNoOffer
 	host := fmt.Sprintf("HTTP/1.1\r\nHost: a\r\nX-Number: %d\r\nX-Size: 9\r\n", o.number)
 	const length, chunked = "Content-Length: 9\r\n", "Transfer-Encoding: chunked\r\n"
 	noise := make([]byte, 1+d.n(3000))

@@ -93,8 +93,9 @@ func (run *simRun) configure(snap *plan.Snapshot) {
 	snap.Timeouts = plan.Timeouts{
 		Header: 10 * time.Second, Idle: 60 * time.Second, Connect: 5 * time.Second, FirstByte: 30 * time.Second,
 		UpstreamIdle: 40 * time.Second, ResponseIdle: 20 * time.Second, BodyRateWindow: 10 * time.Second,
-		Linger: 2 * time.Second,
+		Linger: 2 * time.Second, UpgradeIdle: 30 * time.Second,
 	}
+	snap.Routes = []plan.Route{{Name: "all", Upgrades: []string{"websocket"}, Connect: true}}
 	snap.Limits.UpstreamConns = []int{0, 0, 1, 3}[d.n(4)]
 	snap.Limits.UpstreamPool = []int{100, 100, 1, 0}[d.n(4)]
 	if run.calm {
@@ -102,7 +103,7 @@ func (run *simRun) configure(snap *plan.Snapshot) {
 		long := 250 * time.Second // nobody is too slow
 		snap.Timeouts = plan.Timeouts{
 			Header: long, Idle: long, Connect: long, FirstByte: long, UpstreamIdle: long, ResponseIdle: long,
-			BodyRateWindow: long, Linger: 2 * time.Second,
+			BodyRateWindow: long, Linger: 2 * time.Second, UpgradeIdle: long,
 		}
 		return
 	}

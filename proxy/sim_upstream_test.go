@@ -14,10 +14,11 @@ import (
 type simUpstream struct {
 	simEnd
 	in     simReader
-	order  *simOrder // being served
-	got    bool      // the order has come whole
-	script []simMove // what is still to be done for it
-	deaf   bool      // a request came before the script for the last one was over: it is not answered
+	order  *simOrder    // being served
+	got    bool         // the order has come whole
+	script []simMove    // what is still to be done for it
+	stream *simSwitched // nil: it speaks HTTP
+	deaf   bool         // a request came before the script for the last one was over: it is not answered
 }
 
 // simMove is one thing that an upstream does.
@@ -38,6 +39,7 @@ const (
 	simClose
 	simReset
 	simStall
+	simSwitch
 )
 
 // serve takes a connection of the proxy's.
@@ -52,6 +54,13 @@ func (run *simRun) serve(p *sim.Peer) {
 
 func (u *simUpstream) step() {
 	if u.idle() {
+		return
+	}
+	if u.switches() {
+		u.switchOver()
+	}
+	if u.stream != nil {
+		u.over = !u.flow(u.stream)
 		return
 	}
 	b, err := u.read()
@@ -137,7 +146,11 @@ func (u *simUpstream) finish() {
 func (u *simUpstream) begin(m *simMessage) error {
 	number, _ := strconv.Atoi(m.fields["x-number"])
 	o := u.run.orders[number]
-	if o == nil || !o.begun || !strings.HasPrefix(m.line, o.method+" /") || !strings.HasSuffix(m.line, " HTTP/1.1") {
+	target := " /"
+	if o != nil && o.offer == simConnect {
+		target = " sim.example:443 "
+	}
+	if o == nil || !o.begun || !strings.HasPrefix(m.line, o.method+target) || !strings.HasSuffix(m.line, " HTTP/1.1") {
 		return fmt.Errorf("%q, which nobody sent", m.line)
 	}
 	for _, field := range []string{"host", "x-forwarded-for", "x-request-id", "via"} {
@@ -145,7 +158,10 @@ func (u *simUpstream) begin(m *simMessage) error {
 			return fmt.Errorf("%v without %s", o, field)
 		}
 	}
-	if m.fields["connection"] != "" {
+	if (o.offer == simWebSocket) != (m.fields["connection"] == "upgrade" && m.fields["upgrade"] == "websocket") {
+		return fmt.Errorf("%v with the offer %v", o, m.fields)
+	}
+	if m.fields["connection"] != "" && o.offer != simWebSocket {
 		return fmt.Errorf("%v with Connection: %s", o, m.fields["connection"])
 	}
 	o.heads++
@@ -178,10 +194,18 @@ func (u *simUpstream) plan() {
 	if d.percent(30) {
 		add(simMove{pause: int64(d.n(20e6))})
 	}
+	if o.offer != simNoOffer && d.percent(70) {
+		add(simMove{write: o.granted(d)})
+		add(simMove{do: simSwitch})
+		return
+	}
 	answer, last, framed := u.answer()
 	if u.run.calm {
 		add(simMove{write: answer, do: last})
 		return
+	}
+	if d.percent(5) {
+		answer = []byte(wsSwitch[:len(wsSwitch)-4] + "x\r\n\r\n") // not the Accept of anybody's key
 	}
 	if d.percent(5) {
 		answer = []byte("not HTTP at all\r\n\r\n")
@@ -221,6 +245,9 @@ func (u *simUpstream) answer() (raw []byte, last simDeed, framed bool) {
 	d, o := u.run.dice, u.order
 	var b bytes.Buffer
 	status := simStatuses[d.n(len(simStatuses))]
+	if o.offer == simConnect {
+		status = "403 Forbidden"
+	}
 	size, minor := d.size(), 1
 	last, framed = simNothing, true
 	if status[:3] == "204" || status[:3] == "304" {
@@ -274,7 +301,7 @@ func (u *simUpstream) move() {
 			break
 		}
 		switch m.do {
-		case simAwaitBody, simStall:
+		case simAwaitBody, simStall, simSwitch:
 			return
 		case simClose, simReset:
 			u.close(m.do == simReset)

@@ -215,10 +215,10 @@ const (
 // connection speaks another protocol, which is the caller's affair.
 func (p *Parser) Body(request Method) Body {
 	switch {
+	case request == CONNECT && p.Status/100 == 2: // 204, too (RFC 9110, section 9.3.6)
+		return BodyTunnel
 	case p.Status < 200 || p.Status == 204 || p.Status == 304 || request == HEAD:
 		return BodyNone
-	case request == CONNECT && p.Status < 300:
-		return BodyTunnel
 	case p.Chunked:
 		return BodyChunked
 	case p.ContentLength >= 0:
