@@ -186,7 +186,7 @@ func TestConnectionLimitPerAddress(t *testing.T) {
 		one.ExpectEOF() // so the proxy has let it go
 		askRaw(t, Raw(t, addr))
 		p.Stop()
-		const want = "refused 1 connection (1 limit of connections per address while accepting connection)"
+		const want = "refused 1 client (1 limit of connections per address while accepting connection)"
 		if !strings.Contains(p.Output(), want) {
 			t.Errorf("the summary does not say %q", want)
 		}

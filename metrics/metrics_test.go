@@ -215,7 +215,21 @@ func TestSummary(t *testing.T) {
 	s.Inc(LogDropped)
 	want := "served 1 request, 3 errors (2 connection failed while connecting to upstream, " +
 		"1 malformed request while reading request head), " +
-		"refused 1 connection (1 limit of connections while accepting connection), lost 1 log line"
+		"refused 1 client (1 limit of connections while accepting connection), lost 1 log line"
+	if got := set.Snapshot().String(); got != want {
+		t.Errorf("summary is\n%q, want\n%q", got, want)
+	}
+	set = NewSet(1)
+	s = set.Shard(0)
+	for range 2 {
+		s.Began(Streams, Other)
+	}
+	s.Ended(Streams, Other, None)
+	s.Ended(Streams, Other, TimeoutStream)
+	s.Began(Sessions, Other)
+	s.Drop(DropClient, 3)
+	want = "served 0 requests, passed on 2 streams, of them 1 failure (1 timeout while passing a stream on), " +
+		"passed on 1 UDP session, dropped 3 datagrams"
 	if got := set.Snapshot().String(); got != want {
 		t.Errorf("summary is\n%q, want\n%q", got, want)
 	}

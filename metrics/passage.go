@@ -180,6 +180,13 @@ func (s *Snapshot) PassagesBroken(p Passage) uint64 {
 	return total(&s.passages.ended[p]) - s.passages.ended[p][None]
 }
 
+// broken are those that did not end in order, by reason.
+func (s *Snapshot) broken(p Passage) *[reasons]uint64 {
+	all := s.passages.ended[p]
+	all[None] = 0
+	return &all
+}
+
 // Dropped is how many datagrams were thrown away for that reason, TotalDropped how many in all.
 func (s *Snapshot) Dropped(d Drop) uint64 { return s.passages.dropped[d] }
 func (s *Snapshot) TotalDropped() (n uint64) {

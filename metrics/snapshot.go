@@ -113,7 +113,16 @@ func (s *Snapshot) String() string {
 	b := []byte("served ")
 	b = appendCount(b, s.Requests(), "request")
 	b = appendReasons(b, ", ", "error", &s.errors)
-	b = appendReasons(b, ", refused ", "connection", &s.refused)
+	for p, noun := range [passages]string{"stream", "upgrade", "UDP session"} {
+		if n := s.PassagesBegan(Passage(p)); n > 0 {
+			b = appendCount(append(b, ", passed on "...), n, noun)
+			b = appendReasons(b, ", of them ", "failure", s.broken(Passage(p)))
+		}
+	}
+	if n := s.TotalDropped(); n > 0 {
+		b = appendCount(append(b, ", dropped "...), n, "datagram")
+	}
+	b = appendReasons(b, ", refused ", "client", &s.refused)
 	if n := s.counters[LogDropped]; n > 0 {
 		b = appendCount(append(b, ", lost "...), n, "log line")
 	}

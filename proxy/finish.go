@@ -104,7 +104,8 @@ func (w *Worker) logExchange(x *exchange, l *link, t *times) {
 	r.BytesIn, r.BytesOut = x.up.total, x.down.total
 	r.Client = clientAddr(l)
 	r.Scheme = scheme(l)
-	r.Status, r.Minor, r.Reason = x.status, x.req.Minor, x.reason
+	r.Status, r.Minor, r.Reason, r.Protocol = x.status, x.req.Minor, x.reason, nil
+	r.DatagramsIn, r.DatagramsOut = 0, 0
 	r.Retries = x.tries
 	if x.has(exRetried) {
 		r.Retries++
