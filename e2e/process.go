@@ -32,7 +32,10 @@ func launch(t testing.TB, cmd *exec.Cmd) *process {
 	p := &process{t: t, name: cmd.Args[0], cmd: cmd, ended: make(chan struct{})}
 	p.output.changed = make(chan struct{})
 	cmd.Stdout, cmd.Stderr = &p.output, &p.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
