@@ -242,10 +242,11 @@ func TestKindsChangeLater(t *testing.T) {
 	}
 }
 
-// TestRoutesLoseTheirListeners: routes for requests that nobody changed, when the last listener for them becomes another.
+// TestRoutesLoseTheirListeners: routes for requests that nobody changed, when the last listener for them becomes
+// another.
 func TestRoutesLoseTheirListeners(t *testing.T) {
-	const good = "[listeners.a]\naddress = \":1\"\n[routes.r]\nservice = \"s\"\n[routes.named]\nlisteners = \"a\"\n" +
-		"service = \"s\"\n[services.s]\nendpoints = \"http://10.0.0.1\"\n"
+	const good = "[listeners.a]\naddress = \":1\"\n[routes.r]\nservice = \"s\"\n" +
+		"[routes.named]\nlisteners = \"a\"\nservice = \"s\"\n[services.s]\nendpoints = \"http://10.0.0.1\"\n"
 	l := NewLoader()
 	if _, faults := l.load("x", []revised{{source: newSource("x", good)}}); len(faults) > 0 {
 		t.Fatal(faults)

@@ -365,7 +365,8 @@ func (c *contest) upgrade(r *config.Route) (through []string) {
 			case r.Allows(protocol):
 				through = append(through, protocol)
 			default:
-				c.asked.note("route %s lets no upgrade to %s through, and the service is not told of it", r.Name, protocol)
+				c.asked.note("route %s lets no upgrade to %s through, and the service is not told of it", r.Name,
+					protocol)
 			}
 		}
 	}
