@@ -23,14 +23,26 @@ type Shared struct {
 	perIP   addressCounts
 	room    int64
 	gates   gates
+
+	associations      atomic.Int64
+	associationsPerIP addressCounts
 }
 
 // NewShared makes the common counters of all workers. room is how many clients there can be at most, whatever the
 // configuration allows: idle ones must leave descriptors for connections to upstreams.
 func NewShared(room int) *Shared { return &Shared{room: int64(room)} }
 
+// clientsMax is how many clients there can be now. Each association has a descriptor too.
 func (w *Worker) clientsMax() int64 {
-	return min(int64(w.sh.Snapshot().Limits.Connections), w.shared.room)
+	return min(int64(w.sh.Snapshot().Limits.Connections), w.shared.room-w.shared.associations.Load())
+}
+
+// associationShare: of the descriptors that there are for clients, associations get one in so many.
+const associationShare = 4
+
+// associationsMax is how many associations there can be.
+func (w *Worker) associationsMax() int64 {
+	return min(int64(w.sh.Snapshot().Limits.Sessions), w.shared.room/associationShare)
 }
 
 // pause says why we do not accept.
@@ -92,7 +104,9 @@ func (w *Worker) pauseAccept(why pause) {
 	if w.paused == pauseNone {
 		w.m.Inc(metrics.AcceptPauses)
 		for i := range w.listeners {
-			w.be.Unlisten(uint16(i))
+			if !w.listeners[i].udp {
+				w.be.Unlisten(uint16(i))
+			}
 		}
 	}
 	if why > w.paused || w.paused == pauseNone {
@@ -144,6 +158,7 @@ func (w *Worker) Drain(finished func()) {
 	w.pauseAccept(pauseDrain)
 	w.paused = pauseDrain
 	w.endListeners()
+	w.drainDatagrams()
 	w.eachLink(func(l *link, c *engine.Conn) {
 		switch {
 		case l.kind == kindClient && w.silent(l, c.Slot):
@@ -174,9 +189,11 @@ func (w *Worker) silent(l *link, slot uint32) bool {
 
 // Abandon ends everything that is still running; Drain's deadline has passed.
 func (w *Worker) Abandon() (exchanges int) {
-	exchanges = w.exs.Used() + w.tunnels.Used()
+	exchanges = w.exs.Used() + w.tunnels.Used() + w.udp.all.Used()
+	w.abandonDatagrams()
 	w.eachLink(func(l *link, c *engine.Conn) {
 		switch {
+		case l.state == stateDatagrams: // a listener's, which is closed with the turn
 		case l.tunnel != 0:
 			w.endTunnel(w.tunnels.At(l.tunnel), metrics.ShuttingDown)
 		case l.ex != 0:

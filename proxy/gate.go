@@ -19,13 +19,21 @@ type gate struct {
 
 // enter lets one more in, or says which limit forbids it. What was let in must leave.
 func (g *gate) enter(s *plan.Stream, now int64) metrics.Reason {
-	if n := g.open.Add(1); s.Connections > 0 && n > int64(s.Connections) {
-		g.open.Add(-1)
-		return metrics.LimitStream
+	if why := g.readmit(s); why != metrics.None {
+		return why
 	}
 	if s.Rate > 0 && !g.pay(s, now) {
 		g.open.Add(-1)
 		return metrics.LimitStreamRate
+	}
+	return metrics.None
+}
+
+// readmit lets one in again that has begun and left: what it has paid for goes on.
+func (g *gate) readmit(s *plan.Stream) metrics.Reason {
+	if n := g.open.Add(1); s.Connections > 0 && n > int64(s.Connections) {
+		g.open.Add(-1)
+		return metrics.LimitStream
 	}
 	return metrics.None
 }
@@ -98,6 +106,11 @@ func (g *gates) of(id uint32) *gate {
 // limit's: it was not counted. What was counted leaves by leaveStream.
 func (w *Worker) enterStream(s *plan.Stream) metrics.Reason {
 	return w.shared.gates.of(s.ID).enter(s, w.sh.Wall())
+}
+
+// reenterStream is enterStream for what has begun and left meanwhile.
+func (w *Worker) reenterStream(s *plan.Stream) metrics.Reason {
+	return w.shared.gates.of(s.ID).readmit(s)
 }
 
 func (w *Worker) leaveStream(id uint32) { w.shared.gates.of(id).leave() }

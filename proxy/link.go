@@ -12,6 +12,8 @@ const (
 	kindNone kind = iota
 	kindClient
 	kindUpstream
+	kindListener    // a listener's socket for datagrams
+	kindAssociation // an association's, connected to an endpoint
 )
 
 // state is where a link is in its life. The transitions are:
@@ -38,6 +40,7 @@ const (
 	stateHeader                  // client: the header of the PROXY protocol has not come yet, or not all of it
 	stateDetect                  // client: what its first bytes are decides how it goes on
 	stateTunnel                  // both: what comes passes to the other end, see tunnel
+	stateDatagrams               // neither: it is a UDP socket
 	stateFarewell                // both, over TLS: the last word is being sent, the rest is as with closing
 	stateClosing                 // both: Close was called, EvClosed is to come
 )
@@ -71,13 +74,13 @@ type link struct {
 	named  bool   // client: a header of the PROXY protocol has named its address, and where it has connected to
 	volume volume // of what was received last
 	port   uint16 // client: remote port
-	from   uint16 // client: index of its listener
+	from   uint16 // client, listener: index of the listener
 
 	series metrics.Series // that counts the connection: of its listener, of the service that opened it
 
 	ex     uint32 // the exchange running on it; 0: none
 	tunnel uint32 // the tunnel that it is an end of; 0: none
-	id     uint32 // upstream: ID of its endpoint. client: requests begun
+	id     uint32 // upstream: ID of its endpoint. client: requests begun. Of an association: its index
 	taken  uint32 // upstream: the turn in which it was last taken from the pool
 
 	in  queue // received and not yet consumed

@@ -28,9 +28,11 @@ type listener struct {
 	clients int    // connections that came through it
 	pin     uint32 // the last snapshot that has the listener: what its requests run on
 	pinned  bool
-	gone    bool  // the current snapshot does not have it
-	swept   bool  // gone: its idle connections have been closed
-	until   int64 // gone: how long it still accepts
+	udp     bool   // datagrams are received there, by the connection in slot conn - 1
+	conn    uint32 // 0: there is none
+	gone    bool   // the current snapshot does not have it
+	swept   bool   // gone: its idle connections have been closed
+	until   int64  // gone: how long it still accepts
 }
 
 // lastCallFor is how long a listener that was removed still accepts: long enough for handshakes that are under way.
@@ -48,6 +50,9 @@ func (w *Worker) adoptListeners(snap *plan.Snapshot) {
 			w.openListener(i)
 		case !ln.gone:
 			ln.gone, ln.swept, ln.until = true, false, w.sh.Now()+lastCallFor
+			if ln.udp {
+				ln.until = w.sh.Now()
+			}
 			w.lastCall = earlier(w.lastCall, ln.until)
 		}
 	}
@@ -65,16 +70,21 @@ func (w *Worker) openListener(i int) {
 		return
 	}
 	w.dropSocket(i)
-	ln.fd = fd
-	if w.paused == pauseNone {
-		w.listen(i)
-	}
+	ln.fd, ln.udp = fd, w.sh.Snapshot().Listeners[i].Protocol == plan.UDP
+	w.listen(i)
 }
 
-// listen accepts on listener i, if it has a socket and nothing was in the way before.
+// listen accepts on listener i, if it has a socket and nothing was in the way before. Datagrams are received as long
+// as there is a socket: what makes accepting pause concerns connections.
 func (w *Worker) listen(i int) {
 	ln := &w.listeners[i]
-	if ln.fd < 0 || w.paused != pauseNone {
+	switch {
+	case ln.fd < 0:
+		return
+	case ln.udp:
+		w.listenDatagrams(i)
+		return
+	case w.paused != pauseNone:
 		return
 	}
 	if err := w.be.Listen(uint16(i), ln.fd); err != nil {
@@ -84,7 +94,11 @@ func (w *Worker) listen(i int) {
 
 func (w *Worker) dropSocket(i int) {
 	ln := &w.listeners[i]
-	if ln.fd < 0 {
+	switch {
+	case ln.fd < 0:
+		return
+	case ln.udp:
+		w.dropDatagrams(i)
 		return
 	}
 	w.be.Unlisten(uint16(i))

@@ -143,6 +143,7 @@ func (w *Worker) serviceOf(l *link) *metrics.Block { return w.m.Of(metrics.Servi
 // Gauges are numbers for tests and for the log at the end: what is still held.
 type Gauges struct {
 	Links, Exchanges, Tunnels     int
+	Associations                  int
 	Chunks                        int
 	Secure, RecordHeld            int // connections over TLS, and their buffers
 	SmallHeld, BulkHeld, HeadHeld int // by queues and heads; what the backend keeps posted is not counted by Free
@@ -152,7 +153,8 @@ type Gauges struct {
 func (w *Worker) Gauges() Gauges {
 	return Gauges{
 		Links: w.conns.Live(), Exchanges: w.exs.Used(), Tunnels: w.tunnels.Used(),
-		Chunks: w.chunks.Used(), Secure: w.secured - len(w.spare),
+		Associations: w.udp.all.Used(),
+		Chunks:       w.chunks.Used(), Secure: w.secured - len(w.spare),
 		SmallHeld: w.mem.InUse(mem.Small), BulkHeld: w.mem.InUse(mem.Bulk), HeadHeld: w.mem.InUse(mem.Head),
 		RecordHeld: w.mem.InUse(mem.Record),
 	}

@@ -36,6 +36,7 @@ type rig struct {
 	fd      int
 	log     *accesslog.Ring
 	pool    *handshake.Pool // nil: no TLS
+	sockets Sockets         // nil: there is one listener
 }
 
 var backends = map[string]func() engine.Backend{
@@ -112,13 +113,16 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 	if edit != nil {
 		edit(r)
 	}
+	if r.sockets == nil {
+		r.sockets = oneSocket(r.fd)
+	}
 	r.sh, err = shard.New(shard.Config{CPU: -1, Backend: be, Slots: 20000, Memory: r.memory})
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = r.sh.Start(r.snap, func(s *shard.Shard) (shard.Handler, error) {
 		cfg := Config{
-			Shared: NewShared(1 << 20), Sockets: oneSocket(r.fd),
+			Shared: NewShared(1 << 20), Sockets: r.sockets,
 			Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
 		}
 		if r.pool != nil {

@@ -43,7 +43,8 @@ type simRig struct {
 	sockets map[int]int  // by listener ID
 	letGo   map[int]bool // descriptors that the worker has let go of
 	turns   int
-	lines   uint64 // of the access log
+	lines   uint64       // of the access log
+	logged  func([]byte) // gets them; may be nil
 	drained bool
 	late    bool // the whole thing has taken longer than any timeout explains
 	worked  int64
@@ -100,6 +101,11 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 		t.Fatal(err)
 	}
 	r.sockets = map[int]int{0: r.world.Listen(engine.IPAddr(simListener))}
+	for i := range r.snap.Listeners {
+		if l := &r.snap.Listeners[i]; l.Protocol == plan.UDP {
+			r.sockets[i] = r.world.BindUDP(l.Addr)
+		}
+	}
 	err = r.sh.Open(r.snap, func(s *shard.Shard) (shard.Handler, error) {
 		made := Config{
 			Shared: r.shared, Sockets: r, Metrics: r.metrics.Shard(0), Log: r.rings.Ring(0),
@@ -174,6 +180,9 @@ func (r *simRig) pass(d time.Duration) {
 func (r *simRig) readLog() {
 	first, second := r.rings.Ring(0).Pending()
 	for _, p := range [][]byte{first, second} {
+		if r.logged != nil {
+			r.logged(p)
+		}
 		for _, b := range p {
 			if b == '\n' {
 				r.lines++
@@ -214,7 +223,8 @@ func (r *simRig) stop() {
 // close gives the memory back.
 func (r *simRig) close() {
 	for _, err := range []error{
-		r.w.chunks.Close(), r.w.exs.Close(), r.w.tunnels.Close(), r.sh.Conns.Close(), r.sh.Mem.Close(), r.rings.Close(),
+		r.w.chunks.Close(), r.w.exs.Close(), r.w.tunnels.Close(), r.w.udp.all.Close(),
+		r.sh.Conns.Close(), r.sh.Mem.Close(), r.rings.Close(),
 	} {
 		if err != nil {
 			r.t.Error(err)
@@ -234,9 +244,14 @@ func (r *simRig) leftovers() string {
 	if n := r.shared.clients.Load(); n != 0 || w.clients != 0 {
 		return fmt.Sprintf("%d clients are counted by all, %d by the worker", n, w.clients)
 	}
-	for i := range r.shared.perIP.words {
-		if v := r.shared.perIP.words[i].Load(); v != 0 {
-			return fmt.Sprintf("an address has %d connections", v&countMask)
+	if n := r.shared.associations.Load(); n != 0 {
+		return fmt.Sprintf("%d associations are counted by all", n)
+	}
+	for _, counts := range []*addressCounts{&r.shared.perIP, &r.shared.associationsPerIP} {
+		for i := range counts.words {
+			if v := counts.words[i].Load(); v != 0 {
+				return fmt.Sprintf("an address has %d connections", v&countMask)
+			}
 		}
 	}
 	for _, g := range []metrics.Gauge{
@@ -254,9 +269,12 @@ func (r *simRig) leftovers() string {
 	if n := m.Counter(metrics.ConnsAccepted); n != ended {
 		return fmt.Sprintf("%d connections accepted, %d ended", n, ended)
 	}
-	n := m.Requests() + m.PassagesBegan(metrics.Streams) + m.PassagesBegan(metrics.Upgrades)
+	n := m.Requests()
+	for _, p := range []metrics.Passage{metrics.Streams, metrics.Upgrades, metrics.Sessions} {
+		n += m.PassagesBegan(p)
+	}
 	if n != r.lines {
-		return fmt.Sprintf("%d exchanges and streams counted, %d logged", n, r.lines)
+		return fmt.Sprintf("%d exchanges, streams and sessions counted, %d logged", n, r.lines)
 	}
 	return r.seriesFault(m)
 }
@@ -300,10 +318,11 @@ func (w *Worker) inconsistency() string {
 		if l.closing() {
 			continue
 		}
-		if l.kind == kindClient {
+		switch l.kind {
+		case kindClient:
 			clients++
 			through[l.from]++
-		} else {
+		case kindUpstream:
 			open[l.id]++
 		}
 	}
@@ -315,6 +334,9 @@ func (w *Worker) inconsistency() string {
 		if ln.clients != through[i] || !ln.pinned && (ln.fd >= 0 || ln.clients > 0) {
 			return fmt.Sprintf("listener %d is %+v, with %d connections", i, *ln, through[i])
 		}
+	}
+	if fault := w.associationsFault(); fault != "" {
+		return fault
 	}
 	if starved != w.starved.len {
 		return fmt.Sprintf("%d links wait for buffers, the list has %d", starved, w.starved.len)
@@ -358,6 +380,12 @@ func (w *Worker) linkFault(slot uint32, l *link) string {
 	if l.state == stateClosing {
 		if l.ex != 0 || l.has(flagStarved) || w.wheel.Deadline(slot) != 0 {
 			return "is closing, and is not left alone"
+		}
+		return ""
+	}
+	if l.state == stateDatagrams {
+		if l.kind == kindAssociation && w.wheel.Deadline(slot) == 0 {
+			return "has no deadline"
 		}
 		return ""
 	}

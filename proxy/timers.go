@@ -19,6 +19,8 @@ func (w *Worker) Expired(slot uint32) {
 		w.clientExpired(l, c)
 	case kindUpstream:
 		w.upstreamExpired(l, c)
+	case kindAssociation:
+		w.assocExpired(l, c)
 	}
 }
 

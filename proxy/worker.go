@@ -7,7 +7,8 @@
 // request, facts is what requests are told of them, open and seal stand between the socket and the queues, farewell
 // ends them, and relayed is all of this where crypto/tls keeps the records. tunnel, tunnel_header, tunnel_dial,
 // tunnel_pass and tunnel_end pass connections on as they are, as far as gate lets them in, and upgrade makes a tunnel
-// of an exchange; splice chooses how bytes are moved; mishap is what either notes of what fails.
+// of an exchange; splice chooses how bytes are moved; mishap is what either notes of what fails. datagram moves what
+// comes by UDP, and association joins it to its client and endpoint, found by assoctable.
 //
 // Invariants: everything is pointer-free state in slabs, found by slot or index; nothing is allocated, locked or
 // looked up by name per event. An exchange pins the snapshot it started with. A link's queues are emptied only when the
@@ -62,6 +63,7 @@ type Worker struct {
 	chunks  *mem.Slab[chunk]
 	exs     *mem.Slab[exchange]
 	tunnels *mem.Slab[tunnel]
+	udp     *datagrams
 
 	endpoints []endpoint // by the plan's endpoint ID
 	turns     []uint32   // by the plan's service ID: position in its cycle
@@ -112,10 +114,15 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve tunnels: %w", err)
 	}
+	associations, err := newAssocTable(slots)
+	if err != nil {
+		return nil, fmt.Errorf("reserve associations: %w", err)
+	}
 	w := &Worker{
 		sh: sh, be: sh.Backend, mem: sh.Mem, conns: sh.Conns, wheel: sh.Wheel, m: cfg.Metrics, log: cfg.Log,
 		shared: cfg.Shared, shards: max(1, cfg.Shards), links: make([]link, slots), chunks: chunks, exs: exs,
-		tunnels: tunnels, port: cfg.Port, listening: &listening{}, secure: make([]*secure, slots),
+		tunnels: tunnels, udp: &datagrams{assocTable: associations}, port: cfg.Port, listening: &listening{},
+		secure:  make([]*secure, slots),
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
 		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
 	}
@@ -150,6 +157,8 @@ func (w *Worker) Event(ev *engine.Event) {
 		w.connected(l, c, ev.Res)
 	case engine.EvClosed:
 		w.closed(l, c)
+	case engine.EvReadable:
+		w.readable(l, c)
 	}
 }
 
@@ -377,6 +386,7 @@ func (w *Worker) outOfMemory(l *link, c *engine.Conn) {
 // TurnEnd does what waits for the end of a turn: news of handshakes, receives that found no buffer, accepting again,
 // the end of a drain.
 func (w *Worker) TurnEnd() {
+	w.flushReplies()
 	w.hear()
 	w.relieveStarved()
 	if w.lastCall != 0 {
@@ -384,6 +394,9 @@ func (w *Worker) TurnEnd() {
 	}
 	if w.paused != pauseNone {
 		w.resume()
+	}
+	if w.draining {
+		w.drainedDatagrams()
 	}
 	if w.draining && w.conns.Live() == 0 && w.finished != nil {
 		f := w.finished
