@@ -147,6 +147,7 @@ type Gauges struct {
 	Chunks                        int
 	Secure, RecordHeld            int // connections over TLS, and their buffers
 	SmallHeld, BulkHeld, HeadHeld int // by queues and heads; what the backend keeps posted is not counted by Free
+	PipesHeld                     int
 }
 
 // Gauges reads them. On the shard's thread.
@@ -155,6 +156,7 @@ func (w *Worker) Gauges() Gauges {
 		Links: w.conns.Live(), Exchanges: w.exs.Used(), Tunnels: w.tunnels.Used(),
 		Associations: w.udp.all.Used(),
 		Chunks:       w.chunks.Used(), Secure: w.secured - len(w.spare),
+		PipesHeld: w.mem.InUse(mem.Pipe),
 		SmallHeld: w.mem.InUse(mem.Small), BulkHeld: w.mem.InUse(mem.Bulk), HeadHeld: w.mem.InUse(mem.Head),
 		RecordHeld: w.mem.InUse(mem.Record),
 	}

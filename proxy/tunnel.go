@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/tls/hello"
@@ -126,6 +127,7 @@ func (w *Worker) openTunnel(l *link, c *engine.Conn, pin uint32, route int, name
 	l.tunnel, l.state = i, stateTunnel
 	w.wheel.Set(c.Slot, 0)
 	w.m.Began(w.passage(t))
+	w.countPath(mem.Small, uint64(l.in.bytes)) // what has come before it was clear where to
 	return t
 }
 

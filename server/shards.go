@@ -93,7 +93,7 @@ func (s *Server) held() slog.Attr {
 		connections += g.Links
 		exchanges += g.Exchanges + g.Tunnels
 		chunks += g.Chunks
-		buffers += g.SmallHeld + g.BulkHeld + g.HeadHeld
+		buffers += g.SmallHeld + g.BulkHeld + g.HeadHeld + g.PipesHeld
 	}
 	return slog.Group("held", "connections", connections, "exchanges", exchanges, "chunks", chunks, "buffers", buffers)
 }
