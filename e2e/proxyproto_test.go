@@ -50,8 +50,8 @@ func believing(name, addr, more string) string {
 
 const forwardedTo = `location / { return 200 "$http_x_forwarded_for $http_x_forwarded_port\n"; }`
 
-// HAProxy in front of us tells who the client is, in each version, also with a checksum and ahead of TLS; its checks are
-// nobody's.
+// HAProxy in front of us tells who the client is, in each version, also with a checksum and ahead of TLS; its checks
+// are nobody's.
 func TestPROXYFromHAProxy(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		ca, up := NewAuthority(t, "ca"), Nginx(t, forwardedTo)

@@ -39,7 +39,15 @@ func (w *Worker) expect(l *link, c *engine.Conn) {
 		w.passOn(l, c) // at once: the server may be the one who speaks first
 	default:
 		w.awaitFirst(l, c, stateDetect)
+		if w.silenceLeadsNowhere(l) { // it may be a client who will have a request
+			w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.Idle))
+		}
 	}
+}
+
+// silenceLeadsNowhere reports whether l is to say something, on a listener for requests too.
+func (w *Worker) silenceLeadsNowhere(l *link) bool {
+	return w.listenerOf(l).Protocol == plan.Auto && w.streamRoute(l, nil) < 0
 }
 
 // expectRequest gives a new client its time for the first request.
@@ -122,6 +130,9 @@ func (w *Worker) firstExpired(l *link, c *engine.Conn) {
 		w.closeClient(l, c, false)
 	case l.state == stateHeader:
 		w.headerCut(l, c, metrics.ProxyLate, metrics.TimeoutProxyHeader)
+	case l.in.empty() && w.silenceLeadsNowhere(l):
+		w.m.Inc(metrics.ConnsClosedIdle)
+		w.closeClient(l, c, false)
 	case l.in.empty():
 		w.decide(l, c, beginsSilent)
 	case w.halfHello(l):

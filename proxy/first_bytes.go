@@ -29,6 +29,8 @@ func (w *Worker) detect(l *link, c *engine.Conn) bool {
 		w.refuseFirst(l, c, metrics.LimitBuffers)
 		return false
 	}
+	latest := w.sh.Now() + int64(w.sh.Snapshot().Timeouts.Detect)
+	w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), latest))
 	begins := tellBeginning(b, w.listenerOf(l).Protocol == plan.Auto)
 	if begins == beginsUnclear {
 		return false

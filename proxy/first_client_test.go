@@ -222,6 +222,23 @@ func TestAutoRedirects(t *testing.T) {
 	})
 }
 
+// Where silence leads nowhere, a client has as much time for its first request as it has between two.
+func TestSimFirstBytesIdle(t *testing.T) {
+	c := firstCase{protocol: plan.Auto, rules: []string{"SNI(`a.test`)"}}
+	r := newFirstRig(t, &c, simConfig{})
+	r.publish(func(snap *plan.Snapshot) { snap.Timeouts.Detect = 3 * time.Second })
+	r.turn()
+	late, silent := r.talk(""), r.talk("")
+	r.pass(70 * time.Second)
+	late.say(firstGet)
+	late.heard("for=127.0.0.1")
+	silent.ended()
+	about(t, "the end of a client who says nothing", silent.at, 75*time.Second)
+	r.count(metrics.ConnsClosedIdle, 1)
+	late.p.Close()
+	r.stop()
+}
+
 // A shutdown does not wait for those who have not said a word, and not for long for those who have begun to.
 func TestSimFirstBytesDrain(t *testing.T) {
 	for _, said := range []string{"", firstLine[:9], firstLine, firstLine + "\x16"} {

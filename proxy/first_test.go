@@ -142,6 +142,8 @@ func silences(t testing.TB) []firstCase {
 		{"nothing that a route is for", plan.TCP, false, bySNI, "", false, "", metrics.NoRoute,
 			counted(metrics.DetectedSilent)},
 		{"line and nothing", plan.TCP, true, orAny, firstLine, false, firstGreet, 0, counted(metrics.DetectedSilent)},
+		{"auto: half a hello alone", plan.Auto, false, nil, hello[:9], false, "", half, nil},
+		{"auto: half a method alone", plan.Auto, true, nil, firstLine + "QUIT", false, "", metrics.NoRoute, nil},
 		{"auto: nothing", plan.Auto, false, orAny, "", false, firstGreet, 0, counted(metrics.DetectedSilent)},
 		{"auto: half a method", plan.Auto, false, orAny, "QUIT", false, firstGreet + "QUIT", 0,
 			counted(metrics.DetectedOther)},
