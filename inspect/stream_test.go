@@ -167,7 +167,7 @@ func compareStreams(t *testing.T, seed uint64) (idle int) {
 			routes = c.Datagrams
 		}
 		table := streamTruth(t, l, routes)
-		for range 30 {
+		for i := range 30 {
 			q := &Question{Listener: l.Name, ClientIP: m.pick("", "10.0.0.1", "10.0.0.3", "fe80::1")}
 			if l.Protocol != plan.UDP && (l.Protocol == plan.HTTP || m.IntN(2) == 0) {
 				q.TLS = m.offer()
@@ -190,7 +190,9 @@ func compareStreams(t *testing.T, seed uint64) (idle int) {
 			if unreachable[name] != "" {
 				t.Fatalf("seed %d: %s\nbut it gets %+v\n%s", seed, unreachable[name], q, text)
 			}
-			compareStanding(t, c, q, name)
+			if i < 3 {
+				compareStanding(t, c, q, name)
+			}
 		}
 	}
 	return len(unreachable)

@@ -86,7 +86,7 @@ var faults = map[string]string{
 	"«Foo»(`a`)":                     "the matchers are Host, HostRegexp",
 	"«Headers»(`A`, `b`)":            "write Header(`Name`, `value`)",
 	"«HeadersRegexp»(`A`,`b`)":       "write HeaderRegexp",
-	"«HostSNI»(`*`)":                 "leave the condition out",
+	"«HostSNI»(`*`)":                 "leave the rule out",
 	"«Methods»(`GET`)":               "write Method",
 	"«PathStrip»(`/a`)":              "write Path",
 	"«IPWhitelist»(`::1`)":           "write ClientIP",
