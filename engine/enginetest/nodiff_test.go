@@ -38,7 +38,12 @@ func backends(t testing.TB) map[string]enginetest.Harness {
 }
 
 // FuzzNoDiff plays a script on every backend: what the contract determines must be the same everywhere.
-func FuzzNoDiff(f *testing.F) {
+func FuzzNoDiff(f *testing.F) { fuzz(f, enginetest.Play) }
+
+// FuzzNoDiffDatagrams does so with UDP sockets.
+func FuzzNoDiffDatagrams(f *testing.F) { fuzz(f, enginetest.PlayDatagrams) }
+
+func fuzz(f *testing.F, play func(testing.TB, enginetest.Harness, []byte) string) {
 	all := backends(f)
 	reference := enginetest.Virtual(1, sim.Faults{})
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -50,9 +55,9 @@ func FuzzNoDiff(f *testing.F) {
 		f.Add(script)
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		want := enginetest.Play(t, reference, script)
+		want := play(t, reference, script)
 		for name, h := range all {
-			if got := enginetest.Play(t, h, script); got != want {
+			if got := play(t, h, script); got != want {
 				t.Errorf("%s differs.\n--- sim:\n%s\n--- %s:\n%s", name, want, name, got)
 			}
 		}

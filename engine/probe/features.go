@@ -1,5 +1,7 @@
 package probe
 
+import "golang.org/x/sys/unix"
+
 // features is the table of everything we use beyond the common ground of Linux. KERNEL_REQUIREMENTS.md is made
 // from it, doctor prints it, and the choice of engine and tier follows from it.
 var features = []Feature{
@@ -10,6 +12,10 @@ var features = []Feature{
 		probeReusePort},
 	{"epoll_pwait2", "timeouts finer than a millisecond; without it they are rounded up", Version{5, 11}, Optional,
 		probePwait2},
+	{"UDP_SEGMENT", "datagrams of one size sent as one; without it one by one", Version{4, 18}, Optional,
+		probeUDP(unix.UDP_SEGMENT)},
+	{"UDP_GRO", "datagrams of one sender received as one; without it one by one, and sent so too", Version{5, 0},
+		Optional, probeUDP(unix.UDP_GRO)},
 
 	{"io_uring", "the ring itself", Version{5, 1}, T1, probeRing},
 	{"IORING_FEAT_SINGLE_MMAP", "both rings in one mapping", Version{5, 4}, T1, reports(featSingleMmap)},

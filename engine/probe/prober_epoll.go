@@ -96,3 +96,15 @@ func probeReusePort(*prober) error {
 	defer unix.Close(fd)
 	return absentIf(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1), unix.ENOPROTOOPT)
 }
+
+// probeUDP tries an option of UDP sockets.
+func probeUDP(option int) func(*prober) error {
+	return func(*prober) error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("create socket: %w", err)
+		}
+		defer unix.Close(fd)
+		return absentIf(unix.SetsockoptInt(fd, unix.IPPROTO_UDP, option, 1), unix.ENOPROTOOPT)
+	}
+}

@@ -37,7 +37,7 @@ func (x *IO) Send(fd int32, s *Socket, in []engine.Datagram) int {
 // send makes one system call for as many entries as it has room for, and returns how many the socket has taken. A
 // message that the kernel does not divide is divided here.
 func (x *IO) send(fd int32, s *Socket, in []engine.Datagram) (int, unix.Errno) {
-	if in[0].Segment != 0 && *s&bitWhole != 0 {
+	if *s&bitWhole != 0 && in[0].Count() > 1 {
 		return x.divide(fd, s, &in[0])
 	}
 	in = in[:min(len(in), engine.DatagramsMax)]
@@ -71,16 +71,18 @@ func gather(in []engine.Datagram, s Socket) (count int, segment uint16) {
 	first := &in[0]
 	size := first.Span.Len
 	switch {
-	case s&bitWhole != 0 && first.Segment != 0:
+	case first.Count() > 1 && s&bitWhole != 0:
 		return 0, 0
-	case s&bitWhole != 0 || size == 0 || first.Segment != 0 || size > gatherMax:
+	case first.Count() > 1:
 		return 1, first.Segment
+	case s&bitWhole != 0 || size == 0 || size > gatherMax:
+		return 1, 0
 	}
 	count = 1
 	for total := size; count < min(len(in), segmentsMax); count++ {
 		d := &in[count]
 		total += d.Span.Len
-		if d.Span.Len == 0 || d.Span.Len > size || d.Segment != 0 || total > payloadMax ||
+		if d.Span.Len == 0 || d.Span.Len > size || d.Count() > 1 || total > payloadMax ||
 			s&bitConnected == 0 && (d.Peer != first.Peer || d.Local != first.Local) {
 			break
 		}
@@ -144,7 +146,7 @@ func (x *IO) apart(fd int32, s *Socket, in []engine.Datagram, e unix.Errno) (int
 	}
 	whole := *s | bitWhole
 	switch {
-	case in[0].Segment != 0:
+	case in[0].Count() > 1:
 		return x.divide(fd, &whole, &in[0])
 	case len(in) > 1:
 		return x.send(fd, &whole, in)

@@ -221,6 +221,8 @@ func TestGather(t *testing.T) {
 		{in: []engine.Datagram{d(100, 0, 1), d(100, 50, 1)}, count: 1},
 		{in: []engine.Datagram{d(300, 100, 1), d(100, 0, 1)}, count: 1, segment: 100},
 		{in: []engine.Datagram{d(300, 100, 1)}, s: bitWhole, count: 0},
+		{in: []engine.Datagram{d(100, 100, 1)}, s: bitWhole, count: 1},
+		{in: []engine.Datagram{d(0, 100, 1)}, count: 1},
 		{in: []engine.Datagram{d(100, 0, 1), d(100, 0, 1)}, s: bitWhole, count: 1},
 		{in: []engine.Datagram{d(gatherMax+1, 0, 1), d(gatherMax+1, 0, 1)}, count: 1},
 		{in: many, count: segmentsMax, segment: 1000},
@@ -389,7 +391,13 @@ func TestAllocations(t *testing.T) {
 	small, large := []byte("small"), make([]byte, 9000)
 	entries := make([]engine.Datagram, 8)
 	drain := make([]byte, 65536)
+	addr := engine.IPAddr(ipPort(r.sink).AddrPort())
 	if n := testing.AllocsPerRun(200, func() {
+		fd, _, err := r.Dial(&addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(int(fd))
 		for _, data := range [][]byte{small, large} {
 			r.throw(data, in.at)
 			n := r.Receive(in.fd, &in.s, entries)
