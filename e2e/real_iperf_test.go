@@ -18,7 +18,10 @@ type iperf struct {
 	}
 }
 
-type sum struct{ Bytes int64 }
+type sum struct {
+	Bytes int64
+	Rate  float64 `json:"bits_per_second"`
+}
 
 // iperf3 has a connection of its own to say what is to be done, and as many as it is told for it; the server sends, or
 // the client, or both, by TCP or UDP.
@@ -40,6 +43,7 @@ func TestIperf3(t *testing.T) {
 				r.End.Back.Bytes == 0 && strings.Contains(args, "bidir") {
 				t.Errorf("%s: %+v", args, r)
 			}
+			t.Logf("%s: %.1f Gbit/s", args, (r.End.Received.Rate+r.End.Back.Rate)/1e9)
 			tests++
 			server.WaitOutput("Server listening on", tests)
 		}

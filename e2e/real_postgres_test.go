@@ -96,6 +96,8 @@ func TestPostgreSQL(t *testing.T) {
 			if !strings.Contains(out, "number of failed transactions: 0 ") {
 				t.Errorf("pgbench %v:\n%s", args, out)
 			}
+			_, figure, _ := strings.Cut(out, "tps = ")
+			t.Logf("pgbench %v: %.12s transactions a second", args, figure)
 		}
 	})
 }

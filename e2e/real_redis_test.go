@@ -4,9 +4,13 @@ import (
 	"io"
 	"net"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 )
+
+// benchmarked is a result of redis-benchmark.
+var benchmarked = regexp.MustCompile(`[A-Z_]+: [0-9.]+ requests per second`)
 
 // A large value comes back as it was, and redis-benchmark gets all of its answers, one by one and in a pipeline.
 func TestRedis(t *testing.T) {
@@ -41,6 +45,9 @@ func TestRedis(t *testing.T) {
 			done := strings.Count(string(out), "requests per second, p50")
 			if err != nil || done != 4 || strings.Contains(string(out), "Error") { // PING is made in two ways
 				t.Errorf("redis-benchmark %v: %v\n%s", args, err, out)
+			}
+			for _, figure := range benchmarked.FindAllString(string(out), -1) {
+				t.Logf("redis-benchmark %v: %s", args[7:], figure)
 			}
 		}
 	})

@@ -102,8 +102,9 @@ func (s *site) Cert() string { return s.path(certFile) }
 func (s *site) Key() string  { return s.path(keyFile) }
 func (s *site) Both() string { return s.path(bothFile) }
 
-// Sockets are what a proxy needs that counts connections on both sides.
-func (s *site) Sockets() int { return 2*s.Connections + 64 }
+// Sockets are what a proxy needs that counts connections on both sides, and ends waiting ones when a sixteenth of them
+// is left.
+func (s *site) Sockets() int { return 9*s.Connections/4 + 64 }
 
 // Names is the size of a hash table in which all hosts fit.
 func (s *site) Names() int { return 4 * max(s.count, 1024) }
