@@ -15,6 +15,10 @@ type iperf struct {
 		Sent     sum `json:"sum_sent"`
 		Received sum `json:"sum_received"`
 		Back     sum `json:"sum_received_bidir_reverse"`
+		Sum      struct {
+			Packets int
+			Lost    int `json:"lost_packets"`
+		}
 	}
 }
 
@@ -32,7 +36,7 @@ func TestIperf3(t *testing.T) {
 	server := launch(t, exec.Command(Tool(t, "iperf3"), "-s", "-B", "127.0.0.1", "-p", port, "--forceflush"))
 	server.WaitOutput("Server listening on", 1)
 	tests := 1
-	passing(t, tcpOnly, up, func(t *testing.T, addr string) {
+	passing(t, both, up, func(t *testing.T, addr string) {
 		host, port, err := net.SplitHostPort(addr)
 		do(t, err)
 		for _, args := range []string{
@@ -44,6 +48,14 @@ func TestIperf3(t *testing.T) {
 				t.Errorf("%s: %+v", args, r)
 			}
 			t.Logf("%s: %.1f Gbit/s", args, (r.End.Received.Rate+r.End.Back.Rate)/1e9)
+			tests++
+			server.WaitOutput("Server listening on", tests)
+		}
+		for _, args := range []string{"-b 20M", "-b 20M -R"} {
+			r := measuredBy(t, host, port, "-u -l 1000 -n 2M "+args)
+			if r.End.Sum.Packets < 2000 || r.End.Sum.Lost >= r.End.Sum.Packets {
+				t.Errorf("%s: %+v", args, r)
+			}
 			tests++
 			server.WaitOutput("Server listening on", tests)
 		}

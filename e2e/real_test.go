@@ -15,6 +15,12 @@ func passedOn(protocol, addr, upstream string) string {
 		"[%[1]s_routes.%[1]s]\nlisteners = [%[1]q]\nservice = %[1]q\n", protocol, addr, upstream)
 }
 
+// both passes on what comes to an address by TCP and by UDP.
+func both(addr, upstream string) string {
+	return passedOn("tcp", addr, upstream) + strings.TrimPrefix(passedOn("udp", addr, upstream),
+		"[admin]\naddress = \"off\"\n")
+}
+
 // passing runs a test with a proxy on either engine that passes on to an upstream what comes to an address, and sees to
 // it that no thread of the kernel's helps and that nothing is left in the end.
 func passing(t *testing.T, config func(addr, upstream string) string, upstream string,

@@ -136,9 +136,6 @@ func installed() []string {
 	return names
 }
 
-// awaited are the scenarios of what only others can do.
-var awaited = map[string]bool{"udp-echo": true}
-
 // Every scenario, on a small scale, with every proxy that the tests have.
 func TestScenarios(t *testing.T) {
 	for _, s := range scenarios() {
@@ -146,9 +143,6 @@ func TestScenarios(t *testing.T) {
 		t.Run(a.name, func(t *testing.T) {
 			o := tiny(a.name)
 			o.Only = installed()
-			if awaited[a.name] {
-				o.ready = time.Second
-			}
 			if a.changing {
 				o.Length = 400 * time.Millisecond
 			}
@@ -158,7 +152,7 @@ func TestScenarios(t *testing.T) {
 			}
 			for _, name := range o.Only {
 				c := cellOf(t, run, a.name, name)
-				if c.Problem != "" && strings.HasPrefix(name, "uringproxy") && !awaited[a.name] {
+				if c.Problem != "" && strings.HasPrefix(name, "uringproxy") {
 					t.Errorf("%s: %s", name, c.Problem)
 				}
 				if c.Problem != "" {
