@@ -323,7 +323,12 @@ func (s *realSocket) Close() { s.UDPConn.Close() }
 
 // answering has c answer whatever comes with what reply makes of it; nil: nothing.
 func (d *datagramRig) answering(c correspondent, reply func(from netip.AddrPort, data []byte) []byte) {
-	d.servers = append(d.servers, func() {
+	d.servers = append(d.servers, serving(c, reply))
+}
+
+// serving answers what has come to c.
+func serving(c correspondent, reply func(from netip.AddrPort, data []byte) []byte) func() {
+	return func() {
 		for {
 			from, data := c.Receive()
 			if data == nil {
@@ -333,7 +338,7 @@ func (d *datagramRig) answering(c correspondent, reply func(from netip.AddrPort,
 				c.Send(from, back)
 			}
 		}
-	})
+	}
 }
 
 // until lets things happen until done, which may receive.

@@ -140,13 +140,13 @@ func TestDatagramsInOrder(t *testing.T) {
 		d.answering(far[0], named("far"))
 		clients := []correspondent{d.client(), d.client()}
 		for round := range 2 {
-			for n := range 40 {
+			for n := range 20 {
 				for _, c := range clients {
 					c.Send(d.at, bytes.Repeat([]byte{byte(n)}, 200+40*(n%7/6)))
 				}
 			}
 			for _, c := range clients {
-				for n := range 40 {
+				for n := range 20 {
 					if _, data := d.next(c); data[4] != byte(n) {
 						t.Fatalf("round %d: %d comes for %d", round, data[4], n)
 					}

@@ -43,6 +43,7 @@ type simRig struct {
 	sockets map[int]int  // by listener ID
 	letGo   map[int]bool // descriptors that the worker has let go of
 	turns   int
+	sends   int          // calls of SendDatagrams
 	lines   uint64       // of the access log
 	logged  func([]byte) // gets them; may be nil
 	drained bool
@@ -60,6 +61,11 @@ type simCalls struct {
 func (b simCalls) Send(c *engine.Conn, spans []mem.Span, more bool) {
 	b.r.worked += b.r.cost.call
 	b.Backend.Send(c, spans, more)
+}
+
+func (b simCalls) SendDatagrams(c *engine.Conn, in []engine.Datagram) int {
+	b.r.sends++
+	return b.Backend.SendDatagrams(c, in)
 }
 
 func (b simCalls) Connect(c *engine.Conn, to *engine.Addr) {
