@@ -90,7 +90,7 @@ func TestJSON(t *testing.T) {
 			`"detail":"ECONNRESET"}`},
 		{datagrams(), `{"time":"2026-03-09T14:05:10.000Z","client":"203.0.113.9:40001","method":"","scheme":"udp",` +
 			`"host":"","path":"","protocol":"udp","status":0,"bytes_in":40,"bytes_out":112,"datagrams_in":1,` +
-			`"datagrams_out":1,"duration":30.001000000,"upstream_duration":30.001000000,"route":"dns",` +
+			`"datagrams_out":1,"duration":30.001000000,"route":"dns",` +
 			`"service":"resolvers","endpoint":"udp://10.0.0.53:53"}`},
 	}
 	for _, tt := range tests {

@@ -66,7 +66,7 @@ func switched() Record {
 func datagrams() Record {
 	return Record{
 		Time:     time.Date(2026, 3, 9, 14, 5, 10, 0, time.UTC).UnixNano(),
-		Duration: 30_001_000_000, Upstream: 30_001_000_000, FirstByte: -1, Overhead: -1,
+		Duration: 30_001_000_000, Upstream: -1, FirstByte: -1, Overhead: -1,
 		BytesIn: 40, BytesOut: 112, DatagramsIn: 1, DatagramsOut: 1,
 		Client: netip.MustParseAddrPort("203.0.113.9:40001"), Scheme: "udp", Protocol: []byte("udp"),
 		Route: "dns", Service: "resolvers", Endpoint: "udp://10.0.0.53:53",

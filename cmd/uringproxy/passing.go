@@ -40,11 +40,12 @@ func ways(copied, bulk, spliced uint64) string {
 
 // passage is what a shard, or all of them, passed on as it is in an interval, and what is open at its end.
 type passage struct {
-	there                           bool // there is any
-	streams, upgrades, sessions     int64
-	began, upgraded, met, broken    uint64
-	copied, bulk, spliced           uint64
-	received, sent, dropped, opened uint64
+	streams, upgrades, sessions  int64
+	began, upgraded, met, broken uint64
+	copied, bulk, spliced        uint64
+	received, sent, dropped      uint64
+
+	connections, datagrams bool // there were any since the start
 }
 
 func passageBetween(before, now *admin.Passing) (p passage) {
@@ -56,7 +57,7 @@ func passageBetween(before, now *admin.Passing) (p passage) {
 	}
 	broken := func(p *admin.Passing) uint64 { return p.Streams.Broken + p.Upgrades.Broken + p.Sessions.Broken }
 	return passage{
-		there: true, streams: now.Streams.Open, upgrades: now.Upgrades.Open, sessions: now.Sessions.Open,
+		streams: now.Streams.Open, upgrades: now.Upgrades.Open, sessions: now.Sessions.Open,
 		began:    since(now.Streams.Begun, before.Streams.Begun),
 		upgraded: since(now.Upgrades.Begun, before.Upgrades.Begun),
 		met:      since(now.Sessions.Begun, before.Sessions.Begun),
@@ -66,32 +67,32 @@ func passageBetween(before, now *admin.Passing) (p passage) {
 		received: since(now.DatagramsReceived, before.DatagramsReceived),
 		sent:     since(now.DatagramsSent, before.DatagramsSent),
 		dropped:  since(now.DatagramsDropped, before.DatagramsDropped),
-		opened:   now.Sessions.Begun + now.DatagramsReceived,
+
+		connections: now.Streams.Begun+now.Upgrades.Begun > 0,
+		datagrams:   now.Sessions.Begun+now.DatagramsReceived > 0,
 	}
 }
 
 func (p *passage) add(b *passage) {
-	p.there = p.there || b.there
+	p.connections, p.datagrams = p.connections || b.connections, p.datagrams || b.datagrams
 	p.streams, p.upgrades, p.sessions = p.streams+b.streams, p.upgrades+b.upgrades, p.sessions+b.sessions
 	p.began, p.upgraded, p.met, p.broken = p.began+b.began, p.upgraded+b.upgraded, p.met+b.met, p.broken+b.broken
 	p.copied, p.bulk, p.spliced = p.copied+b.copied, p.bulk+b.bulk, p.spliced+b.spliced
 	p.received, p.sent, p.dropped = p.received+b.received, p.sent+b.sent, p.dropped+b.dropped
-	p.opened += b.opened
 }
 
-// draw has a line for streams and upgrades, and one for datagrams where there were any.
+// draw has a line for streams and upgrades, and one for datagrams, where there were any.
 func (p *passage) draw(line func(name, format string, args ...any), each func(uint64) string, seconds float64) {
-	if !p.there {
-		return
+	if p.connections {
+		moved := p.copied + p.bulk + p.spliced
+		text := fmt.Sprintf("%d open, %s/s; %d upgraded, %s/s; %s broken/s; %s/s", p.streams, each(p.began),
+			p.upgrades, each(p.upgraded), each(p.broken), size(int64(float64(moved)/seconds)))
+		if moved > 0 {
+			text += ": " + ways(p.copied, p.bulk, p.spliced)
+		}
+		line("streams", "%s", text)
 	}
-	moved := p.copied + p.bulk + p.spliced
-	text := fmt.Sprintf("%d open, %s/s; %d upgraded, %s/s; %s broken/s; %s/s", p.streams, each(p.began), p.upgrades,
-		each(p.upgraded), each(p.broken), size(int64(float64(moved)/seconds)))
-	if moved > 0 {
-		text += ": " + ways(p.copied, p.bulk, p.spliced)
-	}
-	line("streams", "%s", text)
-	if p.opened > 0 {
+	if p.datagrams {
 		line("udp", "%s, %s/s; %s datagrams/s from clients, %s/s to them, %s/s dropped",
 			words.Count(int(p.sessions), "session"), each(p.met), each(p.received), each(p.sent), each(p.dropped))
 	}
