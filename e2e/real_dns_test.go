@@ -47,7 +47,8 @@ func TestDNS(t *testing.T) {
 		if got := dig("long.test", "TXT"); !strings.Contains(got, "ANSWER: 60,") || !strings.Contains(got, "(TCP)") {
 			t.Errorf("a long answer:\n%s", got)
 		}
-		out := saidBy(t, "", Tool(t, "dnsperf"), "-s", host, "-p", port, "-d", queries, "-n", "20", "-c", "50", "-q", "100")
+		out := saidBy(t, "", Tool(t, "dnsperf"), "-s", host, "-p", port, "-d", queries, "-n", "20", "-c", "50",
+			"-q", "100")
 		done, lost := queriesDone.FindStringSubmatch(out), queriesLost.FindStringSubmatch(out)
 		if done == nil || lost == nil || lost[1] != "0" || done[1] != "20000" {
 			t.Errorf("dnsperf:\n%s", out)
