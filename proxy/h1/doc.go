@@ -16,6 +16,6 @@
 //     lists what is refused and why, and a test holds it to the Code list.
 //   - Parser and Chunked hold no pointers and are not larger than they must be: they live in slabs.
 //
-// It may import internal/invariant and the standard library's bytes, crypto/sha1, encoding/base64,
-// encoding/binary, iter, math and math/bits, and is imported by proxy.
+// It may import internal/invariant and the standard library's bytes, crypto/fips140, crypto/sha1,
+// encoding/base64, encoding/binary, iter, math and math/bits, and is imported by proxy.
 package h1
