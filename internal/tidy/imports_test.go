@@ -104,6 +104,7 @@ var importers = map[string][]string{
 	"golang.org/x/crypto/chacha20poly1305":    {"tls/record"},
 	"golang.org/x/crypto/ocsp":                {"tls/certs"},
 	"golang.org/x/net/idna":                   {"routing/rule"},
+	"golang.org/x/net/websocket":              {"e2e"}, // in tests
 	"golang.org/x/sys/unix":                   {"*"},
 	// Where bytes are the kernel's or are mapped, and where a string is read as bytes without a copy.
 	"unsafe": {
