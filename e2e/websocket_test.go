@@ -44,7 +44,8 @@ func TestWebSocketFramesUntouched(t *testing.T) {
 			w := f.dial(t)
 			ahead := []int{0, 1, 5000, len(up)}[i]
 			w.Send(WebSocketRequest(f.path, f.addr) + string(up[:ahead]))
-			if head := w.ReadHead(); !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, webSocketAccept) {
+			head := w.ReadHead()
+			if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, webSocketAccept) {
 				t.Fatalf("%s: %q", f.name, head)
 			}
 			go func() { // in pieces of all sizes
@@ -177,7 +178,8 @@ const { WebSocketServer, WebSocket } = require("ws")
 const [what, url, ca] = process.argv.slice(2)
 const deflate = { perMessageDeflate: { threshold: 10 }, maxPayload: 1 << 25 }
 if (what == "serve") {
-	const s = new WebSocketServer({ host: "127.0.0.1", port: 0, ...deflate }, () => console.log("port " + s.address().port))
+	const options = { host: "127.0.0.1", port: 0, ...deflate }
+	const s = new WebSocketServer(options, () => console.log("port " + s.address().port))
 	s.on("connection", c => c.on("message", (m, binary) => c.send(m, { binary })))
 } else {
 	const sizes = [0, 1, 125, 126, 65535, 65536, 1 << 20]

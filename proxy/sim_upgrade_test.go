@@ -142,10 +142,12 @@ func TestSimUpgradeFaultTold(t *testing.T) {
 	r := newSwitchRig(t)
 	bad := strings.Replace(wsGet, "==", "=", 1)
 	const reason = "WebSocket handshake without one valid Sec-WebSocket-Key"
-	k := r.talk(bad).heard("\r\n\r\n400 Bad Request\n" + reason + "\nrequest id: ")
-	k.say(strings.Replace(bad, "Host: a", "Host: a\r\nAccept: application/json", 1))
-	k.heard(`,"reason":"` + reason + `",`)
-	k.p.Close()
+	k := r.talk(bad + simGet).heard("\r\n\r\n400 Bad Request\n" + reason + "\nrequest id: ").ended()
+	if strings.Count(k.got, "HTTP/1.1") != 1 || !strings.Contains(k.got, "Connection: close\r\n") {
+		t.Errorf("%q", k.got)
+	}
+	k = r.talk(strings.Replace(bad, "Host: a", "Host: a\r\nAccept: application/json", 1))
+	k.heard(`,"reason":"` + reason + `",`).ended()
 	r.stop()
 }
 

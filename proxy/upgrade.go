@@ -28,6 +28,8 @@ func (w *Worker) offer(x *exchange, route *plan.Route) (status int, why metrics.
 	}
 	if h1.OffersWebSocket(protocols) {
 		if x.code = x.req.WebSocket(head); x.code != h1.OK {
+			x.clear(exKeep)
+			x.set(exBroken)
 			return 400, metrics.BadUpgrade
 		}
 	}
