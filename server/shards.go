@@ -91,7 +91,7 @@ func (s *Server) held() slog.Attr {
 	for _, r := range s.shards {
 		g := r.worker.Gauges()
 		connections += g.Links
-		exchanges += g.Exchanges + g.Tunnels
+		exchanges += g.Exchanges + g.Tunnels + g.Associations
 		chunks += g.Chunks
 		buffers += g.SmallHeld + g.BulkHeld + g.HeadHeld + g.PipesHeld
 	}
