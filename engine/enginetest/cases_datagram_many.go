@@ -163,7 +163,7 @@ func testDatagramsAllocations(t *testing.T, h Harness) {
 		turn()
 	}
 	before := r.env.Stats.Events
-	if n := testing.AllocsPerRun(1000, turn); n != 0 {
+	if n := testing.AllocsPerRun(300, turn); n != 0 {
 		t.Errorf("%v allocations a turn, want 0", n)
 	}
 	if r.env.Stats.Events == before {

@@ -204,8 +204,9 @@ func (a *Arena) poison(b Buf) {
 	p := &a.pools[b.Class()]
 	at := p.base + b.Index()*p.stride
 	m := a.mem[at : at+p.room+p.cap]
-	for i := range m {
-		m[i] = 0xCC
+	m[0] = 0xCC
+	for n := 1; n < len(m); n *= 2 { // not byte by byte, which takes milliseconds under the race detector
+		copy(m[n:], m[:n])
 	}
 }
 

@@ -18,6 +18,7 @@ var matching = []string{
 // copies are the files of the data plane that may use the built-in copy, and what of. None of it is a body on its way.
 var copies = map[string]string{
 	"engine/addr":         "an address",
+	"engine/mem/mem":      "what a free buffer is overwritten with, in test builds",
 	"engine/udp/receive":  "the beginning of a datagram that outgrew a Small buffer",
 	"engine/epoll/accept": "an address",
 	"engine/epoll/conn":   "an address",
