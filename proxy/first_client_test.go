@@ -83,14 +83,17 @@ func TestProxiedClient(t *testing.T) {
 	})
 }
 
-// autoRig has a listener for everything: requests with TLS and without, and streams that are passed on with TLS as it
-// is, with TLS ended here, or without.
-func autoRig(id identity, relay bool, protocol plan.Protocol, far string) func(*rig) {
+// autoRig has a listener for requests with TLS and without, where its protocol allows that, and for streams: with TLS as
+// it is, with TLS ended here, or without; others is whether a route takes those of other names.
+func autoRig(id identity, relay bool, protocol plan.Protocol, others bool, far string) func(*rig) {
 	c := firstCase{protocol: protocol, proxied: true, rules: []string{
 		"SNI(`pass.example.com`)", "SNI(`end.example.com`)", "",
 	}}
-	if protocol == plan.Auto { // else nothing is left for requests
+	switch {
+	case protocol == plan.Auto: // else nothing is left for requests
 		c.rules[2] = "ClientIP(`203.0.113.9`) && !SNIRegexp(`.*`)"
+	case !others:
+		c.rules = c.rules[:2]
 	}
 	return edits(secureRig(id, relay, handshake.Policy{}), func(r *rig) {
 		service := snapshotFor(r.t, r.snap.Listeners[0].Addr, far).Services[0]
@@ -121,7 +124,7 @@ func TestAutoWithTLS(t *testing.T) {
 	up, far := firstUpstream(t), firstEnd(t)
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
 		both(t, func(t *testing.T, relay bool) {
-			r := start(t, open(), []string{up}, autoRig(id, relay, plan.Auto, far))
+			r := start(t, open(), []string{up}, autoRig(id, relay, plan.Auto, true, far))
 			for _, whole := range []bool{true, false} {
 				dial := func(header string) net.Conn {
 					var conn net.Conn = r.dial()
@@ -181,7 +184,7 @@ func TestTerminateWantsTLS(t *testing.T) {
 	id := newIdentity(t)
 	up, far := firstUpstream(t), firstEnd(t)
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
-		r := start(t, open(), []string{up}, edits(autoRig(id, false, plan.TCP, far), func(r *rig) {
+		r := start(t, open(), []string{up}, edits(autoRig(id, false, plan.TCP, true, far), func(r *rig) {
 			r.snap.Streams[2].Terminate = true
 		}))
 		conn := r.dial()
@@ -202,12 +205,33 @@ func TestTerminateWantsTLS(t *testing.T) {
 	})
 }
 
+// What has TLS and no tcp route on a listener for TCP is refused by an alert: there are no requests to be had.
+func TestTCPIsNotHTTP(t *testing.T) {
+	id := newIdentity(t)
+	up, far := firstUpstream(t), firstEnd(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{up}, autoRig(id, false, plan.TCP, false, far))
+		for name, why := range map[string]string{"end.example.com": "", "example.com": "tls: unrecognized name"} {
+			conn := r.dial()
+			io.WriteString(conn, strings.Replace(firstLine, "203.0.113.9", "192.0.2.1", 1))
+			err := tls.Client(conn, &tls.Config{ServerName: name, InsecureSkipVerify: true}).Handshake()
+			if why == "" && err != nil || why != "" && (err == nil || !strings.Contains(err.Error(), why)) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		r.do(func(*Worker) {})
+		if n := r.metrics.Snapshot().Refused(metrics.NoRoute); n != 1 {
+			t.Errorf("%d refused", n)
+		}
+	})
+}
+
 // Of a listener that redirects, it is requests without TLS that are.
 func TestAutoRedirects(t *testing.T) {
 	id := newIdentity(t)
 	up, far := firstUpstream(t), firstEnd(t)
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
-		r := start(t, open(), []string{up}, edits(autoRig(id, false, plan.Auto, far), func(r *rig) {
+		r := start(t, open(), []string{up}, edits(autoRig(id, false, plan.Auto, true, far), func(r *rig) {
 			r.snap.Listeners[0].Redirect = &plan.Redirect{Port: 443, Code: 308}
 		}))
 		if status, _ := request(t, r.dial(), firstLine+firstGet); status != 308 {
