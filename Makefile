@@ -49,7 +49,7 @@ build: ## build bin/uringproxy
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o bin/uringproxy ./cmd/uringproxy
 
 .PHONY: test
-test: packages check unit race invariant giouring sysctl fuzz-smoke bench-smoke ## run every test there is (some minutes)
+test: packages check unit race effort giouring sysctl fuzz-smoke bench-smoke ## run every test there is (some minutes)
 	@printf '\nall tests passed\n'
 
 .PHONY: check
@@ -76,9 +76,14 @@ race: ## under the race detector, which checks pointers and invariants too
 	@$(TEST) -race $(RACE_PKGS)
 
 .PHONY: invariant
-invariant: ## the data plane with its invariants checked, and the steps of a search counted
+invariant: ## the data plane with its invariants checked, and at full speed
 	$(call step,go test -tags invariant)
 	@$(TEST) -tags invariant $(DATA_PLANE) $(COUNTING)
+
+.PHONY: effort
+effort: ## the steps of a search, counted
+	$(call step,go test -tags invariant)
+	@$(TEST) -tags invariant $(COUNTING)
 
 .PHONY: giouring
 giouring: ## the ring driver on giouring, and the comparison of its constants with ours
