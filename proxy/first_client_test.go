@@ -83,8 +83,8 @@ func TestProxiedClient(t *testing.T) {
 	})
 }
 
-// autoRig has a listener for requests with TLS and without, where its protocol allows that, and for streams: with TLS as
-// it is, with TLS ended here, or without; others is whether a route takes those of other names.
+// autoRig has a listener for requests with TLS and without, where its protocol allows that, and for streams: with TLS
+// as it is, with TLS ended here, or without; others is whether a route takes those of other names.
 func autoRig(id identity, relay bool, protocol plan.Protocol, others bool, far string) func(*rig) {
 	c := firstCase{protocol: protocol, proxied: true, rules: []string{
 		"SNI(`pass.example.com`)", "SNI(`end.example.com`)", "",
