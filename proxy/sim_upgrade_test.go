@@ -295,3 +295,33 @@ func TestSimConnectForwarded(t *testing.T) {
 		r.stop()
 	}
 }
+
+// Where a stream would be cut off soon, or there is no room for one, none begins.
+func TestSimUpgradeTurnedAway(t *testing.T) {
+	r := newSwitchRig(t)
+	s := r.server(func(int) string { return wsSwitch })
+	var all []uint32
+	for i := r.w.tunnels.Take(); i != 0; i = r.w.tunnels.Take() {
+		all = append(all, i)
+	}
+	k := r.talk(wsGet).heard("HTTP/1.1 503 ").heard("request id")
+	r.reason(metrics.LimitBuffers)
+	for _, i := range all {
+		r.w.tunnels.Put(i)
+	}
+	k.say(wsGet)
+	k.heard("HTTP/1.1 101 ")
+	late := r.talk(wsGet[:20])
+	r.until("the beginning of a head", func() bool { return r.w.Gauges().Exchanges == 1 })
+	r.drain()
+	r.pass(time.Millisecond)
+	late.say(wsGet[20:])
+	late.heard("HTTP/1.1 503 ").heard("Connection: close\r\n").ended()
+	r.reason(metrics.ShuttingDown)
+	if len(s.got) != 2 {
+		t.Errorf("%d connections to the upstream", len(s.got))
+	}
+	k.p.Close()
+	s.peers[1].Close()
+	r.stop()
+}

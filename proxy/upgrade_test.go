@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -343,4 +344,27 @@ func TestUpgradeNoAllocation(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An idle upgraded connection holds no buffer: two slots, and a tunnel.
+func TestUpgradeIdleHoldsNothing(t *testing.T) {
+	const n = 500
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		r := start(t, open(), []string{switcher(t, sides{}, id, echo)}, switchRig(sides{}, id))
+		before := r.gauges()
+		for range n {
+			switchTo(t, r, sides{}, id, wsGet)
+		}
+		r.waitFor("rest", func() bool { g := r.gauges(); return g.Chunks == 0 && g.Exchanges == 0 })
+		// What the backend keeps posted is its own and grows with bursts, not with connections.
+		if g := r.gauges(); g.Tunnels != n || g.SmallHeld > before.SmallHeld+256 || g.BulkHeld+g.HeadHeld != 0 {
+			t.Errorf("%d idle connections hold %+v, before %+v", n, g, before)
+		}
+	})
+	const limit = 768
+	if size := unsafe.Sizeof(tunnel{}); size > limit {
+		t.Errorf("a tunnel has %d bytes, more than %d", size, limit)
+	}
+	t.Logf("tunnel: %d bytes", unsafe.Sizeof(tunnel{}))
 }
