@@ -251,11 +251,13 @@ func (w *Worker) turnToNext(a *association) bool {
 	return true
 }
 
-// unreachable handles the news that nobody is at i's endpoint. While there was no reply another one is asked, what was
-// kept of the question is sent to it, and the association goes on: then it reports true.
+// unreachable handles the news that nobody is at i's endpoint, which means that a datagram has been lost. While there
+// was no reply another one is asked, what was kept of the question is sent to it, and the association goes on: then it
+// reports true.
 func (w *Worker) unreachable(i uint32, errno int32) bool {
 	a := w.udp.at(i)
 	a.errno = errno
+	w.m.Drop(metrics.DropUnreachable, 1)
 	if a.down.datagrams > 0 || !w.turnToNext(a) {
 		w.endAssociation(i, metrics.UpstreamUnreachable)
 		return false
@@ -266,8 +268,8 @@ func (w *Worker) unreachable(i uint32, errno int32) bool {
 		return false
 	}
 	if a.keptAt != 0 {
-		again := [1]engine.Datagram{{Span: a.kept.span, Buf: a.kept.buf}}
-		w.be.SendDatagrams(w.conns.At(a.slot-1), again[:]) // a failure is the network's to tell once more
+		w.udp.again[0] = engine.Datagram{Span: a.kept.span, Buf: a.kept.buf}
+		w.be.SendDatagrams(w.conns.At(a.slot-1), w.udp.again[:]) // a failure is the network's to tell once more
 	}
 	return true
 }

@@ -20,6 +20,7 @@ type datagrams struct {
 	then    [engine.DatagramsMax]uint8           // by entry of came: the next of its association, + 1
 	waiting [engine.DatagramsMax]uint32          // associations of which there is something in came
 	leaving [engine.DatagramsMax]engine.Datagram // to one endpoint
+	again   [1]engine.Datagram                   // what was kept, to another endpoint
 	replies [engine.DatagramsMax]engine.Datagram // to the clients of one listener
 	replied int
 	through uint16 // that listener
@@ -273,7 +274,6 @@ func (w *Worker) fromEndpoint(l *link, c *engine.Conn) {
 	n := w.be.RecvDatagrams(c, came)
 	if n < 0 {
 		if errno := int32(-n); errno != eNOBUFS {
-			w.m.Drop(metrics.DropUnreachable, 1)
 			w.unreachable(i, errno)
 		}
 		return

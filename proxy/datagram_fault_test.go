@@ -164,68 +164,86 @@ func TestDatagramsTooLong(t *testing.T) {
 	}
 }
 
-// Nothing is allocated for a datagram, nor for a session: by the whole process, in which clients and endpoint allocate
-// nothing either.
+// Nothing is allocated for a datagram, for a session, nor when another endpoint is asked: by the whole process, in
+// which clients and endpoints allocate nothing either.
 func TestDatagramsAllocateNothing(t *testing.T) {
 	for name, backend := range backends {
-		for _, sockets := range []int{1, 40} { // with 40, every question is a session of its own
-			var far [2]*net.UDPConn
-			var addrs []netip.AddrPort
-			for i := range far {
-				c := bindReal(t, netip.AddrPortFrom(localhost, 0)).(*realSocket)
-				far[i], addrs = c.UDPConn, append(addrs, c.Addr())
-				go func() {
-					b := make([]byte, 2000)
-					for {
-						n, from, err := c.ReadFromUDPAddrPort(b)
-						if err != nil {
-							return
-						}
-						c.WriteToUDPAddrPort(b[:n], from)
-					}
-				}()
-			}
-			t.Run(fmt.Sprint(name, "/", sockets), func(t *testing.T) {
+		for _, tc := range []struct {
+			name    string
+			sockets int // with 40, every question is a session of its own
+			dead    bool
+		}{{"one session", 1, false}, {"many sessions", 40, false}, {"dead endpoint", 40, true}} {
+			t.Run(name+"/"+tc.name, func(t *testing.T) {
+				addrs := []netip.AddrPort{mirror(t, tc.dead), mirror(t, false)}
 				d := realDatagramRig(t, backend(), datagramConfig{endpoints: addrs, edit: func(s *plan.Snapshot) {
 					s.Limits.Sessions = 8
+					s.Services[1].ByClient, s.Services[1].Cycle = false, []uint16{0}
 				}})
-				clients := make([]*net.UDPConn, sockets)
-				for i := range clients {
-					c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(d.at))
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer c.Close()
-					clients[i] = c
+				sessions := askMuch(t, d, tc.sockets)
+				snap := d.metrics.Snapshot()
+				if n := snap.PassagesBegan(metrics.Sessions); n != uint64(sessions) {
+					t.Errorf("%d sessions, not %d", n, sessions)
 				}
-				question, b := make([]byte, 300), make([]byte, 2000)
-				next := 0
-				ask := func() {
-					c := clients[next%len(clients)]
-					next++
-					c.Write(question)
-					if n, err := c.Read(b); n != len(question) || err != nil {
-						t.Fatal(n, err)
-					}
-				}
-				const turns = 100
-				least := uint64(1 << 62)
-				for range 3 { // the first time tables grow to their size; now and then the runtime allocates for itself
-					var before, after runtime.MemStats
-					runtime.ReadMemStats(&before)
-					for range turns {
-						ask()
-					}
-					runtime.ReadMemStats(&after)
-					least = min(least, after.Mallocs-before.Mallocs)
-				}
-				if least > turns/10 {
-					t.Errorf("%d allocations for %d questions", least, turns)
-				}
-				if n := d.metrics.Snapshot().PassagesBegan(metrics.Sessions); (n > turns) != (sockets > 8) {
-					t.Errorf("%d sessions", n)
+				if n := snap.Counter(metrics.Retries); (n > 0) != tc.dead {
+					t.Errorf("%d retries", n)
 				}
 			})
 		}
 	}
+}
+
+// mirror sends back what comes, or it is an address at which nobody is.
+func mirror(t *testing.T, dead bool) netip.AddrPort {
+	c := bindReal(t, netip.AddrPortFrom(localhost, 0)).(*realSocket)
+	if dead {
+		c.Close()
+		return c.Addr()
+	}
+	go func() {
+		b := make([]byte, 2000)
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(b)
+			if err != nil {
+				return
+			}
+			c.WriteToUDPAddrPort(b[:n], from)
+		}
+	}()
+	return c.Addr()
+}
+
+// askMuch asks from so many sockets in turns, checks that nothing is allocated, and returns how many sessions it takes.
+func askMuch(t *testing.T, d *datagramRig, sockets int) (sessions int) {
+	clients := make([]*net.UDPConn, sockets)
+	for i := range clients {
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(d.at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		clients[i] = c
+	}
+	const turns, tries = 80, 3
+	question, b := make([]byte, 300), make([]byte, 2000)
+	least := uint64(1 << 62)
+	for range tries { // at first tables grow to their size, and now and then the runtime allocates for itself
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for n := range turns {
+			c := clients[n%len(clients)]
+			c.Write(question)
+			if n, err := c.Read(b); n != len(question) || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		least = min(least, after.Mallocs-before.Mallocs)
+	}
+	if least > turns/10 {
+		t.Errorf("%d allocations for %d questions", least, turns)
+	}
+	if sockets == 1 {
+		return 1
+	}
+	return turns * tries
 }
