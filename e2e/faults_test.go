@@ -27,7 +27,7 @@ var faultCases = []faultCase{
 	{"two lengths", say("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"), 502, false,
 		"malformed response while reading response head"},
 	{"switching protocols", say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), 502, false,
-		"malformed response while reading response head"},
+		"malformed response while switching protocols"},
 	{"endless interims", endlessInterims, 502, false, "malformed response while reading response head"},
 	{"reset mid body", ResetMidBody, 200, true, "connection lost while reading response body"},
 	{"close mid body", CloseMidBody, 200, true, "connection lost while reading response body"},
