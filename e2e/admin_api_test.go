@@ -52,7 +52,7 @@ func TestAdminWithToken(t *testing.T) {
 		for path, want := range map[string]string{
 			"/metrics":              "uringproxy_requests_total",
 			"/api/status":           `"request_seconds"`,
-			"/api/config":           `{"name":"all","priority":0,"service":"all"}`,
+			"/api/config":           `{"name":"all","priority":0,"service":"all","upgrades":["websocket"]}`,
 			"/api/explain?url=/a/b": `"path": "/a/b"`,
 			"/api/metrics.json":     `{"name":"all","requests":10,"errors":0,`,
 		} {
