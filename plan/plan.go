@@ -111,7 +111,8 @@ type Route struct {
 	Service int32 // index in Snapshot.Services
 	Series  Series
 	// Upgrades are the protocols, in lower case, that a connection may be switched to by a request's Upgrade field
-	// (RFC 9110, section 7.8); "*" stands for all but h2c, which would be a way around the routes.
+	// (RFC 9110, section 7.8); "*" stands for all but those that carry requests, such as h2c, which
+	// would be a way around the routes.
 	Upgrades []string
 	// Connect passes on requests with the method CONNECT (RFC 9110, section 9.3.6).
 	Connect bool
