@@ -12,8 +12,7 @@ import (
 // touched when a connection or a session begins and ends.
 type gate struct {
 	open atomic.Int64
-	// paid is until when the beginnings so far have used the rate up, by the wall clock in nanoseconds: the shards'
-	// own clocks begin at different times.
+	// paid is until when the beginnings so far have used the rate up, by Worker.common.
 	paid atomic.Int64
 }
 
@@ -51,7 +50,7 @@ func (g *gate) pay(s *plan.Stream, now int64) bool {
 	for {
 		paid := g.paid.Load()
 		from := max(paid, now)
-		if from-now > burst*price { // the clock was set back, or the limits were lower
+		if from-now > burst*price { // the limits were lower
 			from = now
 		}
 		if from+price-now > burst*price {
@@ -105,8 +104,12 @@ func (g *gates) of(id uint32) *gate {
 // enterStream counts a connection, or a client's datagrams, that takes the way of s. A reason other than None is a
 // limit's: it was not counted. What was counted leaves by leaveStream.
 func (w *Worker) enterStream(s *plan.Stream) metrics.Reason {
-	return w.shared.gates.of(s.ID).enter(s, w.sh.Wall())
+	return w.shared.gates.of(s.ID).enter(s, w.common())
 }
+
+// common is the time by a clock that all shards have in common, but for what their wall clocks differed by when they
+// began. It is never set.
+func (w *Worker) common() int64 { return w.sh.Now() + w.epoch }
 
 // reenterStream is enterStream for what has begun and left meanwhile.
 func (w *Worker) reenterStream(s *plan.Stream) metrics.Reason {

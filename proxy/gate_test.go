@@ -66,7 +66,7 @@ func TestGateRate(t *testing.T) {
 			t.Errorf("%+v: %d at once after an hour", tc, n)
 		}
 		if n := ask(began - 3600*second); n != tc.atOnce {
-			t.Errorf("%+v: %d when the clock was set back", tc, n)
+			t.Errorf("%+v: %d when what was paid lies far ahead", tc, n)
 		}
 	}
 }

@@ -74,6 +74,7 @@ type Worker struct {
 
 	listeners []listener // by the plan's listener ID
 	sockets   Sockets
+	epoch     int64  // when the shard's clock began, see common
 	lastCall  int64  // when the next listener that was removed ends for good; 0: none is about to
 	turn      uint32 // counts turns
 	events    int64  // of this turn
@@ -124,7 +125,7 @@ func New(sh *shard.Shard, cfg Config) (*Worker, error) {
 		tunnels: tunnels, udp: &datagrams{assocTable: associations}, port: cfg.Port, listening: &listening{},
 		secure:  make([]*secure, slots),
 		sockets: cfg.Sockets, ids: newIDSource(cfg.Seed), additions: make([]byte, 0, 8192),
-		target: make([]byte, 0, h1.MaxHead), paused: pauseStart,
+		target: make([]byte, 0, h1.MaxHead), paused: pauseStart, epoch: sh.Wall() - sh.Now(),
 	}
 	w.measureStart()
 	return w, nil
