@@ -86,8 +86,8 @@ func TestExamples(t *testing.T) {
 			if strings.Contains(text, "[::1]") && !HaveIPv6() {
 				t.Skip("no IPv6 on this machine")
 			}
-			if strings.Contains(text, certsInExamples) {
-				runTLSExample(t, text)
+			if strings.Contains(text, certsInExamples) || strings.Contains(text, "\nprotocol = ") {
+				startExample(t, text)
 				return
 			}
 			runExample(t, text)
@@ -108,8 +108,9 @@ func checkingAt(t *testing.T, path string) {
 	t.Cleanup(s.Close)
 }
 
-// runTLSExample replaces the addresses and the certificates of an example that has TLS, and looks whether it starts.
-func runTLSExample(t *testing.T, text string) {
+// startExample replaces the addresses and the certificates of an example that does not speak HTTP alone, and looks
+// whether it starts.
+func startExample(t *testing.T, text string) {
 	ca, dir, replaced := NewAuthority(t, "ca"), t.TempDir(), map[string]string{}
 	for _, name := range []string{"site", "partner", "app"} {
 		id := ca.Issue([]string{"example.com", "api.example.com", "app.internal"})
