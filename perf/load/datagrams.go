@@ -12,7 +12,7 @@ import (
 )
 
 // datagramPatience is how long an answer to a datagram may take; it is lost then, and the next one is sent.
-const datagramPatience = 200 * time.Millisecond
+const datagramPatience = time.Second
 
 // datagrams is the loader of the wire of that name: sockets, each of which sends the next datagram when the last one
 // has come back or is lost.

@@ -220,7 +220,7 @@ func TestDatagramsThatGoWrong(t *testing.T) {
 	}()
 	addr := conn.LocalAddr().(*net.UDPAddr).AddrPort()
 	l := start(t, load.Config{Addr: addr, Conns: 1, Wire: load.Datagrams, Message: 32})
-	r := run(t, l, load.Phase{Length: 500 * time.Millisecond})
+	r := run(t, l, load.Phase{Length: 1100 * time.Millisecond})
 	if r.Errors.Lost != 1 || r.Errors.Body != 1 || r.Answered != r.Requests-1 || r.Answered < 9 || len(r.Samples) != 2 {
 		t.Errorf("%+v", r)
 	}
