@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/uringproxy/uringproxy/engine"
@@ -13,6 +14,7 @@ var closeCases = []testCase{
 	{"CloseDuringConnect", exact, testCloseConnecting},
 	{"CloseDeliversWhatWasSent", exact, testCloseDelivers},
 	{"CloseWithDataWaiting", exact, testCloseWaiting},
+	{"ResetWhenRoomComes", exact, testResetRoom},
 	{"CloseAfterResetByPeer", exact, testCloseAfterReset},
 	{"SlotReuse", exact, testSlotReuse},
 }
@@ -57,6 +59,33 @@ func testClose(t *testing.T, h Harness) {
 			})
 		}
 	}
+}
+
+// testResetRoom resets a connection whose send was blocked just when the peer has read all that there was: it must not
+// see an end before the reset.
+func testResetRoom(t *testing.T, h Harness) {
+	r := newRig(t, h, usual)
+	l, p := r.tcpPair()
+	l.write(pattern(12, 16<<20))
+	l.untilBlocked()
+	l.recv(engine.RecvStream)
+	r.poll(0)
+	chunk := make([]byte, 64<<10)
+	for quiet := 0; quiet < 100; quiet++ { // without a turn, in which more would be sent
+		n, err := p.Read(chunk)
+		switch {
+		case n > 0:
+			quiet = 0
+		case err == ErrWait:
+			runtime.Gosched()
+		default:
+			t.Fatal(err)
+		}
+	}
+	l.close(true)
+	r.until("EvClosed", func() bool { return l.closed == 1 })
+	r.wantReset(p)
+	r.end()
 }
 
 func testCloseBare(t *testing.T, h Harness) {

@@ -39,6 +39,9 @@ func (b *Backend) cancelOps(c *engine.Conn) {
 	if c.State&(engine.StateRecv|engine.StateCancel) == engine.StateRecv {
 		b.cancel(c, kindRecv)
 	}
+	if c.Priv[privFlags]&(flagRoom|flagPiped) != 0 {
+		c.State &^= engine.StateSend // the ring does not know of it
+	}
 	if c.State&engine.StateSend != 0 {
 		b.cancel(c, kindSend)
 	}

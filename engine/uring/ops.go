@@ -22,6 +22,7 @@ const (
 	flagListed = 1 << iota // on the list of slots with an event to report
 	flagReset              // Close asked for a reset
 	flagPiped              // a send out of a pipe has ended, to be reported
+	flagRoom               // a send waits for room in the epoll set
 
 	flagModeShift = 8 // from here on: the engine.RecvMode of the last receive
 )

@@ -23,6 +23,7 @@ func (b *Backend) awaitRoom(c *engine.Conn) (errno int32, ok bool) {
 		e, _ := err.(unix.Errno)
 		return -int32(e), false
 	}
+	c.Priv[privFlags] |= flagRoom
 	return 0, true
 }
 
@@ -32,5 +33,6 @@ func (b *Backend) roomCame(c *engine.Conn) engine.Event {
 	_ = unix.EpollCtl(b.accept.epfd, unix.EPOLL_CTL_DEL, int(c.FD), &unused)
 	b.syscalls++
 	c.State &^= engine.StateSend
+	c.Priv[privFlags] &^= flagRoom
 	return engine.Event{Kind: engine.EvSent, Slot: c.Slot, Gen: c.Gen, Res: -int32(unix.EAGAIN)}
 }
