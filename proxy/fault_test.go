@@ -260,7 +260,7 @@ func TestSlowReaders(t *testing.T) {
 			io.WriteString(w, "ok")
 		})
 		r := start(t, open(), []string{up}, nil)
-		const slow = 40
+		slow := fewer(40)
 		var conns []net.Conn
 		for range slow {
 			c, err := net.Dial("tcp", r.addr)

@@ -17,6 +17,7 @@ import (
 	"github.com/uringproxy/uringproxy/engine/epoll"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/engine/uring"
+	"github.com/uringproxy/uringproxy/internal/invariant"
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/routing"
@@ -86,6 +87,15 @@ func snapshotFor(t testing.TB, addr netip.AddrPort, endpoints ...string) *plan.S
 		},
 		Forward: plan.Forward{XForwarded: true, RequestID: true, Via: true},
 	}
+}
+
+// fewer is how much of something a test takes that takes n of it, under the race detector and with invariants checked:
+// there each byte takes many times as long.
+func fewer(n int) int {
+	if invariant.Enabled {
+		return n / 3
+	}
+	return n
 }
 
 // start runs a shard whose configuration edit may change before it is published.

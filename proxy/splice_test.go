@@ -31,7 +31,7 @@ func (p *piping) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
 
 // A stream's bulk goes through pipes, in both directions, and its beginning and its end do not get lost beside it.
 func TestSpliceStream(t *testing.T) {
-	const size = 12 << 20
+	size := fewer(12 << 20)
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
 		first := clientHello(t, "pass.example.com")
 		up, down := noise(size, 1), noise(size+12345, 2)
@@ -92,7 +92,7 @@ func TestSpliceBodies(t *testing.T) {
 		r := start(t, be, []string{up}, nil)
 		c := client(t)
 		var clients sync.WaitGroup
-		for i := range 4 {
+		for i := range 3 {
 			clients.Go(func() {
 				for k, size := range []int{pipeBody - 1, pipeBody, pipeBody + mem.SmallBytes + 1, 700_000, 5, 4 << 20} {
 					want := noise(size, uint64(10*i+k))
@@ -110,8 +110,8 @@ func TestSpliceBodies(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		if n := be.bytes.Load(); n < 8<<20 {
-			t.Errorf("%d bytes went through pipes, of 38 MB", n)
+		if n := be.bytes.Load(); n < 6<<20 {
+			t.Errorf("%d bytes went through pipes, of 29 MB", n)
 		}
 	})
 }
