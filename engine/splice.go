@@ -28,21 +28,22 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 		arena.Drop(buf)
 		return -int32(errno)
 	}
-	p.Held = uint32(n)
+	arena.Moved(buf, int32(n))
 	*ev = Event{Kind: EvRecv, Flags: FlagNonEmpty, Slot: c.Slot, Gen: c.Gen, Res: int32(n), Buf: buf}
 	return int32(n)
 }
 
 // SpliceOut is how such a backend moves the first n bytes of a pipe to c's peer.
-func SpliceOut(c *Conn, p *mem.PipeEnds, n uint32, more bool) int32 {
+func SpliceOut(c *Conn, arena *mem.Arena, pipe mem.Buf, n uint32, more bool) int32 {
 	flags := uintptr(spliceFlags)
 	if more {
 		flags |= unix.SPLICE_F_MORE
 	}
-	k, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(p.Read), 0, uintptr(c.FD), 0, uintptr(n), flags)
+	from := uintptr(arena.Pipe(pipe).Read)
+	k, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, from, 0, uintptr(c.FD), 0, uintptr(n), flags)
 	if errno != 0 {
 		return -int32(errno)
 	}
-	p.Held -= uint32(k)
+	arena.Moved(pipe, -int32(k))
 	return int32(k)
 }

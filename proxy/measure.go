@@ -13,7 +13,6 @@ func (w *Worker) measureStart() {
 	w.m.Set(metrics.BulkBuffers, int64(w.mem.Count(mem.Bulk)))
 	w.m.Set(metrics.HeadBuffers, int64(w.mem.Count(mem.Head)))
 	w.m.Set(metrics.RecordBuffers, int64(w.mem.Count(mem.Record)))
-	w.m.Set(metrics.Pipes, int64(w.mem.Count(mem.Pipe)))
 }
 
 // measureTurn records a turn at its end.
@@ -23,6 +22,9 @@ func (w *Worker) measureTurn() {
 	w.m.Set(metrics.HeadBuffersUsed, int64(w.mem.InUse(mem.Head)))
 	w.m.Set(metrics.RecordBuffersUsed, int64(w.mem.InUse(mem.Record)))
 	w.m.Set(metrics.PipesUsed, int64(w.mem.InUse(mem.Pipe)))
+	open, held := w.mem.Pipes()
+	w.m.Set(metrics.Pipes, int64(open))
+	w.m.Set(metrics.PipeBytes, held)
 	if w.port != nil {
 		waiting := w.port.Waiting()
 		w.m.Set(metrics.HandshakesWaiting, int64(waiting))

@@ -88,7 +88,7 @@ func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
 	c.State |= engine.StateSend
 	res := -int32(unix.EAGAIN)
 	if c.Priv[privBits]&bitOut != 0 {
-		res = engine.SpliceOut(c, b.env.Mem.Pipe(pipe), n, more)
+		res = engine.SpliceOut(c, b.env.Mem, pipe, n, more)
 		b.count.Syscalls++
 	}
 	if res == -int32(unix.EAGAIN) {

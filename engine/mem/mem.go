@@ -113,7 +113,7 @@ type pool struct {
 type Arena struct {
 	mem   []byte
 	pools [classes]pool
-	pipes []PipeEnds
+	pipes pipes
 }
 
 // NewArena maps the memory of one shard. The arena must be closed.
@@ -126,7 +126,7 @@ func NewArena(s Sizes) (*Arena, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map buffer arena of %d bytes: %w", total, err)
 	}
-	a := &Arena{mem: m, pipes: make([]PipeEnds, s.Pipes)}
+	a := &Arena{mem: m, pipes: pipes{ends: make([]PipeEnds, s.Pipes)}}
 	at := a.cut(Small, 0, s.Small, Headroom, SmallBytes)
 	at = a.cut(Bulk, at, s.Bulk, 0, s.BulkBytes)
 	at = a.cut(Head, at, s.Head, Headroom, HeadBytes)
@@ -150,8 +150,8 @@ func (a *Arena) cut(c Class, at uint32, n, room, capacity int) uint32 {
 
 // Close unmaps the arena and closes its pipes. No operation may be in flight and no span may be used afterwards.
 func (a *Arena) Close() error {
-	for i := range a.pipes {
-		a.pipes[i].close()
+	for i := range a.pipes.ends {
+		a.pipes.close(uint32(i))
 	}
 	return unix.Munmap(a.mem)
 }
@@ -190,8 +190,8 @@ func (a *Arena) Drop(b Buf) {
 		return
 	}
 	if b.Class() == Pipe {
-		if end := &a.pipes[i]; end.Held > 0 {
-			end.close() // what is in it would be somebody else's
+		if a.pipes.ends[i].held > 0 {
+			a.pipes.close(i) // what is in it would be somebody else's
 		}
 	} else if invariant.Enabled {
 		a.poison(b)

@@ -9,11 +9,10 @@ const PipeBytes = 1 << 20
 // its pipes hold much already (pipe(7), pipe-user-pages-soft).
 const pipeLeast = 64 << 10
 
-// PipeEnds is a pipe as the kernel knows it. Held is how many bytes are in it: whoever moves bytes in or out keeps
-// it true.
+// PipeEnds is a pipe as the kernel knows it.
 type PipeEnds struct {
 	Read, Write int32
-	Held        uint32
+	held        int32
 }
 
 func (p *PipeEnds) open() bool {
@@ -40,12 +39,40 @@ func (p *PipeEnds) close() {
 	*p = PipeEnds{}
 }
 
+// pipes are those of an arena.
+type pipes struct {
+	ends []PipeEnds
+	open int
+	held int64
+}
+
+func (p *pipes) close(i uint32) {
+	end := &p.ends[i]
+	if end.Write != 0 {
+		p.open--
+	}
+	p.held -= int64(end.held)
+	end.close()
+}
+
 // Pipe is the pipe that b, of class Pipe, stands for. It is opened when it is first asked for, and stays open; nil when
 // no descriptors or no memory can be had for it.
 func (a *Arena) Pipe(b Buf) *PipeEnds {
-	p := &a.pipes[b.Index()]
-	if p.Write == 0 && !p.open() {
-		return nil
+	p := &a.pipes.ends[b.Index()]
+	if p.Write == 0 {
+		if !p.open() {
+			return nil
+		}
+		a.pipes.open++
 	}
 	return p
 }
+
+// Moved notes that n bytes more are in pipe b, or fewer: whoever moves bytes in or out tells.
+func (a *Arena) Moved(b Buf, n int32) {
+	a.pipes.ends[b.Index()].held += n
+	a.pipes.held += int64(n)
+}
+
+// Pipes are how many pipes are open, those that wait to be used included, and how many bytes are in them.
+func (a *Arena) Pipes() (open int, bytes int64) { return a.pipes.open, a.pipes.held }

@@ -89,7 +89,7 @@ func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
 	}
 	c.State |= engine.StateSend
 	b.syscalls++
-	res := engine.SpliceOut(c, b.arena.Pipe(pipe), n, more)
+	res := engine.SpliceOut(c, b.arena, pipe, n, more)
 	if res == -int32(unix.EAGAIN) {
 		errno, ok := b.awaitRoom(c)
 		if ok {
