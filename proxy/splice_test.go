@@ -38,11 +38,13 @@ func TestSpliceStream(t *testing.T) {
 		got := make(chan []byte, 1)
 		far := farEnd(t, func(conn *net.TCPConn) {
 			defer conn.Close()
-			go func() {
+			var writer sync.WaitGroup
+			writer.Go(func() {
 				conn.Write(down)
 				conn.CloseWrite()
-			}()
+			})
 			b, _ := io.ReadAll(conn)
+			writer.Wait() // to close before would cut it off
 			got <- b
 		})
 		be := &piping{Backend: open()}
