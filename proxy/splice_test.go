@@ -31,37 +31,9 @@ func (p *piping) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
 
 // A stream's bulk goes through pipes, in both directions, and its beginning and its end do not get lost beside it.
 func TestSpliceStream(t *testing.T) {
-	size := fewer(12 << 20)
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
-		first := clientHello(t, "pass.example.com")
-		up, down := noise(size, 1), noise(size+12345, 2)
-		got := make(chan []byte, 1)
-		far := farEnd(t, func(conn *net.TCPConn) {
-			defer conn.Close()
-			var writer sync.WaitGroup
-			writer.Go(func() {
-				conn.Write(down)
-				conn.CloseWrite()
-			})
-			b, _ := io.ReadAll(conn)
-			writer.Wait() // to close before would cut it off
-			got <- b
-		})
 		be := &piping{Backend: open()}
-		r := start(t, be, []string{far}, tunnelRig(newIdentity(t), far))
-		conn := dialRig(t, r)
-		go func() {
-			conn.Write(first)
-			conn.Write(up)
-			conn.CloseWrite()
-		}()
-		back, err := io.ReadAll(conn)
-		if err != nil || !bytes.Equal(back, down) {
-			t.Errorf("%d bytes came back of %d, %v", len(back), len(down), err)
-		}
-		if there := <-got; !bytes.Equal(there, append(first, up...)) {
-			t.Errorf("%d bytes arrived of %d", len(there), len(first)+len(up))
-		}
+		r, want := bothWays(t, be, fewer(12<<20))
 		r.settled()
 		snap := r.metrics.Snapshot()
 		moved := snap.Counter(metrics.BytesSpliced)
@@ -69,7 +41,7 @@ func TestSpliceStream(t *testing.T) {
 			t.Errorf("%d bytes are counted as spliced, and %d were sent out of pipes", moved, be.bytes.Load())
 		}
 		all := moved + snap.Counter(metrics.BytesBulk) + snap.Counter(metrics.BytesCopied)
-		if want := uint64(len(first) + len(up) + len(down)); all != want {
+		if all != want {
 			t.Errorf("%d bytes are counted by their way, of %d", all, want)
 		}
 	})

@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -111,5 +113,74 @@ func edits(all ...func(*rig)) func(*rig) {
 		for _, edit := range all {
 			edit(r)
 		}
+	}
+}
+
+// slowly is a connection whose writes leave in pieces of n bytes each.
+type slowly struct {
+	net.Conn
+	n int
+}
+
+func (s slowly) Write(b []byte) (int, error) {
+	for at := 0; at < len(b); at += s.n {
+		if n, err := s.Conn.Write(b[at:min(at+s.n, len(b))]); err != nil {
+			return at + n, err
+		}
+	}
+	return len(b), nil
+}
+
+// dialTCP connects without TLS.
+func dialTCP(t testing.TB, addr string) *net.TCPConn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	return c.(*net.TCPConn)
+}
+
+// dialTLS shakes hands over a connection.
+func dialTLS(t testing.TB, raw net.Conn, id identity, edit func(*tls.Config)) *tls.Conn {
+	t.Helper()
+	cfg := &tls.Config{RootCAs: id.believers, ServerName: "example.com"}
+	if edit != nil {
+		edit(cfg)
+	}
+	c := tls.Client(raw, cfg)
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// askOver sends a request and reads the response whole.
+func askOver(t testing.TB, c net.Conn, br *bufio.Reader, request string) (*http.Response, string) {
+	t.Helper()
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(body)
+}
+
+// waitFor turns until something that others do has come.
+func (r *rig) waitFor(what string, done func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s does not come: %+v", what, r.gauges())
+		}
+		time.Sleep(time.Millisecond)
 	}
 }

@@ -153,39 +153,43 @@ func TestTunnelByName(t *testing.T) {
 	})
 }
 
+// bothWays sends size bytes up a tunnel and some more down, at once; each direction ends for itself. It returns how
+// many bytes there were, with those of the ClientHello.
+func bothWays(t *testing.T, be engine.Backend, size int) (r *rig, all uint64) {
+	first := clientHello(t, "pass.example.com")
+	up, down := noise(size, 1), noise(size+12345, 2)
+	got := make(chan []byte, 1)
+	far := farEnd(t, func(conn *net.TCPConn) {
+		defer conn.Close()
+		read := make(chan []byte)
+		go func() {
+			b, _ := io.ReadAll(conn)
+			read <- b
+		}()
+		conn.Write(down)
+		conn.CloseWrite()
+		got <- <-read
+	})
+	r = start(t, be, []string{far}, tunnelRig(newIdentity(t), far))
+	conn := dialRig(t, r)
+	go func() {
+		conn.Write(first)
+		conn.Write(up)
+		conn.CloseWrite()
+	}()
+	back, err := io.ReadAll(conn)
+	if err != nil || !bytes.Equal(back, down) {
+		t.Errorf("%d bytes came back of %d, %v", len(back), len(down), err)
+	}
+	if there := <-got; !bytes.Equal(there, append(first, up...)) {
+		t.Errorf("%d bytes arrived of %d", len(there), len(first)+len(up))
+	}
+	return r, uint64(len(first) + len(up) + len(down))
+}
+
 // TestTunnelBothWays sends much in both directions at once, each of which ends for itself.
 func TestTunnelBothWays(t *testing.T) {
-	const size = 6 << 20
-	onEach(t, func(t *testing.T, open func() engine.Backend) {
-		first := clientHello(t, "pass.example.com")
-		up, down := noise(size, 1), noise(size+12345, 2)
-		got := make(chan []byte, 1)
-		far := farEnd(t, func(conn *net.TCPConn) {
-			defer conn.Close()
-			read := make(chan []byte)
-			go func() {
-				b, _ := io.ReadAll(conn)
-				read <- b
-			}()
-			conn.Write(down)
-			conn.CloseWrite()
-			got <- <-read
-		})
-		r := start(t, open(), []string{far}, tunnelRig(newIdentity(t), far))
-		conn := dialRig(t, r)
-		go func() {
-			conn.Write(first)
-			conn.Write(up)
-			conn.CloseWrite()
-		}()
-		back, err := io.ReadAll(conn)
-		if err != nil || !bytes.Equal(back, down) {
-			t.Errorf("%d bytes came back of %d, %v", len(back), len(down), err)
-		}
-		if there := <-got; !bytes.Equal(there, append(first, up...)) {
-			t.Errorf("%d bytes arrived of %d", len(there), len(first)+len(up))
-		}
-	})
+	onEach(t, func(t *testing.T, open func() engine.Backend) { bothWays(t, open(), 6<<20) })
 }
 
 // TestTunnelPingPong has small messages go to and fro after the client has ended its hello in pieces.
