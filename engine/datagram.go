@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 // DatagramsMax is the most that one RecvDatagrams takes and one SendDatagrams hands to the kernel at once. Longer
@@ -60,4 +61,12 @@ func (d *Datagram) Count() int {
 		return 1
 	}
 	return (int(d.Span.Len) + int(d.Segment) - 1) / int(d.Segment)
+}
+
+// CheckDatagrams fails under the invariant tag when datagrams are asked of something else than a UDP socket that is not
+// being closed.
+func CheckDatagrams(c *Conn) {
+	if invariant.Enabled && c.State != StateLive|StateDatagrams {
+		invariant.Fail("datagrams on slot %d in state %#x", c.Slot, c.State)
+	}
 }

@@ -94,7 +94,7 @@ type Backend interface {
 
 	// SendPipe is Send of the first n bytes that are in pipe, of class mem.Pipe; they leave it as they are sent. From
 	// SendPipe to its EvSent the pipe belongs to the backend.
-	SendPipe(c *Conn, pipe mem.Buf, n uint32, more bool)
+	SendPipe(c *Conn, pipe mem.Buf, n uint32)
 
 	// CloseWrite sends the end of stream after what was sent (half-close). No Send may be in flight or follow.
 	CloseWrite(c *Conn)

@@ -4,11 +4,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 // Both ends of a splice are non-blocking, and the kernel is told so once more: some sockets ask their file, some ask
 // the call (splice(2)).
-const spliceFlags = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK
+const moving = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK
 
 // RecvSpliced is how a backend on real sockets ends a receive into a pipe: it moves there what c's socket has, and
 // notes in ev which pipe. It returns what the event reports as result; -EAGAIN: there is nothing, and ev is as it was.
@@ -22,8 +23,7 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 		arena.Drop(buf)
 		return -int32(unix.ENOBUFS)
 	}
-	const flags = spliceFlags
-	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), flags)
+	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), moving)
 	if errno != 0 || n == 0 {
 		arena.Drop(buf)
 		return -int32(errno)
@@ -34,16 +34,19 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 }
 
 // SpliceOut is how such a backend moves the first n bytes of a pipe to c's peer.
-func SpliceOut(c *Conn, arena *mem.Arena, pipe mem.Buf, n uint32, more bool) int32 {
-	flags := uintptr(spliceFlags)
-	if more {
-		flags |= unix.SPLICE_F_MORE
-	}
+func SpliceOut(c *Conn, arena *mem.Arena, pipe mem.Buf, n uint32) int32 {
 	from := uintptr(arena.Pipe(pipe).Read)
-	k, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, from, 0, uintptr(c.FD), 0, uintptr(n), flags)
+	k, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, from, 0, uintptr(c.FD), 0, uintptr(n), moving)
 	if errno != 0 {
 		return -int32(errno)
 	}
 	arena.Moved(pipe, -int32(k))
 	return int32(k)
+}
+
+// CheckSendPipe fails under the invariant tag when a caller of SendPipe breaks the contract.
+func CheckSendPipe(c *Conn, n uint32) {
+	if invariant.Enabled && (c.State&(StateSend|StateClosing) != 0 || n == 0) {
+		invariant.Fail("SendPipe of %d bytes on slot %d in state %#x", n, c.Slot, c.State)
+	}
 }

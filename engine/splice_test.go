@@ -69,7 +69,7 @@ func piped(b *testing.B, arena *mem.Arena, from, to *Conn) int {
 		return 0
 	}
 	defer arena.Drop(ev.Buf)
-	if n <= 0 || SpliceOut(to, arena, ev.Buf, uint32(n), false) != n {
+	if n <= 0 || SpliceOut(to, arena, ev.Buf, uint32(n)) != n {
 		b.Fatal("a piece was not moved at once")
 	}
 	return int(n)

@@ -92,7 +92,7 @@ func (w *Worker) sendPipe(l *link, c *engine.Conn) bool {
 	if first.buf.Class() != mem.Pipe {
 		return false
 	}
-	w.be.SendPipe(c, first.buf, first.span.Len, false)
+	w.be.SendPipe(c, first.buf, first.span.Len)
 	return true
 }
 

@@ -24,9 +24,9 @@ type piping struct {
 	bytes atomic.Int64
 }
 
-func (p *piping) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
+func (p *piping) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32) {
 	p.bytes.Add(int64(n))
-	p.Backend.SendPipe(c, pipe, n, more)
+	p.Backend.SendPipe(c, pipe, n)
 }
 
 // A stream's bulk goes through pipes, in both directions, and its beginning and its end do not get lost beside it.

@@ -56,7 +56,7 @@ func (l *link) recvPipe(most uint32) {
 func (l *link) sendPipe(from *link) {
 	pipe, n := from.pipe, from.piped
 	l.source, l.sending, l.asked = from, true, int(n)
-	l.again = func() { l.r.b.SendPipe(l.c, pipe, n, false) }
+	l.again = func() { l.r.b.SendPipe(l.c, pipe, n) }
 	l.again()
 }
 

@@ -6,7 +6,6 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/engine/udp"
-	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 // socket is what is known of c's UDP socket. It lies where a stream keeps its send.
@@ -48,7 +47,7 @@ func (b *Backend) watchDatagrams(c *engine.Conn, fd int32, s udp.Socket) int {
 
 // RecvDatagrams implements engine.Backend.
 func (b *Backend) RecvDatagrams(c *engine.Conn, out []engine.Datagram) int {
-	checkDatagrams(c)
+	engine.CheckDatagrams(c)
 	s := socket(c)
 	n := b.udp.Receive(c.FD, s, out)
 	switch {
@@ -62,14 +61,8 @@ func (b *Backend) RecvDatagrams(c *engine.Conn, out []engine.Datagram) int {
 
 // SendDatagrams implements engine.Backend.
 func (b *Backend) SendDatagrams(c *engine.Conn, in []engine.Datagram) int {
-	checkDatagrams(c)
+	engine.CheckDatagrams(c)
 	return b.udp.Send(c.FD, socket(c), in)
-}
-
-func checkDatagrams(c *engine.Conn) {
-	if invariant.Enabled && c.State != engine.StateLive|engine.StateDatagrams {
-		invariant.Fail("datagrams on slot %d in state %#x", c.Slot, c.State)
-	}
 }
 
 // starve puts a socket that found no buffer aside, unless it stands on the run list already.

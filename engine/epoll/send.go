@@ -81,14 +81,12 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 }
 
 // SendPipe implements engine.Backend. A socket that is full is reported as such when it no longer is.
-func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
-	if invariant.Enabled && (c.State&(engine.StateSend|engine.StateClosing) != 0 || n == 0) {
-		invariant.Fail("SendPipe of %d bytes on slot %d in state %#x", n, c.Slot, c.State)
-	}
+func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32) {
+	engine.CheckSendPipe(c, n)
 	c.State |= engine.StateSend
 	res := -int32(unix.EAGAIN)
 	if c.Priv[privBits]&bitOut != 0 {
-		res = engine.SpliceOut(c, b.env.Mem, pipe, n, more)
+		res = engine.SpliceOut(c, b.env.Mem, pipe, n)
 		b.count.Syscalls++
 	}
 	if res == -int32(unix.EAGAIN) {

@@ -167,7 +167,7 @@ func (b *Backend) Send(c *engine.Conn, spans []mem.Span, more bool) {
 }
 
 // SendPipe implements engine.Backend.
-func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
+func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32) {
 	so := b.sending(c)
 	if held := len(b.pipes[pipe]); n == 0 || int(n) > held {
 		violation(c, "SendPipe of %d bytes out of %d", n, held)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
-	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 // A receive into a Bulk buffer, or into a pipe, is no operation of the ring: the ring tells that there is something to
@@ -83,13 +82,11 @@ func (b *Backend) RecvPipe(c *engine.Conn, most uint32) {
 }
 
 // SendPipe sends what is in a pipe. That is never done by the ring, which would have a thread of its own for it.
-func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32, more bool) {
-	if invariant.Enabled && (c.State&(engine.StateSend|engine.StateClosing) != 0 || n == 0) {
-		invariant.Fail("SendPipe of %d bytes on slot %d in state %#x", n, c.Slot, c.State)
-	}
+func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32) {
+	engine.CheckSendPipe(c, n)
 	c.State |= engine.StateSend
 	b.syscalls++
-	res := engine.SpliceOut(c, b.arena, pipe, n, more)
+	res := engine.SpliceOut(c, b.arena, pipe, n)
 	if res == -int32(unix.EAGAIN) {
 		errno, ok := b.awaitRoom(c)
 		if ok {

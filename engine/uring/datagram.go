@@ -6,7 +6,6 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
 	"github.com/uringproxy/uringproxy/engine/udp"
-	"github.com/uringproxy/uringproxy/internal/invariant"
 )
 
 // UDP sockets are no operations of the ring: they stand in the epoll set, edge-triggered, and are read when their turn
@@ -52,7 +51,7 @@ func (b *Backend) watchDatagrams(c *engine.Conn, fd int, s udp.Socket) int {
 
 // RecvDatagrams takes what has come.
 func (b *Backend) RecvDatagrams(c *engine.Conn, out []engine.Datagram) int {
-	checkDatagrams(c)
+	engine.CheckDatagrams(c)
 	s := socket(c)
 	n := b.udp.Receive(c.FD, s, out)
 	switch {
@@ -66,14 +65,8 @@ func (b *Backend) RecvDatagrams(c *engine.Conn, out []engine.Datagram) int {
 
 // SendDatagrams sends.
 func (b *Backend) SendDatagrams(c *engine.Conn, in []engine.Datagram) int {
-	checkDatagrams(c)
+	engine.CheckDatagrams(c)
 	return b.udp.Send(c.FD, socket(c), in)
-}
-
-func checkDatagrams(c *engine.Conn) {
-	if invariant.Enabled && c.State != engine.StateLive|engine.StateDatagrams {
-		invariant.Fail("datagrams on slot %d in state %#x", c.Slot, c.State)
-	}
 }
 
 // fed reports whether buffers have come back for sockets that found none.
