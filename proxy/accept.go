@@ -24,8 +24,9 @@ type Shared struct {
 	room    int64
 	gates   gates
 
-	associations      atomic.Int64
-	associationsPerIP addressCounts
+	associations       atomic.Int64
+	associationsWanted atomic.Int64 // until when places among them are left free, see roomForAssociation
+	associationsPerIP  addressCounts
 }
 
 // NewShared makes the common counters of all workers. room is how many clients there can be at most, whatever the

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"cmp"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/accesslog"
@@ -156,19 +158,38 @@ func (w *Worker) datagramRoute(ln *plan.Listener, k *assocKey) int {
 	return ln.Streams.MatchHello(r)
 }
 
-// roomForAssociation takes a place among the sessions of all shards, if need be that of one who gives way to it.
+// roomForAssociation takes a place among the sessions of all shards, if need be that of one who gives way to it. Only a
+// shard itself can end its sessions: one that has none to end, and less than its share, asks the others to leave places
+// free, which those with more than their share do for as long as clients keep trying.
 func (w *Worker) roomForAssociation() bool {
-	u := w.udp
-	if w.shared.associations.Add(1) > w.associationsMax() || u.all.Used() == u.all.Len() {
-		if i := u.weakest(); i != 0 {
-			w.giveWay(i)
-		} else {
-			w.shared.associations.Add(-1)
-			return false
-		}
+	u, most := w.udp, w.associationsMax()
+	share, now := int(most)/w.shards, w.common()
+	if u.all.Used() > share && w.shared.associationsWanted.Load() > now {
+		most -= max(most/freePart, 1)
 	}
-	return true
+	left := w.shared.associations.Add(1)
+	for range 2 { // one for the newcomer, and one for another shard's
+		i := u.weakest()
+		if i == 0 || left <= most && u.all.Used() < u.all.Len() {
+			break
+		}
+		w.giveWay(i)
+		left--
+	}
+	if left <= most && u.all.Used() < u.all.Len() {
+		return true
+	}
+	w.shared.associations.Add(-1)
+	if u.all.Used() < share {
+		w.shared.associationsWanted.Store(now + wantedFor)
+	}
+	return false
 }
+
+const (
+	freePart  = 32  // one in so many places is left free for shards that want some
+	wantedFor = 5e9 // as long as clients may wait before they ask again
+)
 
 // giveWay ends an association for another.
 func (w *Worker) giveWay(i uint32) {
@@ -186,10 +207,8 @@ func (w *Worker) countSession(
 	k *assocKey, s *plan.Stream, enter func(*plan.Stream) metrics.Reason,
 ) (why metrics.Reason) {
 	limit := w.sh.Snapshot().Limits.SessionsPerIP
-	if limit == 0 {
-		limit = countMask
-	}
-	if !w.shared.associationsPerIP.add(k.peer.IP, !k.peer.Is4(), limit) {
+	counted := w.shared.associationsPerIP.add(k.peer.IP, !k.peer.Is4(), cmp.Or(limit, countMask))
+	if !counted && limit != 0 {
 		return metrics.LimitSessionsPerIP
 	}
 	if why = enter(s); why != metrics.None {
@@ -274,17 +293,19 @@ func (w *Worker) unreachable(i uint32, errno int32) bool {
 	return true
 }
 
-// current reports whether i's way still leads where it did, and has i adopt the newest snapshot if it does.
+// current reports whether i's client would still take the way that it has, and has i adopt the newest snapshot if it
+// would.
 func (w *Worker) current(i uint32) bool {
 	a := w.udp.at(i)
 	if a.adopted == uint32(w.adoptions) {
 		return true
 	}
 	snap, was := w.sh.Snapshot(), w.assocService(a)
-	if int(a.route) >= len(snap.Streams) || snap.Streams[a.route].Name != w.assocStream(a).Name {
+	route := w.datagramRoute(&snap.Listeners[a.key.from], &a.key)
+	if route < 0 || snap.Streams[route].Name != w.assocStream(a).Name {
 		return false
 	}
-	svc := &snap.Services[snap.Streams[a.route].Service]
+	svc := &snap.Services[snap.Streams[route].Service]
 	if svc.ID != was.ID {
 		return false
 	}
@@ -292,7 +313,8 @@ func (w *Worker) current(i uint32) bool {
 	for at := range svc.Endpoints {
 		if svc.Endpoints[at].ID == id {
 			w.sh.Unpin(a.pin)
-			a.pin, a.adopted, a.target = w.sh.Pin(), uint32(w.adoptions), uint16(at)
+			a.pin, a.adopted = w.sh.Pin(), uint32(w.adoptions)
+			a.route, a.target = int32(route), uint16(at)
 			return true
 		}
 	}

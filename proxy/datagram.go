@@ -200,7 +200,7 @@ func (w *Worker) forward(i uint32) bool {
 // sendUp sends out to i's endpoint. It reports whether i goes on.
 func (w *Worker) sendUp(i uint32, out []engine.Datagram) bool {
 	a := w.udp.at(i)
-	for len(out) > 0 {
+	for told := false; len(out) > 0; {
 		n := w.be.SendDatagrams(w.conns.At(a.slot-1), out)
 		switch errno := int32(-n); {
 		case n > 0:
@@ -210,6 +210,8 @@ func (w *Worker) sendUp(i uint32, out []engine.Datagram) bool {
 		case n == 0 || errno == eAGAIN || errno == eNOBUFS:
 			w.m.Drop(metrics.DropUpstream, countOf(out))
 			return true
+		case errno == eMSGSIZE && !told: // it may be about one that was sent before
+			told = true
 		case errno == eMSGSIZE:
 			w.m.Drop(metrics.DropUpstream, uint64(out[0].Count()))
 			out = out[1:]
@@ -273,7 +275,11 @@ func (w *Worker) fromEndpoint(l *link, c *engine.Conn) {
 	came := u.replies[u.replied:]
 	n := w.be.RecvDatagrams(c, came)
 	if n < 0 {
-		if errno := int32(-n); errno != eNOBUFS {
+		switch errno := int32(-n); errno {
+		case eNOBUFS:
+		case eMSGSIZE: // a router has dropped one, and the kernel knows now what fits the way (RFC 1191)
+			w.m.Drop(metrics.DropUpstream, 1)
+		default:
 			w.unreachable(i, errno)
 		}
 		return

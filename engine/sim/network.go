@@ -161,11 +161,19 @@ func (w *World) socketFor(p *packet) *udpSocket {
 	return found
 }
 
+// TooBig tells the connected socket that sent from an address to c that a packet did not fit the way (RFC 1191).
+func (c *Correspondent) TooBig(from netip.AddrPort) {
+	c.w.inform(&packet{from: from, to: c.at}, unix.EMSGSIZE)
+}
+
 // refuse tells who sent a packet that nobody is there. Only a connected socket learns of it (ip(7), IP_RECVERR).
-func (w *World) refuse(p *packet) {
+func (w *World) refuse(p *packet) { w.inform(p, unix.ECONNREFUSED) }
+
+// inform tells the connected socket that p came from what has become of it.
+func (w *World) inform(p *packet, e unix.Errno) {
 	for _, u := range w.udp {
 		if u.peer == p.to && u.at.Port() == p.from.Port() {
-			u.err, u.ready = unix.ECONNREFUSED, true
+			u.err, u.ready = e, true
 		}
 	}
 }
