@@ -162,16 +162,16 @@ func TestSimUpgradeAnswers(t *testing.T) {
 	}{
 		"unasked":               {simGet, wsSwitch, true},
 		"unasked, not allowed":  {strings.Replace(wsGet, "websocket", "h2c", 1), edit("websocket", "h2c"), true},
-		"not offered":           {wsGet, edit("websocket", "tcp"), true},
-		"without Upgrade":       {wsGet, edit("Upgrade: websocket\r\n", ""), true},
-		"without Connection":    {wsGet, edit("Connection: Upgrade\r\n", ""), true},
-		"wrong accept":          {wsGet, edit("s3p", "S3P"), true},
-		"no accept":             {wsGet, edit(wsAccept, ""), true},
-		"two protocols":         {wsGet, edit("websocket", "websocket, tcp"), true},
+		"not offered":           {wsGet, edit("websocket", "tcp"), false},
+		"without Upgrade":       {wsGet, edit("Upgrade: websocket\r\n", ""), false},
+		"without Connection":    {wsGet, edit("Connection: Upgrade\r\n", ""), false},
+		"wrong accept":          {wsGet, edit("s3p", "S3P"), false},
+		"no accept":             {wsGet, edit(wsAccept, ""), false},
+		"two protocols":         {wsGet, edit("websocket", "websocket, tcp"), false},
 		"early":                 {post, edit("websocket", "tcp"), false},
 		"to CONNECT":            {connectGet, wsSwitch, false},
-		"HTTP/1.0":              {wsGet, edit("HTTP/1.1", "HTTP/1.0"), true},
-		"with a length":         {wsGet, edit("Upgrade:", "Content-Length: 5\r\nUpgrade:"), true},
+		"HTTP/1.0":              {wsGet, edit("HTTP/1.1", "HTTP/1.0"), false},
+		"with a length":         {wsGet, edit("Upgrade:", "Content-Length: 5\r\nUpgrade:"), false},
 		"with something behind": {simGet, wsSwitch + okResponse, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestSimUpgradeAnswers(t *testing.T) {
 	}
 }
 
-// A connection whose offer is not taken up goes on in HTTP, but what the client has sent ahead is no request.
+// A connection whose offer is not taken up ends: what the client has sent ahead is no request.
 func TestSimUpgradeNotTakenUp(t *testing.T) {
 	const early = "GET /early HTTP/1.1\r\nHost: a\r\n\r\n"
 	const needed = "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nConnection: upgrade\r\n"
@@ -217,17 +217,40 @@ func TestSimUpgradeNotTakenUp(t *testing.T) {
 			}
 			r.stop()
 		}
+		// It may have sent more before it could know of the answer, however late that comes here.
 		r := newSwitchRig(t)
-		s := r.server(func(int) string { return answer })
-		k := r.talk(wsGet).heard("ok")
+		s := r.server(func(int) string { return "" })
+		k := r.talk(wsGet)
+		r.until("the request", func() bool { return len(s.got) == 1 })
+		cut := strings.Index(answer, "\r\n\r\n") + 4
+		s.peers[0].Write([]byte(answer[:cut]))
+		k.heard("\r\n\r\n")
 		k.say(early)
-		r.until("two responses", func() bool { return strings.Count(k.got, "ok") == 2 })
-		if len(s.got) != 1 || !strings.Contains(s.got[0], "early") {
-			t.Errorf("%q reached the upstream, by %d connections", s.got, len(s.got))
+		r.pass(time.Millisecond)
+		s.peers[0].Write([]byte(answer[cut:]))
+		k.heard("ok").ended()
+		if len(s.got) != 1 || strings.Contains(s.got[0], "early") || !strings.Contains(k.got, "Connection: close\r\n") {
+			t.Errorf("%q reached the upstream, %q the client", s.got, k.got)
 		}
-		k.p.Close()
 		r.stop()
 	}
+}
+
+// An offer that no route allows is dropped, and the connection goes on, unless the client has sent something ahead: for
+// it, that may be the beginning of a stream.
+func TestSimUpgradeDropped(t *testing.T) {
+	ask := strings.Replace(wsGet, "websocket", "h2c", 1)
+	r := newSwitchRig(t)
+	s := r.server(func(int) string { return okResponse })
+	k := r.talk(ask).heard("ok")
+	k.say(ask)
+	r.until("two responses", func() bool { return strings.Count(k.got, "ok") == 2 })
+	k.p.Close()
+	k = r.talk(ask + "GET /early HTTP/1.1\r\nHost: a\r\n\r\n").heard("ok").ended()
+	if all := strings.Join(s.got, ""); strings.Contains(all, "early") || strings.Count(all, "GET ") != 3 {
+		t.Errorf("%q reached the upstream, %q the client", s.got, k.got)
+	}
+	r.stop()
 }
 
 // Over TLS, what the client has sent ahead is no request either, though it was not opened yet.
@@ -309,8 +332,7 @@ func TestSimUpgradeTurnedAway(t *testing.T) {
 	for _, i := range all {
 		r.w.tunnels.Put(i)
 	}
-	k.say(wsGet)
-	k.heard("HTTP/1.1 101 ")
+	k = r.talk(wsGet).heard("HTTP/1.1 101 ")
 	late := r.talk(wsGet[:20])
 	r.until("the beginning of a head", func() bool { return r.w.Gauges().Exchanges == 1 })
 	r.drain()

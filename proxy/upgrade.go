@@ -10,8 +10,8 @@ import (
 // An exchange leaves HTTP when both sides agree: the request has offered other protocols in Upgrade, or its method is
 // CONNECT, the route allows that, and the upstream has answered with 101, or 2xx. Then the exchange is over, and its
 // connections are the ends of a tunnel. What the client has sent behind the request waits for the answer: it is the
-// beginning of the stream, and after any other answer nothing. Read as a request, it could be one that somebody else
-// has made the client send.
+// beginning of the stream, and after any other answer, with which the connection ends, nothing. Read as a request, it
+// could be one that somebody else has made the client send.
 
 // offer decides what of the protocols that x's request offers goes to the upstream: what the route allows. The rest is
 // dropped, as a server may ignore what it is offered (RFC 9110, section 7.8). A reason other than None says why the
@@ -67,11 +67,12 @@ func (w *Worker) offerOf(x *exchange) h1.Offer {
 	}
 }
 
-// doubt ends the client's connection with the response at hand when the client has gone on behind an offer that is not
-// taken up.
+// doubt ends the client's connection with the response at hand when an offer is not taken up: what the client has sent
+// by then, and what it sends until it knows, may be a stream. Behind an offer that was dropped this is so only if
+// something has come: clients that offer h2c with every request wait for the answer.
 func (w *Worker) doubt(x *exchange, l *link) {
-	slot := x.client - 1
-	if x.has(exOffer) && (!l.in.empty() || l.has(flagSecure) && w.unsettled(slot)) {
+	ahead := !l.in.empty() || l.has(flagSecure) && w.unsettled(x.client-1)
+	if x.has(exOffer) || x.req.Upgrade && ahead {
 		x.clear(exKeep)
 		x.set(exBroken)
 	}
