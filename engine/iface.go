@@ -79,7 +79,8 @@ type Backend interface {
 	Recv(c *Conn, mode RecvMode)
 
 	// RecvPipe is Recv, once, into a Pipe buffer: at most most bytes, which are not copied. EvRecv has the buffer, and
-	// the number of bytes that are in it. There may be more waiting than a pipe holds.
+	// the number of bytes that are in it. There may be more waiting than a pipe holds. What stands behind urgent data,
+	// past which pipes do not get, comes in a Small buffer. -ENOBUFS is also the answer when no pipe could be opened.
 	RecvPipe(c *Conn, most uint32)
 
 	// RecvCancel asks an armed receive to end. Data may still come; the last event is an EvRecv without FlagMore,

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/uringproxy/uringproxy/engine/mem"
@@ -26,10 +28,40 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), moving)
 	if errno != 0 || n == 0 {
 		arena.Drop(buf)
+		if (errno == 0 || errno == unix.EAGAIN) && atMark(c) {
+			return recvBehindMark(c, arena, ev)
+		}
 		return -int32(errno)
 	}
 	arena.Moved(buf, int32(n))
 	*ev = Event{Kind: EvRecv, Flags: FlagNonEmpty, Slot: c.Slot, Gen: c.Gen, Res: int32(n), Buf: buf}
+	return int32(n)
+}
+
+// atMark reports whether urgent data comes next on c's socket (RFC 9293, section 3.8.5). A splice does not get past it:
+// it finds nothing, or the end of the stream if that has come, whatever lies behind.
+func atMark(c *Conn) bool {
+	at, err := unix.IoctlGetInt(int(c.FD), unix.SIOCATMARK)
+	return err == nil && at != 0
+}
+
+// recvBehindMark leaves urgent data out, as every other receive does, and receives what is behind it into a Small
+// buffer. It returns what RecvSpliced does.
+func recvBehindMark(c *Conn, arena *mem.Arena, ev *Event) int32 {
+	buf, ok := arena.Take(mem.Small)
+	if !ok {
+		return -int32(unix.ENOBUFS)
+	}
+	data := arena.Data(buf)
+	data.Len = min(data.Len, c.Most)
+	to := unsafe.Pointer(unsafe.SliceData(arena.Bytes(data)))
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.FD), uintptr(to), uintptr(data.Len),
+		unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 || n == 0 {
+		arena.Drop(buf)
+		return -int32(errno)
+	}
+	*ev = Event{Kind: EvRecv, Flags: FlagNonEmpty, Slot: c.Slot, Gen: c.Gen, Res: int32(n), Off: data.Off, Buf: buf}
 	return int32(n)
 }
 

@@ -81,7 +81,7 @@ func (b *Backend) edge(c *engine.Conn, gen, events uint32) {
 	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		c.Priv[privBits] |= bitOut
 	}
-	if events&ended != 0 {
+	if events&(ended|unix.EPOLLPRI) != 0 {
 		c.Priv[privBits] |= bitHup
 	}
 	if runnable(c) {

@@ -77,7 +77,8 @@ func (b *Backend) endReceive(c *engine.Conn, ev *engine.Event, res int32) {
 }
 
 // read receives once into a fresh buffer and, when data came, fills ev. Fewer bytes than the buffer has
-// prove the socket drained, unless the peer has ended, whose end of stream is then still to be read.
+// prove the socket drained, unless the peer has ended, whose end of stream is then still to be read, or has sent urgent
+// data, before which a read stops.
 func (b *Backend) read(c *engine.Conn, m engine.RecvMode, ev *engine.Event) int32 {
 	if m == engine.RecvPiped {
 		return b.splice(c, ev)

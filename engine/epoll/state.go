@@ -12,7 +12,7 @@ const (
 const (
 	bitIn      = 1 << iota // reading may yield something
 	bitOut                 // writing may succeed
-	bitHup                 // the peer ended or the socket failed: a short read does not prove it drained
+	bitHup                 // an end, a failure or urgent data: a short read does not prove the socket drained
 	bitListed              // stands on the run list
 	bitBlocked             // a send waits for room, its spans are in a cell
 	bitSent                // a send is done, to be reported

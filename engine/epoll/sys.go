@@ -48,9 +48,9 @@ func (b *Backend) control(op int, fd int32, events uint32, token engine.Token) u
 	return e
 }
 
-// watch registers a connection's socket, once for its life.
+// watch registers a connection's socket, once for its life. Of urgent data it wants to know because a read stops there.
 func (b *Backend) watch(c *engine.Conn) unix.Errno {
-	const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | edgeTriggered
+	const events = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLPRI | unix.EPOLLRDHUP | edgeTriggered
 	return b.control(unix.EPOLL_CTL_ADD, c.FD, events, engine.MakeToken(c.Slot, c.Gen, kindConn))
 }
 
