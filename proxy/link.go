@@ -62,6 +62,7 @@ const (
 	flagShut                            // both, in a tunnel or relayed: its end of stream is being sent, or has been
 	flagFinished                        // both, in a tunnel: it has been
 	flagHeld                            // both, over TLS: what was received waits to be opened, and no more is received
+	flagPiped                           // both: the last receive that was armed was one into a pipe
 )
 
 // link is the proxy's half of a connection, a client's or an upstream's; the backend's half is engine.Conn, in the same

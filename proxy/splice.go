@@ -45,14 +45,16 @@ func volumeOf(n uint32) volume {
 // receiveStream arms a receive of whatever comes.
 func (w *Worker) receiveStream(l *link, c *engine.Conn) {
 	l.set(flagStreamed | flagReceiving)
+	l.clear(flagPiped)
 	w.be.Recv(c, engine.RecvStream)
 }
 
 // receivePiece arms a receive of one piece.
 func (w *Worker) receivePiece(l *link, c *engine.Conn) {
-	l.clear(flagStreamed)
+	l.clear(flagStreamed | flagPiped)
 	l.set(flagReceiving)
 	if most := w.pipeable(l); most > 0 {
+		l.set(flagPiped)
 		w.be.RecvPipe(c, most)
 		return
 	}
@@ -61,7 +63,7 @@ func (w *Worker) receivePiece(l *link, c *engine.Conn) {
 
 // pipeable is how many of the bytes that l receives next may go through a pipe; 0: none.
 func (w *Worker) pipeable(l *link) uint32 {
-	if l.has(flagSecure) || w.mem.Free(mem.Pipe) == 0 || w.waiting(l) >= bulkPieces {
+	if l.has(flagSecure) || w.mem.Free(mem.Pipe) == 0 || w.sh.Now() < w.pipeless || w.waiting(l) >= bulkPieces {
 		return 0
 	}
 	if l.state == stateTunnel {
@@ -80,10 +82,26 @@ func (w *Worker) pipeable(l *link) uint32 {
 	} else if !x.has(exAnswered) {
 		return 0
 	}
-	if to == 0 || w.links[to-1].has(flagSecure) || f.framing != framingLength || f.left < pipeBody {
+	if f.framing != framingLength || f.left < pipeBody {
+		return 0
+	}
+	// What an endpoint is sent while its connection is still being opened may have to be sealed.
+	if to == 0 || w.links[to-1].state != stateBusy || w.links[to-1].has(flagSecure) {
 		return 0
 	}
 	return uint32(min(f.left, mem.PipeBytes))
+}
+
+// pipelessFor is how long no pipe is asked for after one could not be opened.
+const pipelessFor = 1e9
+
+// noPipe handles a receive that found no pipe. If there were free ones, they could not be opened, and are not to be had
+// as long as descriptors are short, or the user's pipes hold too much (pipe(7), pipe-user-pages-soft). The bytes take
+// another way.
+func (w *Worker) noPipe() {
+	if w.mem.Free(mem.Pipe) > 0 {
+		w.pipeless = w.sh.Now() + pipelessFor
+	}
 }
 
 // sendPipe sends the first chunk of l's queue when that is in a pipe.

@@ -71,6 +71,7 @@ type Worker struct {
 	shaking   int        // links over TLS whose handshake goes on, or waits in line
 	secured   int        // how many states for TLS there are, used or spare
 	starved   list       // links whose receive found no buffer
+	pipeless  int64      // until when no pipe is asked for, as none could be opened
 
 	listeners []listener // by the plan's listener ID
 	sockets   Sockets
@@ -218,6 +219,8 @@ func (w *Worker) inputEnded(l *link, c *engine.Conn, errno int32) {
 	case l.closing() || errno == eCANCELED:
 	case errno == eNOBUFS && l.state == statePooled:
 		w.closeUpstream(l, c)
+	case errno == eNOBUFS && l.has(flagPiped):
+		w.noPipe()
 	case errno == eNOBUFS:
 		l.rxSince = 0 // it is not the peer that is late
 		w.starve(l, c)
