@@ -54,8 +54,8 @@ type testCase struct {
 func cases() []testCase {
 	var all []testCase
 	for _, group := range [][]testCase{
-		acceptCases, connectCases, receiveCases, bufferCases, sendCases, pipeCases, closeCases, pollCases, loadCases,
-		datagramCases, datagramManyCases, datagramLoadCases,
+		acceptCases, connectCases, receiveCases, bufferCases, sendCases, pipeCases, leftCases, closeCases, pollCases,
+		loadCases, datagramCases, datagramManyCases, datagramLoadCases,
 	} {
 		all = append(all, group...)
 	}
