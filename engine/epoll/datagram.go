@@ -12,26 +12,10 @@ import (
 func socket(c *engine.Conn) *udp.Socket { return (*udp.Socket)(&c.Priv[privSend]) }
 
 // AttachDatagrams implements engine.Backend.
-func (b *Backend) AttachDatagrams(c *engine.Conn, fd int) int {
-	s, err := b.udp.Adopt(int32(fd))
-	if err != nil {
-		return udp.Negative(err)
-	}
-	return b.watchDatagrams(c, int32(fd), s)
-}
+func (b *Backend) AttachDatagrams(c *engine.Conn, fd int) int { return b.udp.Attach(c, int32(fd)) }
 
 // ConnectDatagrams implements engine.Backend.
-func (b *Backend) ConnectDatagrams(c *engine.Conn, to *engine.Addr) int {
-	fd, s, err := b.udp.Dial(to)
-	if err != nil {
-		return udp.Negative(err)
-	}
-	res := b.watchDatagrams(c, fd, s)
-	if res < 0 {
-		_ = unix.Close(int(fd))
-	}
-	return res
-}
+func (b *Backend) ConnectDatagrams(c *engine.Conn, to *engine.Addr) int { return b.udp.Connect(c, to) }
 
 // watchDatagrams makes fd the socket of c.
 func (b *Backend) watchDatagrams(c *engine.Conn, fd int32, s udp.Socket) int {

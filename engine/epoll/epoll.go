@@ -73,7 +73,7 @@ func (b *Backend) open() error {
 	if err = b.blocked.open(b.env.Conns.Len()); err != nil {
 		return err
 	}
-	if err = b.udp.Open(b.env.Mem); err != nil {
+	if err = b.udp.Open(b.env.Mem, b.watchDatagrams); err != nil {
 		return err
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

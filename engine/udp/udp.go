@@ -32,18 +32,20 @@ type IO struct {
 	base  unsafe.Pointer // the arena's first byte
 	cells *cells
 	held  [engine.DatagramsMax]room
+	watch func(c *engine.Conn, fd int32, s Socket) int
 
 	Syscalls uint64 // made so far
 	NoBufs   uint64 // calls of Receive that found no buffer
 }
 
-// Open maps what system calls need.
-func (x *IO) Open(arena *mem.Arena) error {
+// Open maps what system calls need. watch is how the backend makes fd the socket of c and has itself told of it; what
+// it returns is 0 or a negative errno.
+func (x *IO) Open(arena *mem.Arena, watch func(c *engine.Conn, fd int32, s Socket) int) error {
 	cells, err := mapCells()
 	if err != nil {
 		return err
 	}
-	*x = IO{arena: arena, base: unsafe.Pointer(unsafe.SliceData(arena.All())), cells: cells}
+	*x = IO{arena: arena, base: unsafe.Pointer(unsafe.SliceData(arena.All())), cells: cells, watch: watch}
 	return nil
 }
 
@@ -67,9 +69,31 @@ func (x *IO) call(nr uintptr, fd int32, count int) (int, unix.Errno) {
 	}
 }
 
-// Adopt prepares fd for Receive and Send: it asks for the address that a datagram was sent to, and for the datagrams
+// Attach implements AttachDatagrams.
+func (x *IO) Attach(c *engine.Conn, fd int32) int {
+	s, err := x.adopt(fd)
+	if err != nil {
+		return Negative(err)
+	}
+	return x.watch(c, fd, s)
+}
+
+// Connect implements ConnectDatagrams.
+func (x *IO) Connect(c *engine.Conn, to *engine.Addr) int {
+	fd, s, err := x.dial(to)
+	if err != nil {
+		return Negative(err)
+	}
+	res := x.watch(c, fd, s)
+	if res < 0 {
+		_ = unix.Close(int(fd))
+	}
+	return res
+}
+
+// adopt prepares fd for Receive and Send: it asks for the address that a datagram was sent to, and for the datagrams
 // of one sender together where the kernel knows how (Linux 5.0).
-func (x *IO) Adopt(fd int32) (Socket, error) {
+func (x *IO) adopt(fd int32) (Socket, error) {
 	x.Syscalls += 3
 	family, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
@@ -89,8 +113,8 @@ func (x *IO) Adopt(fd int32) (Socket, error) {
 	return x.gather(fd, family), nil
 }
 
-// Dial opens a socket that is connected to to.
-func (x *IO) Dial(to *engine.Addr) (int32, Socket, error) {
+// dial opens a socket that is connected to to.
+func (x *IO) dial(to *engine.Addr) (int32, Socket, error) {
 	x.Syscalls += 3
 	fd, err := unix.Socket(to.Family(), unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -40,7 +40,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{TB: t}
-	if err := r.Open(arena); err != nil {
+	if err := r.Open(arena, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.peer, _ = r.socket(loopback4)
@@ -78,7 +78,7 @@ func (r *rig) socket(at *unix.SockaddrInet4) (int, *unix.SockaddrInet4) {
 func (r *rig) bound(at *unix.SockaddrInet4) *socket {
 	r.Helper()
 	fd, name := r.socket(at)
-	s, err := r.Adopt(int32(fd))
+	s, err := r.adopt(int32(fd))
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func (r *rig) bound(at *unix.SockaddrInet4) *socket {
 func (r *rig) connected(to *unix.SockaddrInet4) *socket {
 	r.Helper()
 	addr := engine.IPAddr(ipPort(to).AddrPort())
-	fd, s, err := r.Dial(&addr)
+	fd, s, err := r.dial(&addr)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -305,8 +305,8 @@ func TestForeignFamily(t *testing.T) {
 	}
 	defer unix.Close(pair[0])
 	defer unix.Close(pair[1])
-	if _, err := r.Adopt(int32(pair[0])); err != unix.EAFNOSUPPORT {
-		t.Errorf("Adopt of a unix socket: %v", err)
+	if _, err := r.adopt(int32(pair[0])); err != unix.EAFNOSUPPORT {
+		t.Errorf("adopt of a unix socket: %v", err)
 	}
 }
 
@@ -393,7 +393,7 @@ func TestAllocations(t *testing.T) {
 	drain := make([]byte, 65536)
 	addr := engine.IPAddr(ipPort(r.sink).AddrPort())
 	if n := testing.AllocsPerRun(200, func() {
-		fd, _, err := r.Dial(&addr)
+		fd, _, err := r.dial(&addr)
 		if err != nil {
 			t.Fatal(err)
 		}

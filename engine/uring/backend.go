@@ -132,7 +132,7 @@ func (b *Backend) setUp() error {
 	if err = b.cells.open(b.ring.sqSize, b.arena); err != nil {
 		return err
 	}
-	if err = b.udp.Open(b.arena); err != nil {
+	if err = b.udp.Open(b.arena, b.watchDatagrams); err != nil {
 		return err
 	}
 	if err = b.wake.open(); err != nil {

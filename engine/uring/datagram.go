@@ -15,35 +15,19 @@ import (
 func socket(c *engine.Conn) *udp.Socket { return (*udp.Socket)(&c.Priv[privRes]) }
 
 // AttachDatagrams makes fd the socket of c.
-func (b *Backend) AttachDatagrams(c *engine.Conn, fd int) int {
-	s, err := b.udp.Adopt(int32(fd))
-	if err != nil {
-		return udp.Negative(err)
-	}
-	return b.watchDatagrams(c, fd, s)
-}
+func (b *Backend) AttachDatagrams(c *engine.Conn, fd int) int { return b.udp.Attach(c, int32(fd)) }
 
 // ConnectDatagrams opens a UDP socket for c that is connected to to.
-func (b *Backend) ConnectDatagrams(c *engine.Conn, to *engine.Addr) int {
-	fd, s, err := b.udp.Dial(to)
-	if err != nil {
-		return udp.Negative(err)
-	}
-	res := b.watchDatagrams(c, int(fd), s)
-	if res < 0 {
-		_ = unix.Close(int(fd))
-	}
-	return res
-}
+func (b *Backend) ConnectDatagrams(c *engine.Conn, to *engine.Addr) int { return b.udp.Connect(c, to) }
 
 // watchDatagrams puts fd into the epoll set and makes it the socket of c.
-func (b *Backend) watchDatagrams(c *engine.Conn, fd int, s udp.Socket) int {
+func (b *Backend) watchDatagrams(c *engine.Conn, fd int32, s udp.Socket) int {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: connTag - int32(c.Slot), Pad: int32(c.Gen)}
 	b.syscalls++
-	if err := unix.EpollCtl(b.accept.epfd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+	if err := unix.EpollCtl(b.accept.epfd, unix.EPOLL_CTL_ADD, int(fd), &ev); err != nil {
 		return udp.Negative(err)
 	}
-	b.Attach(c, fd)
+	b.Attach(c, int(fd))
 	c.State |= engine.StateDatagrams
 	*socket(c) = s
 	return 0
