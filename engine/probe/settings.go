@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/uringproxy/uringproxy/engine/mem"
 )
 
 // Setting is a limit or sysctl that a busy proxy runs into.
@@ -33,8 +35,8 @@ var settings = []Setting{
 	{"net.ipv4.tcp_max_syn_backlog", "connections in their handshake", "at least 4096",
 		"sysctl -w net.ipv4.tcp_max_syn_backlog=4096", "",
 		between("net.ipv4.tcp_max_syn_backlog", 4096, math.MaxInt)},
-	{"net.ipv4.ip_local_port_range", "connections to one endpoint", "at least 40000 ports",
-		`sysctl -w net.ipv4.ip_local_port_range="10240 65535"`, "", portRange},
+	{"net.ipv4.ip_local_port_range", "connections to one endpoint, and UDP sessions to all of them",
+		"at least 40000 ports", `sysctl -w net.ipv4.ip_local_port_range="10240 65535"`, "", portRange},
 	{"net.ipv4.tcp_tw_reuse", "whether ports that linger after a connection are used again", "1 or 2",
 		"sysctl -w net.ipv4.tcp_tw_reuse=1", "", between("net.ipv4.tcp_tw_reuse", 1, 2)},
 	{"net.ipv4.tcp_slow_start_after_idle", "whether a kept connection is slow again after a pause", "0",
@@ -42,6 +44,24 @@ var settings = []Setting{
 		between("net.ipv4.tcp_slow_start_after_idle", 0, 0)},
 	{"net.core.netdev_max_backlog", "packets that wait for a core", "at least 1000",
 		"sysctl -w net.core.netdev_max_backlog=4096", "", between("net.core.netdev_max_backlog", 1000, math.MaxInt)},
+	{"fs.pipe-max-size", "bytes in a pipe from socket to socket; with less it has 64 KiB, unless the process has " +
+		"CAP_SYS_RESOURCE", "at least 1048576",
+		"sysctl -w fs.pipe-max-size=1048576", "", between("fs.pipe-max-size", mem.PipeBytes, math.MaxInt)},
+	{"fs.pipe-user-pages-soft", "pages in all pipes of a user; beyond it they are smaller, then buffers are used, " +
+		"unless the process has CAP_SYS_RESOURCE", "0 (no limit), or 32768 a core",
+		"sysctl -w fs.pipe-user-pages-soft=0", "", pipePages},
+}
+
+// pipePagesPerCore are those of all pipes that a shard may open.
+const pipePagesPerCore = 128 * mem.PipeBytes >> 12
+
+func pipePages() (string, bool, error) {
+	v, err := sysctl("fs.pipe-user-pages-soft")
+	if err != nil {
+		return "", false, err
+	}
+	n, err := strconv.Atoi(v)
+	return v, err == nil && (n == 0 || n >= pipePagesPerCore*CPUs()), err
 }
 
 func rlimit(which int, least uint64, text func(uint64) string) func() (string, bool, error) {
