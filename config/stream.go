@@ -60,7 +60,7 @@ func (d *decoder) streamRule(t *table, says, expected string, parse func(string)
 	all := []*rule.Expr{d.ruleText(t, parse, says, expected)}
 	refuse := func(key string) {
 		if _, ok := t.m[key]; ok {
-			t.known = append(t.known, key)
+			t.refused = append(t.refused, key)
 			d.atKey(t.child(key), no.found, no.expected, no.hint)
 		}
 	}

@@ -87,12 +87,13 @@ func (d *decoder) meant(word string, known []string) string {
 // table reads one table. Each reader below takes one key: it leaves *to alone when the key is absent or faulty. What
 // no reader has asked for when done is called is unknown.
 type table struct {
-	d     *decoder
-	path  string
-	name  string // the last part of path, for named tables
-	m     map[string]any
-	known []string
-	shape *Schema // filled in when the readers are to describe what they take
+	d       *decoder
+	path    string
+	name    string // the last part of path, for named tables
+	m       map[string]any
+	known   []string
+	refused []string // keys that are there, and were found not to belong there
+	shape   *Schema  // filled in when the readers are to describe what they take
 }
 
 func newTable(d *decoder, path, name string, m map[string]any) *table {
@@ -111,7 +112,7 @@ func (t *table) child(key string) string { return child(t.path, key) }
 func (t *table) done() {
 	slices.Sort(t.known)
 	for _, key := range keys(t.m) {
-		if slices.Contains(t.known, key) {
+		if slices.Contains(t.known, key) || slices.Contains(t.refused, key) {
 			continue
 		}
 		path := t.child(key)

@@ -35,6 +35,7 @@ func Check(ctx context.Context, c *config.Config, o Options) *Result {
 	k.listeners(&o.Machine)
 	k.streams()
 	k.upgrades()
+	k.circles()
 	k.security()
 	if o.Store != nil {
 		k.material(o.Store, o.Now)
@@ -209,7 +210,7 @@ func (k *checker) services() {
 func (k *checker) listeners(m *Machine) {
 	reached := k.reached()
 	for _, l := range k.config.Listeners {
-		if !reached(l) && l.Redirect == nil && !k.streamed(l) {
+		if !reached(l) && (l.Redirect == nil || l.TLS != nil) && !k.streamed(l) {
 			what := map[plan.Protocol]string{
 				plan.HTTP: "route is for: it answers every request with 404",
 				plan.TCP:  "tcp route is for: it closes every connection",

@@ -42,6 +42,8 @@ const (
 	IdleTLS         = "idle-tls"         // a tls table by which no tcp route of its listener ends TLS
 	OpenProxy       = "open-proxy"       // PROXY headers from everybody
 	OpenUpgrade     = "open-upgrade"     // an upgrade that is a way around the routes
+	IdleConnect     = "idle-connect"     // CONNECT let through where it never comes
+	Circle          = "circle"           // an endpoint that is a listener before it
 	SelfSigned      = "self-signed"      // a certificate that is made up at start
 	Certificate     = "certificate"      // one that clients refuse, or will soon, or that is not kept well
 	Uncovered       = "uncovered-host"   // a route's host that no certificate is for

@@ -111,6 +111,10 @@ func (k *checker) impossible(x *crowd, m *member) *reason {
 		case t.Kind == rule.DestinationPort && !k.some(m.route, reachedAt(t)):
 			return &reason{says: t.String() + " is for other ports than those of its listeners", kind: t.Kind}
 		case t.Not:
+		case t.Kind == rule.ClientIP && !k.some(m.route, hasAddresses):
+			return &reason{
+				says: t.String() + " asks for an address, which clients of unix sockets do not have", kind: t.Kind,
+			}
 		case x.family != ofRequests: // every listener has connections with a ClientHello, or may have
 		case t.Kind.TLS() && !k.some(m.route, speaksTLS):
 			return &reason{
@@ -134,6 +138,9 @@ func reachedAt(t *rule.Predicate) func(*config.Listener) bool {
 		return len(l.Proxied) > 0 || rule.HasPort(t.Numbers, l.Addr.Port()) != t.Not
 	}
 }
+
+// hasAddresses is the property of a listener that its clients have addresses.
+func hasAddresses(l *config.Listener) bool { return l.Unix == "" }
 
 // refusal says why no request that is let through has such a path.
 func refusal(policy urlpath.Policy, path string) string {

@@ -35,7 +35,12 @@ func agreesTo(versions []uint16) func(*config.Listener) bool {
 }
 
 // serves reports whether requests get as far as the routes.
-func serves(l *config.Listener) bool { return l.Redirect == nil && (l.TLS == nil || l.TLS.Certified()) }
+func serves(l *config.Listener) bool {
+	if l.TLS != nil {
+		return l.TLS.Certified()
+	}
+	return l.Redirect == nil
+}
 
 func ofClientCert(kind rule.Kind) bool {
 	return kind == rule.ClientCert || kind == rule.ClientCertRegexp
@@ -90,17 +95,6 @@ func (k *checker) listener(l *config.Listener) {
 		k.warn(OpenProxy, path, "name the addresses of the proxies before this one",
 			"PROXY headers from everywhere: everybody can say to be anybody, also to rules on addresses and to limits",
 			"proxy_protocol")
-	}
-}
-
-// upgrades looks for upgrades to what routes know nothing of.
-func (k *checker) upgrades() {
-	for _, r := range k.config.Routes {
-		if i := slices.IndexFunc(r.Upgrades, config.CarriesRequests); i >= 0 {
-			k.warn(OpenUpgrade, config.Path("routes", r.Name), "leave it out: clients go on with HTTP/1.1",
-				"an upgrade to "+r.Upgrades[i]+", after which a client's requests get to the service by no route",
-				"upgrades")
-		}
 	}
 }
 
