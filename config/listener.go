@@ -30,42 +30,50 @@ func (d *decoder) listener(t *table) *Listener {
 		l.TLS = d.listenerTLS(s, l.Protocol)
 	}
 	_, speaksTLS := t.m["tls"]
-	d.redirect(t, l, speaksTLS)
+	d.redirect(t, l, speaksTLS && l.Protocol == plan.HTTP)
 	d.hsts(t, l, speaksTLS || !l.Requests())
 	t.done()
 	return l
 }
 
-// redirect reads redirect_https: yes, no, or a table.
-func (d *decoder) redirect(t *table, l *Listener, speaksTLS bool) {
+// redirect reads redirect_https: yes, no, or a table. secure tells that nothing but TLS is spoken.
+func (d *decoder) redirect(t *table, l *Listener, secure bool) {
 	const key, expected = "redirect_https", "true, or a table such as { port = 8443, code = 301 }"
 	if t.shape != nil {
-		t.shape.add(key, "answer every request of a plain listener by the way to https", &Schema{
-			Default: false, AnyOf: []*Schema{{Type: "boolean"}, describeTable(func(t *table) { d.redirectTable(t) })},
+		t.shape.add(key, "answer every request that comes without TLS by the way to https", &Schema{
+			Default: false,
+			AnyOf:   []*Schema{{Type: "boolean"}, describeTable(func(t *table) { d.redirectTable(t, httpsPort) })},
 		})
 	}
 	raw, ok := t.get(key)
 	if !ok {
 		return
 	}
+	port := httpsPort
+	if l.TLS != nil && l.Addr.Port() != 0 {
+		port = int(l.Addr.Port())
+	}
 	switch v := raw.(type) {
 	case bool:
 		if v {
-			l.Redirect = d.redirectTable(newTable(d, t.child(key), "", nil))
+			l.Redirect = d.redirectTable(newTable(d, t.child(key), "", nil), port)
 		}
 	case map[string]any:
-		l.Redirect = d.redirectTable(newTable(d, t.child(key), "", v))
+		l.Redirect = d.redirectTable(newTable(d, t.child(key), "", v), port)
 	default:
 		d.at(t.child(key), describe(raw), expected, "")
 	}
-	if l.Redirect != nil && speaksTLS && l.Requests() {
+	if l.Redirect != nil && secure {
 		d.atKey(t.child(key), "a redirect on a listener that speaks TLS itself", "a plain listener for it",
-			`write it in the listener that has port 80`)
+			`write it in the listener that has port 80, or protocol = "auto" beside it`)
 	}
 }
 
-func (d *decoder) redirectTable(t *table) *Redirect {
-	port, code := 443, 308
+const httpsPort = 443
+
+// redirectTable reads where clients are sent: to a port that is written, or to that of the listener's own https.
+func (d *decoder) redirectTable(t *table, port int) *Redirect {
+	code := 308
 	t.count("port", "where https is, as clients see it", &port, 1, 65535)
 	t.count("code", "status of the answer: 301, 302, 307 or 308; with the latter two the method stays", &code, 301, 308)
 	t.done()

@@ -258,3 +258,25 @@ func TestRoutesLoseTheirListeners(t *testing.T) {
 		t.Errorf("%v", faults)
 	}
 }
+
+// TestRedirectsOfAuto: where plain requests are sent that come to a listener for TLS and everything else.
+func TestRedirectsOfAuto(t *testing.T) {
+	for more, want := range map[string]uint16{
+		"redirect_https = true\ntls.self_signed = true\n":                 8443,
+		"redirect_https = { port = 443 }\ntls.self_signed = true\n":       443,
+		"redirect_https = { code = 301 }\ntls.self_signed = true\n":       8443,
+		"redirect_https = true\n":                                         443,
+		"redirect_https = true\ntls.self_signed = true\nhsts='max-age=1'": 8443,
+	} {
+		text := "[listeners.front]\naddress = \":8443\"\nprotocol = \"auto\"\n" + more +
+			"\n[routes.app]\nservice = \"app\"\n[services.app]\nendpoints = \"http://10.0.0.1\"\n"
+		c, faults := Parse("x", []byte(text))
+		if len(faults) > 0 {
+			t.Errorf("%s\n%v", more, faults)
+			continue
+		}
+		if r := listenerOf(t, c, "front").Redirect; r == nil || r.Port != want {
+			t.Errorf("%s\n%+v", more, r)
+		}
+	}
+}

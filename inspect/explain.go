@@ -106,6 +106,9 @@ func ExplainRunning(c *config.Config, q *Question, running Running) (*Report, er
 func (e *explainer) request() error {
 	a, r := e.asked, &e.report
 	redirect, connect := e.listener.Redirect, string(a.Method) == "CONNECT"
+	if a.TLS != nil {
+		redirect = nil
+	}
 	if connect { // whose target is a host and a port (RFC 9112, section 3.2.3)
 		a.Path, a.Query = []byte("/"), nil
 	}
@@ -119,10 +122,10 @@ func (e *explainer) request() error {
 	case connect && redirect != nil:
 		r.Status, r.Reason = 405, "CONNECT on a listener that sends clients to https"
 		return nil
-	case redirect != nil && a.TLS == nil && len(a.Host) == 0:
+	case redirect != nil && len(a.Host) == 0:
 		r.Status, r.Reason = 400, "without a host, nobody knows where to send the client"
 		return nil
-	case redirect != nil && a.TLS == nil:
+	case redirect != nil:
 		r.Status, r.Reason = redirect.Code, "the listener sends clients to "+e.redirection()
 		return nil
 	}

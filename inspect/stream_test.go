@@ -238,3 +238,35 @@ func FuzzWhatIsSaidOfStreamsIsTrue(f *testing.F) {
 	f.Add(uint64(1))
 	f.Fuzz(func(t *testing.T, seed uint64) { compareStreams(t, seed) })
 }
+
+// TestExplainAutoRedirect: of a listener on which the first bytes decide, it is requests without TLS that are sent
+// away.
+func TestExplainAutoRedirect(t *testing.T) {
+	c := load(t, "testdata/check/passage.toml")
+	for _, tt := range []struct {
+		q      Question
+		status int
+		says   string
+		route  string
+	}{
+		{Question{Listener: "front", URL: "http://f.test/x"}, 308, "https://f.test:8443", ""},
+		{Question{Listener: "front", URL: "https://f.test/x"}, 0, "", "over-tls"},
+		{Question{Listener: "front", URL: "a.test:443", Method: "CONNECT"}, 405, "sends clients to https", ""},
+		{Question{
+			Listener: "front", URL: "a.test:443", Method: "CONNECT", TLS: TLS{SNI: "a.test", Version: "1.3"},
+		}, 0, "", "connect-fine"},
+	} {
+		r, err := Explain(c, &tt.q)
+		if err != nil {
+			t.Errorf("%+v: %v", tt.q, err)
+			continue
+		}
+		route := ""
+		if r.Winner != nil {
+			route = r.Winner.Route
+		}
+		if r.Status != tt.status || !strings.Contains(r.Reason, tt.says) || route != tt.route {
+			t.Errorf("%+v: %d, %q, %q", tt.q, r.Status, r.Reason, route)
+		}
+	}
+}

@@ -31,7 +31,7 @@ func (w *Worker) detect(l *link, c *engine.Conn) bool {
 	}
 	latest := w.sh.Now() + int64(w.sh.Snapshot().Timeouts.Detect)
 	w.wheel.Set(c.Slot, min(w.wheel.Deadline(c.Slot), latest))
-	begins := tellBeginning(b, w.listenerOf(l).Protocol == plan.Auto)
+	begins := tellBeginning(b, w.listenerOf(l).Protocol != plan.TCP) // it may have been auto until now
 	if begins == beginsUnclear {
 		return false
 	}

@@ -233,6 +233,7 @@ func TestAutoRedirects(t *testing.T) {
 	onEach(t, func(t *testing.T, open func() engine.Backend) {
 		r := start(t, open(), []string{up}, edits(autoRig(id, false, plan.Auto, true, far), func(r *rig) {
 			r.snap.Listeners[0].Redirect = &plan.Redirect{Port: 443, Code: 308}
+			r.snap.Routes[0].Connect = true
 		}))
 		if status, _ := request(t, r.dial(), firstLine+firstGet); status != 308 {
 			t.Errorf("without TLS: %d", status)
@@ -243,7 +244,30 @@ func TestAutoRedirects(t *testing.T) {
 		if status, body := request(t, over, firstGet); status != 200 || body != namedClient {
 			t.Errorf("over TLS: %d, %q", status, body)
 		}
+		conn = r.dial()
+		io.WriteString(conn, firstLine)
+		over = tls.Client(conn, &tls.Config{ServerName: "example.com", RootCAs: id.believers})
+		io.WriteString(over, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
+		if line, _ := bufio.NewReader(over).ReadString('\n'); strings.HasPrefix(line, "HTTP/1.1 405") {
+			t.Error("CONNECT over TLS is refused as one without")
+		}
 	})
+}
+
+// A client who has not said a word when the listener's protocol changes may still make a request.
+func TestSimFirstBytesOfAnotherProtocol(t *testing.T) {
+	c := firstCase{protocol: plan.Auto, rules: []string{"SNI(`a.test`)"}}
+	r := newFirstRig(t, &c, simConfig{})
+	k := r.talk("")
+	r.until("a client", func() bool { return r.w.Gauges().Links == 1 })
+	r.publish(func(snap *plan.Snapshot) {
+		snap.Listeners[0].Protocol, snap.Listeners[0].Streams = plan.HTTP, nil
+	})
+	r.turn()
+	k.say(firstGet)
+	k.heard("for=127.0.0.1")
+	k.p.Close()
+	r.stop()
 }
 
 // Where silence leads nowhere, a client has as much time for its first request as it has between two.

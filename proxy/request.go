@@ -38,13 +38,14 @@ func (w *Worker) startRequest(l *link, x *exchange) {
 		w.refuse(x, 400, metrics.BadRequestPath)
 		return
 	}
-	if listener.Redirect != nil && !connect && !l.has(flagSecure) {
+	redirect := listener.Redirect != nil && !l.has(flagSecure)
+	if redirect && !connect {
 		w.redirect(x, listener.Redirect)
 		return
 	}
 	route := w.timedRoute(l, x, listener.Table, path)
 	switch {
-	case connect && (route < 0 || listener.Redirect != nil):
+	case connect && (route < 0 || redirect):
 		w.refuseConnect(x, nil)
 		return
 	case connect && !snap.Routes[route].Connect:
