@@ -40,7 +40,7 @@ func (b *Backend) receiveOnce(c *engine.Conn, res int32, ev *engine.Event) bool 
 		if ev.Flags&engine.FlagNonEmpty != 0 {
 			c.Priv[privFlags] |= flagLeft
 		}
-		if ev.Res == -int32(unix.EAGAIN) {
+		if ev.Res == -int32(unix.EAGAIN) { // urgent data is told of as any other, and is not there to be received
 			if c.State&engine.StateCancel == 0 {
 				b.arm(c, mode)
 				return false

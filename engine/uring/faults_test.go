@@ -352,3 +352,29 @@ func TestConnectionsDoNotAllocate(t *testing.T) {
 		}
 	})
 }
+
+// TestBulkCancelEmpty cancels a receive of one piece whose socket has been reported as ready and turns out to be empty,
+// as with urgent data alone: it ends as any that was cancelled.
+func TestBulkCancelEmpty(t *testing.T) {
+	tiers(t, func(t *testing.T, tier string) {
+		h := newHarness(t, Options{Tier: tier}, mem.Sizes{Small: 4, Bulk: 4, Head: 1, BulkBytes: 4096}, 8)
+		p := tcpPair(t)
+		defer unix.Close(p[0])
+		c := h.attach(p[1])
+		h.b.Recv(c, engine.RecvBulk)
+		h.poll(0)
+		write(t, p[0], "x")
+		if _, err := h.b.Poll(0, h.out[:0]); err != nil { // it is told, and there is no room for what comes of it
+			t.Fatal(err)
+		}
+		if _, err := unix.Read(p[1], make([]byte, 2)); err != nil {
+			t.Fatal(err)
+		}
+		h.b.RecvCancel(c)
+		if ev := h.await(engine.EvRecv, c.Slot, nil); ev.Res != -int32(unix.ECANCELED) {
+			t.Errorf("the receive ended with %d", ev.Res)
+		}
+		h.close(c, false)
+		h.checkIdle()
+	})
+}
