@@ -95,12 +95,11 @@ func (w *Worker) pipeable(l *link) uint32 {
 // pipelessFor is how long no pipe is asked for after one could not be opened.
 const pipelessFor = 1e9
 
-// noPipe handles a receive that found no pipe. If there were free ones, they could not be opened, and are not to be had
-// as long as descriptors are short, or the user's pipes hold too much (pipe(7), pipe-user-pages-soft). The bytes take
-// another way.
+// noPipe handles a receive that found no pipe: the bytes take another way. One that could not be opened, because
+// descriptors are short or the user's pipes hold too much (pipe(7), pipe-user-pages-soft), is not to be had soon.
 func (w *Worker) noPipe() {
-	if w.mem.Free(mem.Pipe) > 0 {
-		w.pipeless = w.sh.Now() + pipelessFor
+	if n := w.mem.PipesFailed(); n != w.pipesFailed {
+		w.pipesFailed, w.pipeless = n, w.sh.Now()+pipelessFor
 	}
 }
 

@@ -1,9 +1,9 @@
 // Package proxy is what a shard runs: the state machines that join a client's connection to an upstream's.
 //
-// The files stand in the order of a request's life: listener, accept, first (with first_header and first_bytes: what
-// comes before it is clear what a connection is), session (the client's side), head, request, path, forwarded,
-// upstream, balance, relay, response, reply, finish; link and exchange hold the state, timers says what happens when
-// nothing does. Of connections over TLS, secure holds the state, hello and handshake come before the first
+// The files stand in the order of a request's life: listener, accept, first (with first_header, first_bytes and
+// first_log: what comes before it is clear what a connection is), session (the client's side), head, request, path,
+// forwarded, upstream, balance, relay, response, reply, finish; link and exchange hold the state, timers says what
+// happens when nothing does. Of connections over TLS, secure holds the state, hello and handshake come before the first
 // request, facts is what requests are told of them, open and seal stand between the socket and the queues, farewell
 // ends them, and relayed is all of this where crypto/tls keeps the records. tunnel, tunnel_header, tunnel_dial,
 // tunnel_pass and tunnel_end pass connections on as they are, as far as gate lets them in, and upgrade makes a tunnel
@@ -71,7 +71,9 @@ type Worker struct {
 	shaking   int        // links over TLS whose handshake goes on, or waits in line
 	secured   int        // how many states for TLS there are, used or spare
 	starved   list       // links whose receive found no buffer
-	pipeless  int64      // until when no pipe is asked for, as none could be opened
+
+	pipesFailed uint64 // how many pipes could not be opened so far
+	pipeless    int64  // until when none is asked for, because of that
 
 	listeners []listener // by the plan's listener ID
 	sockets   Sockets

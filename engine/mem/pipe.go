@@ -41,9 +41,10 @@ func (p *PipeEnds) close() {
 
 // pipes are those of an arena.
 type pipes struct {
-	ends []PipeEnds
-	open int
-	held int64
+	ends   []PipeEnds
+	open   int
+	held   int64
+	failed uint64
 }
 
 func (p *pipes) close(i uint32) {
@@ -61,6 +62,7 @@ func (a *Arena) Pipe(b Buf) *PipeEnds {
 	p := &a.pipes.ends[b.Index()]
 	if p.Write == 0 {
 		if !p.open() {
+			a.pipes.failed++
 			return nil
 		}
 		a.pipes.open++
@@ -73,6 +75,9 @@ func (a *Arena) Moved(b Buf, n int32) {
 	a.pipes.ends[b.Index()].held += n
 	a.pipes.held += int64(n)
 }
+
+// PipesFailed is how often a pipe could not be opened.
+func (a *Arena) PipesFailed() uint64 { return a.pipes.failed }
 
 // Pipes are how many pipes are open, those that wait to be used included, and how many bytes are in them.
 func (a *Arena) Pipes() (open int, bytes int64) { return a.pipes.open, a.pipes.held }
