@@ -22,6 +22,7 @@ const (
 	NoProxyHeader // the connection has to begin with a header of the PROXY protocol
 	BadProxyHeader
 	TimeoutProxyHeader
+	BadHello      // what the client sent is no ClientHello as we accept it
 	TimeoutDetect // half of what decides what the connection is has come, and no more
 
 	UpgradeRefused // to a protocol that the route does not allow
@@ -108,6 +109,7 @@ var reasonTable = [reasons]struct{ label, text, while string }{
 	NoProxyHeader:       {"no_proxy_header", "no PROXY header", proxyHeader},
 	BadProxyHeader:      {"bad_proxy_header", "malformed PROXY header", proxyHeader},
 	TimeoutProxyHeader:  {"timeout_proxy_header", "timeout", proxyHeader},
+	BadHello:            {"bad_hello", "malformed ClientHello", firstBytes},
 	TimeoutDetect:       {"timeout_detect", "timeout", firstBytes},
 	UpgradeRefused:      {"upgrade_refused", "upgrade that no route allows", requestHead},
 	ConnectRefused:      {"connect_refused", "CONNECT that no route allows", requestHead},

@@ -79,7 +79,7 @@ func (w *Worker) accepted(ev *engine.Event) {
 		return
 	}
 	l := &w.links[c.Slot]
-	*l = link{kind: kindClient, state: stateIdle, from: ev.Listener}
+	*l = link{kind: kindClient, state: stateIdle, from: ev.Listener, began: w.sh.Now()}
 	if peer := w.be.Peer(ev); peer.IsValid() {
 		l.setClient(peer)
 	}

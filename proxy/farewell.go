@@ -6,6 +6,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/tls/alert"
+	"github.com/uringproxy/uringproxy/tls/hello"
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
@@ -68,7 +69,7 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 		case w.draining:
 			w.m.Inc(metrics.ConnsClosedDrain)
 		case l.state == stateHello && w.listenerOf(l).Protocol != plan.HTTP:
-			w.m.Refuse(metrics.TimeoutDetect)
+			w.reject(l, metrics.TimeoutDetect, nil, hello.NeedMore.String())
 			w.m.Inc(metrics.ConnsClosedError)
 		default:
 			w.m.Inc(metrics.ConnsClosedIdle)

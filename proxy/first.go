@@ -5,6 +5,7 @@ import (
 	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/plan"
 	"github.com/uringproxy/uringproxy/proxy/proxyproto"
+	"github.com/uringproxy/uringproxy/tls/hello"
 )
 
 // A connection begins with as many of these as its listener asks for: a header of the PROXY protocol, then the bytes by
@@ -110,7 +111,7 @@ func (w *Worker) firstEnded(l *link, c *engine.Conn, errno int32) {
 		w.m.Inc(metrics.ConnsClosedPeer)
 		w.closeClient(l, c, false)
 	case l.state == stateHeader:
-		w.headerCut(l, c, metrics.ProxyMalformed, metrics.BadProxyHeader)
+		w.headerCut(l, c, metrics.ProxyMalformed, metrics.BadProxyHeader, proxyproto.NeedMore.String())
 	default: // no more will tell
 		w.decide(l, c, beginsOther)
 	}
@@ -129,14 +130,14 @@ func (w *Worker) firstExpired(l *link, c *engine.Conn) {
 		w.m.Inc(metrics.ConnsClosedDrain)
 		w.closeClient(l, c, false)
 	case l.state == stateHeader:
-		w.headerCut(l, c, metrics.ProxyLate, metrics.TimeoutProxyHeader)
+		w.headerCut(l, c, metrics.ProxyLate, metrics.TimeoutProxyHeader, "")
 	case l.in.empty() && w.silenceLeadsNowhere(l):
 		w.m.Inc(metrics.ConnsClosedIdle)
 		w.closeClient(l, c, false)
 	case l.in.empty():
 		w.decide(l, c, beginsSilent)
 	case w.halfHello(l):
-		w.refuseFirst(l, c, metrics.TimeoutDetect)
+		w.rejectFirst(l, c, metrics.TimeoutDetect, hello.NeedMore.String())
 	default:
 		w.decide(l, c, beginsOther)
 	}

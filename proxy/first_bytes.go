@@ -59,7 +59,7 @@ func (w *Worker) passOn(l *link, c *engine.Conn) {
 		w.beginStream(l, c, route, nil)
 		return
 	}
-	w.refuseFirst(l, c, metrics.NoRoute)
+	w.rejectFirst(l, c, metrics.NoRoute, "")
 }
 
 const (

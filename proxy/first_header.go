@@ -45,10 +45,10 @@ func (w *Worker) readHeader(l *link, c *engine.Conn) bool {
 	case proxyproto.NeedMore:
 		return false
 	case proxyproto.NotProxy:
-		w.headerCut(l, c, metrics.ProxyMissing, metrics.NoProxyHeader)
+		w.headerCut(l, c, metrics.ProxyMissing, metrics.NoProxyHeader, "")
 		return false
 	default:
-		w.headerCut(l, c, metrics.ProxyMalformed, metrics.BadProxyHeader)
+		w.headerCut(l, c, metrics.ProxyMalformed, metrics.BadProxyHeader, code.String())
 		return false
 	}
 	w.consume(&l.in, uint32(n))
@@ -81,15 +81,16 @@ func (l *link) setClient(at netip.AddrPort) {
 	l.addr, l.port, l.ip6 = ip.As16(), at.Port(), ip.Is6()
 }
 
-// headerCut ends a client's connection that did not begin with a header of the PROXY protocol.
-func (w *Worker) headerCut(l *link, c *engine.Conn, what metrics.ProxyHeader, why metrics.Reason) {
+// headerCut ends a client's connection that did not begin with a header of the PROXY protocol. Detail is more about
+// why.
+func (w *Worker) headerCut(l *link, c *engine.Conn, what metrics.ProxyHeader, why metrics.Reason, detail string) {
 	version := uint8(0)
 	if !l.in.empty() {
 		h, _, _ := proxyproto.Parse(w.mem.Bytes(w.chunks.At(l.in.head).span))
 		version = h.Version
 	}
 	w.m.ProxyReceived(version, what)
-	w.refuseFirst(l, c, why)
+	w.rejectFirst(l, c, why, detail)
 }
 
 // destinationPort is the port that l's client has connected to; 0 for a client of a unix socket.

@@ -70,7 +70,7 @@ func (w *Worker) readHello(l *link, c *engine.Conn, s *secure) {
 	case route >= 0:
 		w.bind(l, s, route)
 	case ln.TLS == nil || ln.Protocol == plan.TCP:
-		w.refuseUnrouted(l, c, s)
+		w.refuseUnrouted(l, c, s, offer.SNI)
 		return
 	}
 	s.facts.offer = offer.Pack(s.facts.offer[:0])
@@ -97,8 +97,9 @@ func (w *Worker) shake(l *link, c *engine.Conn, s *secure, ln *plan.Listener, st
 }
 
 // refuseUnrouted ends a connection over TLS that no tcp route is for, where there is nothing else that it could be for.
-func (w *Worker) refuseUnrouted(l *link, c *engine.Conn, s *secure) {
-	w.m.Refuse(metrics.NoRoute)
+// Name is the host that it has asked for.
+func (w *Worker) refuseUnrouted(l *link, c *engine.Conn, s *secure, name []byte) {
+	w.reject(l, metrics.NoRoute, name, "")
 	w.dropStream(s)
 	w.refuseClient(l, c, s, alert.UnrecognizedName, metrics.HandshakeNoName)
 }
@@ -148,6 +149,7 @@ func (w *Worker) dropStream(s *secure) {
 // refuseHello ends a connection whose ClientHello is none, or none that we accept.
 func (w *Worker) refuseHello(l *link, c *engine.Conn, s *secure, code hello.Code) {
 	w.m.HelloRefused(uint8(code))
+	w.reject(l, metrics.BadHello, nil, code.String())
 	w.dropStream(s)
 	if code == hello.PlainHTTP {
 		w.countHandshake(l, s, metrics.HandshakeBadHello, nil)

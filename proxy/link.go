@@ -93,6 +93,7 @@ type link struct {
 	rxSince, txSince int64  // since when we have been waiting for the peer to send, to read
 	rxMark, txMark   uint64 // rx, tx at that time
 
+	began  int64    // client: when its connection was accepted
 	addr   [16]byte // client: remote address
 	to     [16]byte // client, when named: the address that it has connected to
 	toPort uint16   // and the port

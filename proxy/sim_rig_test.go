@@ -279,8 +279,14 @@ func (r *simRig) leftovers() string {
 	for _, p := range []metrics.Passage{metrics.Streams, metrics.Upgrades, metrics.Sessions} {
 		n += m.PassagesBegan(p)
 	}
+	for _, why := range []metrics.Reason{ // of clients of whom nothing became
+		metrics.NoProxyHeader, metrics.BadProxyHeader, metrics.TimeoutProxyHeader, metrics.BadHello,
+		metrics.TimeoutDetect, metrics.NoRoute,
+	} {
+		n += m.Refused(why)
+	}
 	if n != r.lines {
-		return fmt.Sprintf("%d exchanges, streams and sessions counted, %d logged", n, r.lines)
+		return fmt.Sprintf("%d exchanges, streams, sessions and refusals counted, %d logged", n, r.lines)
 	}
 	return r.seriesFault(m)
 }
