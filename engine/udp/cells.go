@@ -40,8 +40,9 @@ type controlHeader struct {
 const (
 	headerBytes = uint64(unsafe.Sizeof(controlHeader{}))
 	nameBytes   = 32 // room for a sockaddr_in6
-	// controlBytes is room for an address with its interface, and the size of what was gathered.
-	controlBytes = 80
+	// controlBytes is room for an address with its interface, twice on a socket for both kinds of addresses, and the
+	// size of what was gathered.
+	controlBytes = 104
 )
 
 // cells is the memory outside the arena that the system calls read and write.
@@ -120,7 +121,9 @@ func (k *control) putSegment(size uint16) {
 	binary.NativeEndian.PutUint16(k.next(unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2), size)
 }
 
-// read takes what was received beside a datagram: the address it was sent to, and the size of gathered ones.
+// read takes what was received beside a datagram: the address it was sent to, and the size of gathered ones. Of an IPv4
+// datagram on a socket for both kinds of addresses both are there. The IPv4 one counts, which for a broadcast is an
+// address that can answer it.
 func (k *control) read(d *engine.Datagram) {
 	for at := uint64(0); at+headerBytes <= k.used; {
 		h := (*controlHeader)(unsafe.Pointer(&k.b[at]))
@@ -133,6 +136,9 @@ func (k *control) read(d *engine.Datagram) {
 			d.Local.IP[10], d.Local.IP[11] = 0xff, 0xff
 			*(*[4]byte)(d.Local.IP[12:]) = [4]byte(data[4:])
 		case h.level == unix.IPPROTO_IPV6 && h.kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			if d.Local.Is4() {
+				break
+			}
 			d.Local = source([16]byte(data), binary.NativeEndian.Uint32(data[16:]))
 		case h.level == unix.IPPROTO_UDP && h.kind == unix.UDP_GRO && len(data) >= 4:
 			d.Segment = uint16(binary.NativeEndian.Uint32(data))

@@ -104,6 +104,8 @@ func (x *IO) adopt(fd int32) (Socket, error) {
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 	case unix.AF_INET6:
 		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		x.Syscalls++
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1) // for IPv4, where it is received too
 	default:
 		err = unix.EAFNOSUPPORT
 	}
