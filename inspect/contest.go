@@ -355,20 +355,44 @@ func (c *contest) forward(r *contender) *Forward {
 
 // upgrade are the protocols that a request offers and its route lets through (RFC 9110, section 7.8).
 func (c *contest) upgrade(r *config.Route) (through []string) {
-	for _, f := range c.asked.Fields {
-		if !strings.EqualFold(string(f.Name), "Upgrade") {
+	a := c.asked
+	offered := a.listed("Upgrade")
+	if len(offered) == 0 || string(a.Method) == "CONNECT" { // which is an offer itself
+		return nil
+	}
+	named := func(option string) bool { return strings.EqualFold(option, "upgrade") }
+	if !slices.ContainsFunc(a.listed("Connection"), named) {
+		a.note("Upgrade means nothing where Connection does not name it, and the service is not told of it")
+		return nil
+	}
+	for _, protocol := range offered {
+		if r.Allows(protocol) {
+			through = append(through, protocol)
+		} else {
+			a.note("route %s lets no upgrade to %s through, and the service is not told of it", r.Name, protocol)
+		}
+	}
+	webSocket := func(protocol string) bool {
+		name, _, _ := strings.Cut(protocol, "/")
+		return strings.EqualFold(name, "websocket")
+	}
+	if slices.ContainsFunc(through, webSocket) && string(a.Method) != "GET" {
+		c.report.Status, c.report.Reason = 400, "WebSocket handshake with a method other than GET"
+	}
+	return through
+}
+
+// listed are the elements of the lists that fields with a name hold.
+func (a *asked) listed(name string) (all []string) {
+	for _, f := range a.Fields {
+		if !strings.EqualFold(string(f.Name), name) {
 			continue
 		}
-		for protocol := range strings.SplitSeq(string(f.Value), ",") {
-			switch protocol = strings.Trim(protocol, " \t"); {
-			case protocol == "":
-			case r.Allows(protocol):
-				through = append(through, protocol)
-			default:
-				c.asked.note("route %s lets no upgrade to %s through, and the service is not told of it", r.Name,
-					protocol)
+		for element := range strings.SplitSeq(string(f.Value), ",") {
+			if element = strings.Trim(element, " \t"); element != "" {
+				all = append(all, element)
 			}
 		}
 	}
-	return through
+	return all
 }

@@ -135,6 +135,8 @@ func (e *explainer) request() error {
 	}
 	r.Standing = c.Standing
 	switch {
+	case r.Status != 0: // for what the winner lets through
+		r.Forward = nil
 	case r.Winner == nil && connect:
 		r.Status, r.Reason = 405, "CONNECT that no route fits"
 	case r.Winner == nil:

@@ -270,3 +270,36 @@ func TestExplainAutoRedirect(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainUpgrades: what is no offer is not said to be one, and what is answered with an error is.
+func TestExplainUpgrades(t *testing.T) {
+	c := load(t, "testdata/explain/streams.toml")
+	const host, connection = "Host: tunnel.example.com", "Connection: keep-alive, upgrade"
+	for _, tt := range []struct {
+		method  string
+		fields  []string
+		status  int
+		upgrade string
+		note    string
+	}{
+		{"GET", []string{host, "Upgrade: websocket", connection}, 0, "websocket", ""},
+		{"GET", []string{host, "Upgrade: websocket"}, 0, "", "Connection does not name it"},
+		{"GET", []string{host, "Upgrade: h2c", connection}, 0, "", "no upgrade to h2c"},
+		{"POST", []string{host, "Upgrade: custom, WebSocket/13", connection}, 400, "", ""},
+		{"POST", []string{host, "Upgrade: custom", connection}, 0, "custom", ""},
+	} {
+		r, err := Explain(c, &Question{Listener: "web", URL: "/", Method: tt.method, Fields: tt.fields})
+		if err != nil {
+			t.Errorf("%v: %v", tt.fields, err)
+			continue
+		}
+		upgrade := ""
+		if r.Forward != nil {
+			upgrade = strings.Join(r.Forward.Upgrade, ", ")
+		}
+		if notes := strings.Join(r.Notes, "\n"); r.Status != tt.status || upgrade != tt.upgrade ||
+			!strings.Contains(notes, tt.note) {
+			t.Errorf("%v: %d, upgrade to %q, %q", tt.fields, r.Status, upgrade, notes)
+		}
+	}
+}
