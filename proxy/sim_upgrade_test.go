@@ -347,3 +347,34 @@ func TestSimUpgradeTurnedAway(t *testing.T) {
 	s.peers[1].Close()
 	r.stop()
 }
+
+// A switch behind interim responses is one, also when the client has ended its stream before, and the stream's end is
+// passed on.
+func TestSimUpgradeBehindInterims(t *testing.T) {
+	const interims = "HTTP/1.1 100 Continue\r\n\r\n" +
+		"HTTP/1.1 103 Early Hints\r\nUpgrade: tcp\r\nConnection: upgrade\r\n\r\n"
+	for _, half := range []bool{false, true} {
+		r := newSwitchRig(t)
+		s := r.server(func(int) string { return "" })
+		k := r.talk(wsGet + "near")
+		if half {
+			k.p.CloseWrite()
+		}
+		r.until("the request", func() bool { return len(s.got) == 1 && strings.HasSuffix(s.got[0], "\r\n\r\n") })
+		s.peers[0].Write([]byte(interims))
+		k.heard("103 Early Hints").heard("\r\n\r\n")
+		if strings.Contains(k.got, "pgrade") {
+			t.Errorf("the client got %q", k.got)
+		}
+		s.peers[0].Write([]byte(wsSwitch + "far"))
+		k.heard("far")
+		r.until("the stream", func() bool { return strings.HasSuffix(s.got[0], "\r\n\r\nnear") })
+		if !half {
+			k.p.CloseWrite()
+		}
+		s.peers[0].CloseWrite()
+		k.ended()
+		r.stop()
+		r.ends(metrics.None)
+	}
+}
