@@ -253,6 +253,11 @@ func (r *simRig) leftovers() string {
 	if n := r.shared.associations.Load(); n != 0 {
 		return fmt.Sprintf("%d associations are counted by all", n)
 	}
+	for id := range uint32(len(r.snap.Streams)) {
+		if n := r.shared.gates.of(id).open.Load(); n != 0 {
+			return fmt.Sprintf("stream %d has %d connections", id, n)
+		}
+	}
 	for _, counts := range []*addressCounts{&r.shared.perIP, &r.shared.associationsPerIP} {
 		for i := range counts.words {
 			if v := counts.words[i].Load(); v != 0 {
