@@ -8,6 +8,9 @@ import (
 
 // TestHostileFiles: what no configuration looks like gives one fault that says so, without the library reading it.
 func TestHostileFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads some hundred megabytes, on one goroutine")
+	}
 	const tables = "[listeners.a]\naddress = \":1\"\n[services.a]\nendpoints = \"http://10.0.0.1\"\n"
 	big := maxWhole + 1000
 	for _, c := range []struct{ what, text, want string }{
@@ -36,7 +39,10 @@ func TestHostileFiles(t *testing.T) {
 
 // TestOneTypoAmongMany: it is found, shown with its line, and nothing else is.
 func TestOneTypoAmongMany(t *testing.T) {
-	const n, odd = 30_000, 20_000
+	n, odd := 30_000, 20_000
+	if testing.Short() {
+		n, odd = 3000, 2000
+	}
 	good := manyRoutes(n, -1)
 	line := 4 + odd*5 + 5
 	name := fmt.Sprintf("[routes.route-%07d]\nhost = \"h%07d.example.com\"\npath_prefix = \"/api\"\n", odd, odd)

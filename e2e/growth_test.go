@@ -15,7 +15,7 @@ import (
 // Memory does not grow with the number of requests: when so many have warmed the proxy up, three times as many leave it
 // as large as it was. A hundred bytes lost by each would show.
 func TestMemoryIsFlat(t *testing.T) {
-	const requests, most = 20_000, 4 << 20
+	const requests, most = 12_800, 3 << 20
 	Engines(t, func(t *testing.T, engine string) {
 		up, addr := NewChecking(t), FreeAddr(t, "127.0.0.1") // it reads a body before it answers
 		p := Start(t, Config(up.URL, addr), "--engine", engine)

@@ -34,7 +34,7 @@ func TestListenersUnderLoad(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		steady, first, second := FreeAddr(t, "127.0.0.1"), FreeAddr(t, "127.0.0.1"), FreeAddr(t, "127.0.0.1")
 		p := Start(t, byHand+Config(up.URL, steady), "--engine", engine)
-		load := startWrk(t, "http://"+steady+"/wrk", 32, 3*time.Second)
+		load := startWrk(t, "http://"+steady+"/wrk", 32, 2*time.Second)
 		n := 0
 		change := func(addrs ...string) {
 			n++

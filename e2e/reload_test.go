@@ -18,7 +18,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		addr := FreeAddr(t, "127.0.0.1")
 		p := Start(t, Config(one.URL(), addr), "--engine", engine)
-		load := startWrk(t, "http://"+addr+"/", 64, 3*time.Second)
+		load := startWrk(t, "http://"+addr+"/", 64, 2*time.Second)
 		n := 0
 		for load.running() {
 			n++

@@ -197,17 +197,14 @@ if (what == "serve") {
 	c.on("error", e => console.log("error", e.message))
 }`
 
-// Node's ws at both ends, with compression, where it is installed.
+// Node's ws at both ends, with compression.
 func TestWebSocketOfNode(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("node is not installed")
-	}
-	env := append(os.Environ(), "NODE_PATH="+os.Getenv("NODE_PATH")+":/usr/share/nodejs")
+	node := Tool(t, "node")
+	env := append(os.Environ(), "NODE_PATH="+os.Getenv("NODE_PATH")+":/usr/share/nodejs") // where Debian has modules
 	probe := exec.Command(node, "-e", `require("ws")`)
 	probe.Env = env
-	if probe.Run() != nil {
-		t.Skip("node's module ws is not installed")
+	if out, err := probe.CombinedOutput(); err != nil {
+		t.Fatalf("node's module ws cannot be used, \"make test\" installs it: %v\n%s", err, out)
 	}
 	script := filepath.Join(t.TempDir(), "ws.js")
 	do(t, os.WriteFile(script, []byte(nodeScript), 0o600))

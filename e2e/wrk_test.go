@@ -89,7 +89,7 @@ func TestWrk(t *testing.T) {
 	Engines(t, func(t *testing.T, engine string) {
 		addr := FreeAddr(t, "127.0.0.1")
 		p := Start(t, Config(up.URL(), addr), "--engine", engine)
-		load := startWrk(t, "http://"+addr+"/", 1024, soak(t, 10*time.Second))
+		load := startWrk(t, "http://"+addr+"/", 1024, soak(t, 3*time.Second))
 		client := Client(t)
 		for load.running() {
 			if res := get(t, client, "GET", "http://"+addr+"/"); res.StatusCode != 200 {

@@ -164,10 +164,14 @@ func TestBodies(t *testing.T) {
 	})
 }
 
-func pattern(n int) []byte {
-	b := make([]byte, n)
+// patterned is one period of pattern, made once: under the race detector each byte takes its time.
+var patterned = sync.OnceValue(func() []byte {
+	b := make([]byte, 1<<24)
 	for i := range b {
 		b[i] = byte(i*7 + i>>8*13 + i>>16)
 	}
 	return b
-}
+})
+
+// pattern is up to 16 MiB, to be read only, in which no shift goes unseen.
+func pattern(n int) []byte { return patterned()[:n:n] }

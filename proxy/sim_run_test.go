@@ -216,10 +216,11 @@ func playSim(t testing.TB, seed uint64, script []byte) {
 	newSimRun(t, seed, script).play()
 }
 
-// simSeeds is how many seeds a run of the tests plays. Under the race detector each takes ten times as long.
+// simSeeds is how many seeds a run of the tests plays. Under the race detector each takes ten times as long, and the
+// fuzz target plays as many again.
 func simSeeds() uint64 {
 	if invariant.Enabled {
-		return 500
+		return 250
 	}
 	return 2000
 }

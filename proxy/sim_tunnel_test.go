@@ -15,7 +15,7 @@ func TestSimThousandStreams(t *testing.T) {
 	faults := sim.Faults{
 		ShortRead: 0.2, ShortSend: 0.2, Delay: 0.3, NoBufs: 0.02, CancelData: 0.5, EndEarly: 0.2,
 	}
-	for seed, streams := range []int{1000, 150, 150} {
+	for seed, streams := range []int{fewer(1000), fewer(150), fewer(150)} {
 		crowd := newSimCrowd(t, uint64(seed), faults, memory, 3*streams)
 		breaks := func(calm ending) func() ending {
 			return func() ending {

@@ -175,7 +175,9 @@ func TestThousandStreams(t *testing.T) {
 			name          string
 			breaks, relay bool
 			streams       int
-		}{{"calm", false, false, 1000}, {"breaking", true, false, 300}, {"relayed", true, true, 100}} {
+		}{
+			{"calm", false, false, fewer(1000)}, {"breaking", true, false, fewer(300)}, {"relayed", true, true, 100},
+		} {
 			t.Run(tc.name, func(t *testing.T) {
 				k := &crowd{t: t, id: newIdentity(t), breaks: tc.breaks}
 				r := start(t, open(), []string{nobody(t)}, crowdRig(k, tc.relay))

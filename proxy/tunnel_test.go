@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -108,12 +109,11 @@ func dialRig(t testing.TB, r *rig) *net.TCPConn {
 
 // noise is n bytes that look like nothing else.
 func noise(n int, seed uint64) []byte {
-	b := make([]byte, n)
-	rng := rand.New(rand.NewPCG(seed, 1))
-	for i := range b {
-		b[i] = byte(rng.Uint32())
+	b := make([]byte, 0, n+8)
+	for rng := rand.NewPCG(seed, 1); len(b) < n; {
+		b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
 	}
-	return b
+	return b[:n:n]
 }
 
 // TestTunnelByName passes one name's connections on as they are, and ends TLS for all others.

@@ -228,6 +228,9 @@ func listing(routes []Route) string {
 // TestEqualsTheOracle makes 50,000 comparisons, or as many as the environment asks for.
 func TestEqualsTheOracle(t *testing.T) {
 	want, seed := 50_000, uint64(0)
+	if testing.Short() {
+		want = 10_000
+	}
 	if text := os.Getenv("ROUTING_COMPARISONS"); text != "" {
 		var err error
 		if want, err = strconv.Atoi(text); err != nil {

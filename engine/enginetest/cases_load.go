@@ -33,7 +33,7 @@ type flow struct {
 // testRandomLoad opens many connections, lets each do what chance says, and compares every byte.
 func testRandomLoad(t *testing.T, h Harness) {
 	flows, turns := 1000, 3000
-	if !h.Kernel { // every seed is another run
+	if !h.Kernel || testing.Short() { // every seed is another run
 		flows, turns = 250, 1000
 	}
 	r := newRig(t, h, budget{

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -14,10 +15,7 @@ func pattern(seed uint64, n int) []byte {
 	rng := rand.NewPCG(seed, 1)
 	p := make([]byte, (n+7)&^7)
 	for i := 0; i < len(p); i += 8 {
-		v := rng.Uint64()
-		for k := range 8 {
-			p[i+k] = byte(v >> (8 * k))
-		}
+		binary.LittleEndian.PutUint64(p[i:], rng.Uint64())
 	}
 	return p[:n]
 }

@@ -98,7 +98,7 @@ func failing(t *testing.T, how string) string {
 func tiny(scenarios ...string) Options {
 	return Options{
 		Peers: map[string]string{oursProgram: program}, Only: []string{"uringproxy-epoll"}, Scenarios: scenarios,
-		Rounds: 1, Length: 200 * time.Millisecond, Conns: 4, ProxyCore: 0, LoadCore: runtime.NumCPU() - 1,
+		Rounds: 1, Length: 100 * time.Millisecond, Conns: 4, ProxyCore: 0, LoadCore: runtime.NumCPU() - 1,
 	}
 }
 
@@ -142,10 +142,7 @@ func TestScenarios(t *testing.T) {
 		a := s.about()
 		t.Run(a.name, func(t *testing.T) {
 			o := tiny(a.name)
-			o.Only = installed()
-			if a.changing {
-				o.Length = 400 * time.Millisecond
-			}
+			o.Only, o.trial = installed(), true
 			run := measureTiny(t, o)
 			if len(run.Peers) != len(o.Only) || len(run.Scenarios) != 1 {
 				t.Fatalf("%d peers in %d scenarios", len(run.Peers), len(run.Scenarios))

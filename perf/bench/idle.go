@@ -93,9 +93,13 @@ func (s *idling) round(ctx context.Context, b *bench, t *target) error {
 	if t.loader, err = b.startLoader(t, s.config(1, n)); err != nil {
 		return err
 	}
+	rest := s.rest
+	if b.o.trial {
+		rest = 0
+	}
 	// The phase begins when all connections have made their requests.
 	m, err := b.measure(ctx, t, load.Phase{
-		Rate: restRate, Length: settling + s.rest, Services: serviceNames[:1],
+		Rate: restRate, Length: settling + rest, Services: serviceNames[:1],
 	})
 	t.stopLoader()
 	if err != nil {

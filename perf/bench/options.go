@@ -43,6 +43,7 @@ type Options struct {
 
 	siblings bool          // the two cores are threads of one
 	ready    time.Duration // how long a proxy may take to start; 0: readyLimit
+	trial    bool          // nobody reads the figures: few routes, and nothing rests for their sake
 }
 
 // Step is a part of the work that begins.

@@ -149,11 +149,17 @@ func (b *bench) newTarget(s *profile, k *kind, program string) (*target, error) 
 // closed while new ones are opened.
 const spareConns = 500
 
+// trialRoutes are the most in a trial: with more, proxies take seconds to read them, and half a minute to change them.
+const trialRoutes = 1000
+
 // newSite is what proxies are configured to do in a scenario.
 func newSite(s *profile, o *Options) *site {
-	kept := s.connsOf(o) + spareConns
+	kept, routes := s.connsOf(o)+spareConns, s.routes
+	if o.trial {
+		routes = min(routes, trialRoutes)
+	}
 	return &site{
-		Connections: kept + s.idleOf(o) + s.beside, Kept: kept, Changing: s.changing, count: s.routes,
+		Connections: kept + s.idleOf(o) + s.beside, Kept: kept, Changing: s.changing, count: routes,
 		TLS: s.tls != plain, Tickets: s.tls == withTicket, Wire: s.wire,
 	}
 }
