@@ -31,7 +31,9 @@ type Shared struct {
 
 // NewShared makes the common counters of all workers. room is how many clients there can be at most, whatever the
 // configuration allows: idle ones must leave descriptors for connections to upstreams.
-func NewShared(room int) *Shared { return &Shared{room: int64(room)} }
+func NewShared(room int) *Shared {
+	return &Shared{room: int64(room), perIP: newAddressCounts(), associationsPerIP: newAddressCounts()}
+}
 
 // clientsMax is how many clients there can be now. Each association has a descriptor too.
 func (w *Worker) clientsMax() int64 {

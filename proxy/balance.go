@@ -67,6 +67,8 @@ func unitOf(h uint64) float64 {
 	return (float64(mixed(h)>>11) + 0.5) / (1 << 53)
 }
 
+const addressFactor = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads consecutive values
+
 // mixed has every bit of h decide about every bit of what comes out.
 func mixed(h uint64) uint64 {
 	h ^= h >> 32

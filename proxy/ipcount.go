@@ -1,8 +1,7 @@
 package proxy
 
 import (
-	"encoding/binary"
-	"math/bits"
+	"hash/maphash"
 	"sync/atomic"
 )
 
@@ -10,36 +9,38 @@ import (
 // holding 48 bits of an address's hash and a count of 16 bits. It is touched when a connection begins and ends.
 //
 // It errs to the client's side: an address for which its bucket has no room is not counted, nor is one seen for the
-// first time by two shards at the same moment counted together.
+// first time by two shards at the same moment counted together. The hash is keyed, so that nobody who has many
+// addresses can choose those that fill a bucket. Use newAddressCounts.
 type addressCounts struct {
-	words [addressWords]atomic.Uint64
+	words *[addressWords]atomic.Uint64
+	seed  maphash.Seed
 }
 
 const (
-	addressWords  = 1 << 16
-	bucketWords   = 8
-	countBits     = 16
-	countMask     = 1<<countBits - 1
-	addressFactor = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio: spreads consecutive values
+	addressWords = 1 << 16
+	bucketWords  = 8
+	countBits    = 16
+	countMask    = 1<<countBits - 1
 )
+
+func newAddressCounts() addressCounts {
+	return addressCounts{words: new([addressWords]atomic.Uint64), seed: maphash.MakeSeed()}
+}
 
 // tagged hashes an address to its bucket's first word and the tag that its word carries. An IPv6 address stands for its
 // /64, which is what one subscriber is given.
-func tagged(addr [16]byte, is6 bool) (bucket uint64, tag uint64) {
-	hi, lo := binary.BigEndian.Uint64(addr[:8]), binary.BigEndian.Uint64(addr[8:])
+func (t *addressCounts) tagged(addr [16]byte, is6 bool) (bucket uint64, tag uint64) {
+	n := len(addr)
 	if is6 {
-		lo = 0
+		n = 8
 	}
-	a, b := bits.Mul64(hi^addressFactor, lo^0xc2b2ae3d27d4eb4f)
-	h := (a ^ b) * addressFactor
-	h ^= h >> 29
-	h *= addressFactor
+	h := maphash.Bytes(t.seed, addr[:n])
 	return h >> 48 &^ (bucketWords - 1), h << countBits
 }
 
 // add counts a connection of addr, unless there are max already.
 func (t *addressCounts) add(addr [16]byte, is6 bool, max int) bool {
-	bucket, tag := tagged(addr, is6)
+	bucket, tag := t.tagged(addr, is6)
 	for range bucketWords { // a lost race is tried again; more rivals than words at once give up counting
 		free := -1
 		for i := range bucketWords {
@@ -71,7 +72,7 @@ func (t *addressCounts) add(addr [16]byte, is6 bool, max int) bool {
 
 // remove takes a connection of addr off the count. A word whose count reaches 0 is free again.
 func (t *addressCounts) remove(addr [16]byte, is6 bool) {
-	bucket, tag := tagged(addr, is6)
+	bucket, tag := t.tagged(addr, is6)
 	for i := range bucketWords {
 		w := &t.words[bucket+uint64(i)]
 		for v := w.Load(); v&countMask != 0 && v&^countMask == tag; v = w.Load() {

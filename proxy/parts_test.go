@@ -11,7 +11,7 @@ import (
 )
 
 func TestAddressCounts(t *testing.T) {
-	counts := &addressCounts{}
+	counts := newAddressCounts()
 	v4 := netip.MustParseAddr("192.0.2.1").As16()
 	a, b := netip.MustParseAddr("2001:db8::1").As16(), netip.MustParseAddr("2001:db8::2").As16()
 	for i := range 3 {
@@ -33,7 +33,7 @@ func TestAddressCounts(t *testing.T) {
 
 // Shards count without a lock; what is added and removed again leaves nothing.
 func TestAddressCountsFromManyShards(t *testing.T) {
-	counts := &addressCounts{}
+	counts := newAddressCounts()
 	var wg sync.WaitGroup
 	for shard := range 4 {
 		wg.Go(func() {
