@@ -136,7 +136,10 @@ func start(t testing.TB, be engine.Backend, endpoints []string, edit func(*rig))
 			Metrics: r.metrics.Shard(0), Log: r.log, Seed: [4]uint64{1, 2},
 		}
 		if r.pool != nil {
-			cfg.Port = r.pool.Port(s.Backend.Wake)
+			var err error
+			if cfg.Port, err = r.pool.Port(s.Backend.Wake); err != nil {
+				return nil, err
+			}
 		}
 		w, err := New(s, cfg)
 		r.w = w

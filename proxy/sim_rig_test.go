@@ -118,7 +118,9 @@ func newSimRig(t testing.TB, cfg simConfig) *simRig {
 			Seed: [4]uint64{cfg.seed, 2, 3, 4},
 		}
 		if cfg.pool != nil {
-			made.Port = cfg.pool.Port(s.Backend.Wake)
+			if made.Port, err = cfg.pool.Port(s.Backend.Wake); err != nil {
+				return nil, err
+			}
 		}
 		w, err := New(s, made)
 		r.w = w

@@ -104,7 +104,7 @@ func (s *Server) start(ctx context.Context, level *slog.LevelVar) error {
 	if s.choice, err = probe.Choose(want); err != nil {
 		return err
 	}
-	runtime.GOMAXPROCS(s.shardCount() + 2) // a shard waits in a system call without giving its P away; see RATIONALE.md
+	runtime.GOMAXPROCS(2*s.shardCount() + 1) // who waits in a system call does not give its P away; see RATIONALE.md
 	s.raiseDescriptors()
 	if err := s.openAccessLog(); err != nil {
 		return err

@@ -66,9 +66,13 @@ func (s *Server) startShard(id, cpu int, shared *proxy.Shared) (*running, error)
 	if err != nil {
 		return nil, fmt.Errorf("shard %d: %w", id, err)
 	}
+	port, err := s.handshakes.Port(sh.Backend.Wake)
+	if err != nil {
+		return nil, fmt.Errorf("shard %d: %w", id, err)
+	}
 	cfg := proxy.Config{
 		Shared: shared, Shards: s.shardCount(), Sockets: shardSockets{s.sockets, id},
-		Metrics: s.metrics.Shard(id), Seed: seed(), Port: s.handshakes.Port(sh.Backend.Wake),
+		Metrics: s.metrics.Shard(id), Seed: seed(), Port: port,
 	}
 	if s.rings != nil {
 		cfg.Log = s.rings.Ring(id)

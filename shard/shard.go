@@ -17,6 +17,7 @@ import (
 
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/internal/sched"
 	"github.com/uringproxy/uringproxy/plan"
 )
 
@@ -95,7 +96,7 @@ func (s *Shard) Start(first *plan.Snapshot, attach func(*Shard) (Handler, error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and with it the ring it owns
 		defer close(s.done)
-		askForShortSlices()
+		sched.ShortSlices() // to be served as soon as there is something, beside what computes on the same core
 		s.thread = unix.Gettid()
 		if err := s.Open(first, attach); err != nil {
 			ready <- err

@@ -18,6 +18,7 @@ const edges = `
 	internal/unixpath:
 	internal/hugepage:
 	internal/breath:
+	internal/sched:
 	internal/tidy:
 
 	engine/mem:        internal/invariant
@@ -33,7 +34,7 @@ const edges = `
 	metrics/expose:    metrics tls/hello tls/alert
 	accesslog:         metrics internal/invariant
 	accesslog/sink:    accesslog
-	shard:             engine engine/mem plan internal/invariant
+	shard:             engine engine/mem plan internal/invariant internal/sched
 	proxy/h1:          internal/invariant
 	proxy/proxyproto:
 	tls/alert:
@@ -55,7 +56,7 @@ const edges = `
 
 	tls/certs:         internal/breath
 	tls/record:        internal/invariant tls/alert
-	tls/handshake:     tls/alert tls/certs tls/record
+	tls/handshake:     tls/alert tls/certs tls/record internal/sched
 
 	demo:
 	server:            engine engine/mem engine/uring engine/epoll engine/udp engine/probe

@@ -194,7 +194,10 @@ func TestPoolClose(t *testing.T) {
 	for _, relay := range []bool{false, true} {
 		pool := NewPool(PoolOptions{Shards: 2, InFlight: 8, Waiting: 8, Relay: relay})
 		for range 2 {
-			port := pool.Port(func() {})
+			port, err := pool.Port(func() {})
+			if err != nil {
+				t.Fatal(err)
+			}
 			for id := range uint64(7) {
 				if port.Serve(id, newServer(t, ServerOptions{}), theAddr, []byte("\x16\x03\x01\x00")) == nil {
 					t.Fatal("there is room")

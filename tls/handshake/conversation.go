@@ -18,7 +18,7 @@ type stage uint8
 
 const (
 	waiting stage = iota // in the line
-	running              // a goroutine has it
+	running              // it has a place
 	over                 // the outcome is there
 )
 
@@ -44,13 +44,16 @@ type Conversation struct {
 	news atomic.Uint32 // queued, settled, finished
 	next *Conversation // in the list of news, or of those to be used again
 
+	calls  atomic.Uint32 // called, begun
+	follow *Conversation // in the thread's list of calls
+	worker *worker       // the thread's own: who does the handshake; nil: it does not run, or has a goroutine
+
 	// The shard's own.
 	stage   stage
 	ended   bool // End was called
 	left    bool // no goroutine touches it any more
 	overdue bool // it was cancelled to make room
 	began   time.Time
-	worker  *worker
 	bucket  *bucket       // of the line, while it waits there
 	before  *Conversation // in the queue of those, or of those that are on their way
 	behind  *Conversation

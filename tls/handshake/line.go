@@ -47,7 +47,7 @@ type bucket struct {
 	next   *bucket // with somebody in it, in the order of turns
 }
 
-// line is where conversations wait for a goroutine: stochastic fairness queueing (RFC 8290, section 1.3, has the
+// line is where conversations wait for a place: stochastic fairness queueing (RFC 8290, section 1.3, has the
 // family's history). Queues that are not empty take turns, so that a peer's wait depends on how many others there
 // are, and not on how much they ask for. What somebody who waits holds in memory counts: see weight.
 type line struct {

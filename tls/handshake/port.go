@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
@@ -23,31 +25,34 @@ type Pool struct {
 	options PoolOptions
 	mu      sync.Mutex // of ports, while they are made
 	ports   []*Port
-	workers sync.WaitGroup
-	quit    chan struct{}
+	workers sync.WaitGroup // threads, and goroutines of conversations that are relayed
 }
 
 // NewPool makes a pool. It must be closed.
 func NewPool(options PoolOptions) *Pool {
 	options.Shards = max(options.Shards, 1)
-	return &Pool{options: options, quit: make(chan struct{})}
+	return &Pool{options: options}
 }
 
 // Relayed reports whether the pool keeps the record layer: see PoolOptions.Relay.
 func (p *Pool) Relayed() bool { return p.options.Relay }
 
-// Close cancels what goes on and waits until no goroutine of the pool is left. The shards must have stopped; the ports'
-// wake functions may be called until it returns.
+// Close cancels what goes on and waits until no thread and no goroutine of the pool is left. The shards must have
+// stopped; the ports' wake functions may be called until it returns.
 func (p *Pool) Close() {
-	close(p.quit)
 	for _, port := range p.ports {
 		for _, q := range []*queue{&port.clients.running, &port.servers.running, &port.relays} {
 			for c := q.first; c != nil; c = c.behind {
 				c.cancel()
 			}
 		}
+		port.thread.quit.Store(true)
+		port.thread.wake()
 	}
 	p.workers.Wait()
+	for _, port := range p.ports {
+		_ = unix.Close(port.thread.bell) // nobody waits for it, and nobody rings it any more
+	}
 }
 
 // Port is a shard's way to its handshakes. Its methods belong to the shard's thread.
@@ -62,16 +67,23 @@ type Port struct {
 	servers places // and with servers: those that do not answer take no places from clients
 	relays  queue  // conversations that go on as record layers
 
+	thread  *thread
+	started bool // the thread runs: the first handshake has begun
+
 	// To be used again.
 	idle    *Conversation
 	idleLen int
 	rings   []*ring
-	crew    []*worker
 }
 
-// Port makes a shard's port. wake is called, on any thread, when Next has something after it had nothing.
-func (p *Pool) Port(wake func()) *Port {
-	port := &Port{pool: p, wake: wake}
+// Port makes a shard's port. wake is called, on any thread, when Next has something after it had nothing. It fails when
+// there is no descriptor left.
+func (p *Pool) Port(wake func()) (*Port, error) {
+	thread, err := newThread()
+	if err != nil {
+		return nil, err
+	}
+	port := &Port{pool: p, wake: wake, thread: thread}
 	for _, at := range []*places{&port.clients, &port.servers} {
 		at.most = max(p.options.InFlight/p.options.Shards, 1)
 		at.line.most = p.options.Waiting / p.options.Shards
@@ -80,7 +92,7 @@ func (p *Pool) Port(wake func()) *Port {
 	p.mu.Lock()
 	p.ports = append(p.ports, port)
 	p.mu.Unlock()
-	return port
+	return port, nil
 }
 
 // Serve begins a handshake with a client whose ClientHello came from an address. hello is everything received so far,
@@ -145,7 +157,9 @@ func (p *Port) Next() *Conversation {
 		}
 		if news&finished != 0 && !c.left {
 			c.left = true
-			p.dismiss(c)
+			if c.outcome.Relayed {
+				p.relays.remove(c)
+			}
 		}
 		switch {
 		case !c.ended:
@@ -172,21 +186,21 @@ func (p *Port) pop() *Conversation {
 	return c
 }
 
-// start gives c to a goroutine.
+// start has c's handshake done.
 func (p *Port) start(c *Conversation) {
 	c.stage, c.began = running, time.Now()
 	c.places().running.push(c)
 	c.out = p.ring()
 	if p.pool.options.Relay {
 		c.relay = newRelay()
+		p.pool.workers.Go(func() { new(gate).alone(c) })
+		return
 	}
-	if n := len(p.crew); n > 0 {
-		c.worker = p.crew[n-1]
-		p.crew = p.crew[:n-1]
-	} else {
-		c.worker = p.hire()
+	if !p.started {
+		p.started = true
+		p.pool.workers.Go(p.thread.run)
 	}
-	c.worker.jobs <- c
+	p.thread.call(c, begun)
 }
 
 // settle notes that c's handshake is over, and lets those start who wait for its place.
@@ -206,36 +220,26 @@ func (p *Port) settle(c *Conversation) {
 	}
 }
 
-// idleWorkers is how many goroutines a port keeps for later.
-const idleWorkers = 64
-
-// dismiss takes c's goroutine back, if it had one.
-func (p *Port) dismiss(c *Conversation) {
-	if c.outcome.Relayed {
-		p.relays.remove(c)
-	}
-	w := c.worker
-	c.worker = nil
-	if w == nil {
-		return
-	}
-	if len(p.crew) < idleWorkers {
-		p.crew = append(p.crew, w)
-		return
-	}
-	close(w.jobs)
-}
-
 // begin takes a conversation that is used no more, or makes one.
 func (p *Port) begin(id uint64) *Conversation {
 	c := p.idle
 	if c == nil {
-		c = &Conversation{port: p, reader: newWaker(), room: newWaker()}
+		c = p.conversation()
 	} else {
 		p.idle = c.next
 		p.idleLen--
 	}
 	c.id, c.next, c.stage, c.ended, c.left, c.overdue = id, nil, waiting, false, false, false
+	return c
+}
+
+func (p *Port) conversation() *Conversation {
+	c := &Conversation{port: p}
+	if p.pool.options.Relay {
+		c.reader, c.room = newWaker(), newWaker()
+	} else {
+		c.reader.c, c.room.c = c, c
+	}
 	return c
 }
 

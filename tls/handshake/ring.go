@@ -71,6 +71,7 @@ func (r *ring) reset() {
 type waker struct {
 	asleep atomic.Bool
 	token  chan struct{} // of capacity 1
+	c      *Conversation // not nil: who waits is the coroutine of its handshake, and there is no token
 }
 
 func newWaker() waker { return waker{token: make(chan struct{}, 1)} }
@@ -79,7 +80,11 @@ func newWaker() waker { return waker{token: make(chan struct{}, 1)} }
 func (w *waker) wait(ready func() bool) {
 	for !ready() {
 		w.asleep.Store(true)
-		if !ready() {
+		switch {
+		case ready():
+		case w.c != nil:
+			w.c.worker.pause(struct{}{})
+		default:
 			<-w.token
 		}
 		w.asleep.Store(false)
@@ -89,6 +94,10 @@ func (w *waker) wait(ready func() bool) {
 // wake is called after something that ready looks at has changed.
 func (w *waker) wake() {
 	if !w.asleep.Load() {
+		return
+	}
+	if w.c != nil {
+		w.c.port.thread.call(w.c, 0)
 		return
 	}
 	select {

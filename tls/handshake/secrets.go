@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+
+	"github.com/uringproxy/uringproxy/internal/sched"
 )
 
 const (
@@ -44,6 +46,7 @@ func (s *secrets) Write(line []byte) (int, error) {
 	var err error
 	switch string(label) {
 	case "CLIENT_TRAFFIC_SECRET_0":
+		sched.Yield() // behind the signature
 		err = s.client.set(value)
 	case "SERVER_TRAFFIC_SECRET_0":
 		err = s.server.set(value)

@@ -81,8 +81,8 @@ func newTrial() (*trial, error) {
 	}
 	t.roots.AddCert(leaf)
 	t.pool = NewPool(PoolOptions{InFlight: 1})
-	t.port = t.pool.Port(t.ring)
-	return t, nil
+	t.port, err = t.pool.Port(t.ring)
+	return t, err
 }
 
 func (t *trial) ring() {

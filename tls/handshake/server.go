@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/uringproxy/uringproxy/internal/sched"
 	"github.com/uringproxy/uringproxy/tls/certs"
 )
 
@@ -151,6 +152,7 @@ func lower(b []byte, name string) []byte {
 // configure chooses the policy for a hello, the decrypted one if it was encrypted, and makes the configuration of this
 // one handshake: it tells its keys to nobody else.
 func (s *Server) configure(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+	sched.Yield() // before the key exchange
 	g := hello.Conn.(*gate)
 	began := time.Now()
 	g.policy = s.find(g, hello.ServerName)
@@ -197,6 +199,7 @@ func (g *gate) unwrap(base *tls.Config, ticket []byte, state tls.ConnectionState
 
 // certificate chooses for a hello. Nil has crypto/tls answer unrecognized_name.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	sched.Yield() // behind the key exchange, before the signature
 	g := hello.Conn.(*gate)
 	if !g.found {
 		return nil, nil

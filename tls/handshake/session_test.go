@@ -24,7 +24,10 @@ type bench struct {
 
 func newBench(t testing.TB, options PoolOptions) *bench {
 	b := &bench{t: t, pool: NewPool(options), bell: make(chan struct{}, 1)}
-	b.port = b.pool.Port(b.ring)
+	var err error
+	if b.port, err = b.pool.Port(b.ring); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		b.pool.Close()
 		if t.Failed() {

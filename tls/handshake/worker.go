@@ -9,42 +9,17 @@ import (
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
-// worker is a goroutine that does one handshake after another, on a stack that has grown for it.
-type worker struct {
-	jobs chan *Conversation // of capacity 1: only an idle worker is given one
-	gate gate
-}
-
-// hire starts a worker.
-func (p *Port) hire() *worker {
-	w := &worker{jobs: make(chan *Conversation, 1)}
-	p.pool.workers.Add(1)
-	go w.work(p.pool)
-	return w
-}
-
-func (w *worker) work(pool *Pool) {
-	defer pool.workers.Done()
-	for {
-		select {
-		case c, ok := <-w.jobs:
-			if !ok {
-				return
-			}
-			w.converse(c)
-		case <-pool.quit:
-			return
-		}
-	}
-}
-
-// converse does one handshake and, where that is not handed over, what follows.
-func (w *worker) converse(c *Conversation) {
-	g := &w.gate
+// converse does one handshake.
+func (g *gate) converse(c *Conversation) (conn *tls.Conn) {
 	g.begin(c)
-	conn, outcome := g.attempt()
-	c.outcome = outcome
-	if c.outcome.Relayed {
+	conn, c.outcome = g.attempt()
+	return conn
+}
+
+// alone does a handshake and, if it succeeds, what follows, on a goroutine: where nothing is handed over there is one
+// for each connection anyway.
+func (g *gate) alone(c *Conversation) {
+	if conn := g.converse(c); c.outcome.Relayed {
 		g.relayed = true
 		c.post(settled)
 		c.relay.run(c, g, conn)

@@ -1,4 +1,4 @@
-package shard
+package sched
 
 import (
 	"runtime"
@@ -16,7 +16,7 @@ func TestShortSlices(t *testing.T) {
 		defer close(done)
 		runtime.LockOSThread() // for good: nobody else is to have this thread
 		before, err1 = unix.SchedGetAttr(0, 0)
-		askForShortSlices()
+		ShortSlices()
 		after, err2 = unix.SchedGetAttr(0, 0)
 	}()
 	<-done
