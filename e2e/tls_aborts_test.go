@@ -125,15 +125,15 @@ func aborted(t *testing.T, addr string, ca *Authority, count, seed int) {
 // Ten thousand clients that break off anywhere in their handshakes and shortly after: nothing is left of them, be it
 // descriptors, goroutines, memory, or what is counted as being there.
 func TestTLSAbortedHandshakes(t *testing.T) {
-	const spare, most = 64, 6 << 20 // of goroutines, since those that have shaken hands wait for the next; of bytes
+	const spare, most = 64, 8 << 20 // of goroutines, since those that have shaken hands wait for the next; of bytes
 	up := NewChecking(t)
 	Modes(t, func(t *testing.T, mode Mode) {
-		count := 4000
+		count := 10_000
 		switch {
 		case mode.Relayed: // takes half a second to see some of them off
 			count = 400
 		case testing.Short():
-			count = 1000
+			count = 2000
 		}
 		ca, addr, at := NewAuthority(t, "ca"), FreeAddr(t, "127.0.0.1"), FreeAddr(t, "127.0.0.1")
 		mode.env = append(mode.env, "GOMEMLIMIT=32MiB") // what is garbage does not count
