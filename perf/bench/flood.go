@@ -13,8 +13,8 @@ import (
 
 const (
 	// floodShare is the part of what a proxy can do at most that established connections ask it for. The rest is for
-	// the handshakes.
-	floodShare = 0.4
+	// the handshakes, and for the core of the load: with twice as much that one is full, and handshakes wait there.
+	floodShare = 0.2
 	// floodRate is how many full handshakes come in a second, on floodConns connections at once, and floodHalf how
 	// many connections stop in the middle of their first message.
 	floodRate  = 500
