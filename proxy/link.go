@@ -73,7 +73,8 @@ type link struct {
 	flags  linkFlags
 	ip6    bool   // client: addr is IPv6
 	named  bool   // client: a header of the PROXY protocol has named its address, and where it has connected to
-	volume volume // of what was received last
+	volume volume // of what was received of late
+	calm   uint8  // pieces since then that were smaller
 	port   uint16 // client: remote port
 	from   uint16 // client, listener: index of the listener
 

@@ -11,13 +11,15 @@ import (
 // two that copy it when it has 4 KiB, half as much from 16 KiB on; and to wait for a single piece costs more than to
 // have a stream armed when pieces are small.
 //
-//	the last piece had    the next is received
+//	the pieces had        the next is received
 //	less than a Small     as a stream into Small buffers
 //	less than pipeWorth   into a Bulk buffer, and sent from there
 //	more                  into a Pipe buffer, when nobody has to look at it: neither side speaks TLS, and of a body
 //	                      it is known that much is still to come. Otherwise into a Bulk buffer
 //
-// When buffers of a kind are spent the next simpler kind is used.
+// When buffers of a kind are spent the next simpler kind is used. In a tunnel it takes several smaller pieces in a row
+// until the volume falls: among many fast streams there is always a piece that is small by chance, and a stream that is
+// armed then fills hundreds of Small buffers before it has ended.
 type volume uint8
 
 const (
@@ -27,8 +29,9 @@ const (
 )
 
 const (
-	pipeWorth = 16 << 10 // the size of pieces from which on a pipe is used
-	pipeBody  = 64 << 10 // the rest of a body from which on one is used, however small its pieces have been
+	pipeWorth  = 16 << 10 // the size of pieces from which on a pipe is used
+	pipeBody   = 64 << 10 // the rest of a body from which on one is used, however small its pieces have been
+	calmPieces = 8        // smaller pieces in a row after which the volume of a tunnel falls
 )
 
 // volumeOf tells the volume that a piece of n bytes stands for.
@@ -40,6 +43,17 @@ func volumeOf(n uint32) volume {
 		return volumeBulk
 	}
 	return volumePipe
+}
+
+// weigh notes that a piece of n bytes has come.
+func (l *link) weigh(n uint32) {
+	v := volumeOf(n)
+	if l.state == stateTunnel && v < l.volume {
+		if l.calm++; l.calm < calmPieces {
+			return
+		}
+	}
+	l.volume, l.calm = v, 0
 }
 
 // receiveStream arms a receive of whatever comes.

@@ -183,3 +183,30 @@ func TestSpliceBroken(t *testing.T) {
 		})
 	}
 }
+
+// A tunnel's volume rises at once, and falls after several smaller pieces in a row; that of other connections is the
+// last piece's.
+func TestVolume(t *testing.T) {
+	const large = pipeWorth
+	for _, c := range []struct {
+		state  state
+		pieces []uint32
+		want   volume
+	}{
+		{stateTunnel, []uint32{large, 1}, volumePipe},
+		{stateTunnel, []uint32{large, 1, 1, 1, 1, 1, 1, 1}, volumePipe},
+		{stateTunnel, []uint32{large, 1, 1, 1, 1, 1, 1, 1, 1}, volumeSmall},
+		{stateTunnel, []uint32{large, 1, 1, 1, 1, 1, 1, 1, large, 1}, volumePipe},
+		{stateTunnel, []uint32{large, 1, 1, 1, 1, 1, 1, 1, mem.SmallBytes}, volumeBulk},
+		{stateTunnel, []uint32{1, mem.SmallBytes, large}, volumePipe},
+		{stateBusy, []uint32{large, 1}, volumeSmall},
+	} {
+		l := link{state: c.state}
+		for _, n := range c.pieces {
+			l.weigh(n)
+		}
+		if l.volume != c.want {
+			t.Errorf("state %d, pieces %v: volume %d, want %d", c.state, c.pieces, l.volume, c.want)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func (w *Worker) received(l *link, c *engine.Conn, ev *engine.Event) {
 		w.beginOwn(l)
 		n := uint64(ev.Res)
 		l.rx += n
-		l.volume = volumeOf(uint32(ev.Res))
+		l.weigh(uint32(ev.Res))
 		if l.kind == kindClient {
 			w.m.Add(metrics.BytesFromClients, n)
 		} else {

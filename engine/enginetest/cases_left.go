@@ -9,8 +9,8 @@ import (
 	"github.com/uringproxy/uringproxy/engine"
 )
 
-// Receives of one piece where the piece before has left something behind: a backend may then receive without asking
-// the kernel first, and has to keep the account of that by itself.
+// Receives of one piece where the piece before has left something behind: a backend may know that, and receive without
+// asking the kernel first.
 var leftCases = []testCase{
 	{"LeftCancel", exact, testLeftCancel},
 	{"LeftClose", exact, testLeftClose},

@@ -69,7 +69,7 @@ type Backend struct {
 
 	done     slotList // connections with an event that needs no completion
 	starved  slotList // UDP sockets that found no buffer
-	due      slotList // those that have sent out of a pipe, or receive without asking the ring first
+	moved    slotList // those whose send out of a pipe has ended: reported before a completion can end one of them
 	highSlot uint32   // slots from here on never had a socket
 	minWait  uint32   // microseconds; 0: off
 	gather   uint32   // completions worth that wait, see Expect; 0: none

@@ -10,35 +10,25 @@ import (
 // A receive into a Bulk buffer, or into a pipe, is no operation of the ring: the ring tells that there is something to
 // receive, and it is received when its turn comes. The ring itself would take the first segments as soon as they are
 // there; meanwhile more of them come, so that one call gets what would have been two or three pieces, each with a send
-// of its own. Nor is the ring asked when the receive before has left something behind: see due.go.
+// of its own.
 
 // bulkPerTurn is how many bytes are received into Bulk buffers before what they are for is done: they should still be
 // in the cache when they are sent.
 const bulkPerTurn = 256 << 10
 
 // bulkReady receives for c, whose socket has something or has ended. It reports whether ev was set.
-func (b *Backend) bulkReady(c *engine.Conn, e *cqe, ev *engine.Event) bool {
+func (b *Backend) bulkReady(c *engine.Conn, e *cqe, ev *engine.Event, mode engine.RecvMode) bool {
 	c.Ops--
 	if c.State&engine.StateClosing != 0 {
 		c.State &^= engine.StateRecv | engine.StateCancel
 		return b.settle(c, ev)
 	}
-	return b.receiveOnce(c, e.res, ev)
-}
-
-// receiveOnce ends c's armed receive with what its socket has, or with res when that is no more than 0. It reports
-// whether ev was set; if not there was nothing, and the ring will tell when there is.
-func (b *Backend) receiveOnce(c *engine.Conn, res int32, ev *engine.Event) bool {
-	mode := engine.RecvMode(c.Priv[privFlags] >> flagModeShift)
-	*ev = engine.Event{Kind: engine.EvRecv, Slot: c.Slot, Gen: c.Gen, Res: res, Buf: mem.NoBuf}
-	if res > 0 {
+	*ev = engine.Event{Kind: engine.EvRecv, Slot: c.Slot, Gen: c.Gen, Res: e.res, Buf: mem.NoBuf}
+	if e.res > 0 {
 		if mode == engine.RecvPiped {
 			ev.Res = b.receivePiped(c, ev)
 		} else {
 			ev.Res = b.receiveBulk(c, ev)
-		}
-		if ev.Flags&engine.FlagNonEmpty != 0 {
-			c.Priv[privFlags] |= flagLeft
 		}
 		if ev.Res == -int32(unix.EAGAIN) { // urgent data is told of as any other, and is not there to be received
 			if c.State&engine.StateCancel == 0 {
@@ -109,5 +99,5 @@ func (b *Backend) SendPipe(c *engine.Conn, pipe mem.Buf, n uint32) {
 	}
 	c.Priv[privRes] = uint32(res)
 	c.Priv[privFlags] |= flagPiped
-	b.due.push(b.conns, c)
+	b.moved.push(b.conns, c)
 }

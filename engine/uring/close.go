@@ -36,9 +36,6 @@ func (b *Backend) Close(c *engine.Conn, reset bool) {
 
 // cancelOps cancels whatever is in flight.
 func (b *Backend) cancelOps(c *engine.Conn) {
-	if c.Priv[privFlags]&flagAgain != 0 {
-		c.State &^= engine.StateRecv // the ring does not know of it
-	}
 	if c.State&(engine.StateRecv|engine.StateCancel) == engine.StateRecv {
 		b.cancel(c, kindRecv)
 	}
@@ -72,8 +69,8 @@ func (b *Backend) releaseSocket(c *engine.Conn) {
 // reports whether the connection is now closed; ev then says so.
 func (b *Backend) settle(c *engine.Conn, ev *engine.Event) bool {
 	b.count.Stale++
-	if c.Ops > 0 || c.Priv[privFlags]&flagListed != 0 {
-		return false // what comes later will tell: another completion, or its turn on the list
+	if c.Ops > 0 {
+		return false
 	}
 	b.releaseSocket(c)
 	*ev = engine.Event{Kind: engine.EvClosed, Slot: c.Slot, Gen: c.Gen}
@@ -131,9 +128,12 @@ func (b *Backend) reportDone(list *slotList, out []engine.Event, n int) int {
 		ev := engine.Event{Slot: c.Slot, Gen: c.Gen}
 		switch {
 		case c.State&engine.StateClosing != 0:
-			b.releaseSocket(c)
 			c.State &^= engine.StateConnect
 			ev.Kind = engine.EvClosed
+		case c.Priv[privFlags]&flagPiped != 0:
+			c.Priv[privFlags] &^= flagPiped
+			c.State &^= engine.StateSend
+			ev.Kind, ev.Res = engine.EvSent, int32(c.Priv[privRes])
 		case c.State&engine.StateDatagrams == 0:
 			c.State &^= engine.StateConnect
 			ev.Kind, ev.Res = engine.EvConnected, int32(c.Priv[privRes])

@@ -23,8 +23,6 @@ const (
 	flagReset              // Close asked for a reset
 	flagPiped              // a send out of a pipe has ended, to be reported
 	flagRoom               // a send waits for room in the epoll set
-	flagLeft               // the last receive has left something behind, as far as can be told
-	flagAgain              // a receive is armed that the ring does not know of: it is tried when its turn comes
 
 	flagModeShift = 8 // from here on: the engine.RecvMode of the last receive
 )
@@ -90,13 +88,7 @@ func (b *Backend) Recv(c *engine.Conn, mode engine.RecvMode) {
 // arm queues a receive. It never asks to poll first, not even on a socket that must be empty: a stream armed so
 // takes what has come meanwhile and then overlooks an end of stream or a reset behind it.
 func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
-	flags := c.Priv[privFlags]
-	c.Priv[privFlags] = flags&(1<<flagModeShift-1)&^flagLeft | uint32(mode)<<flagModeShift
-	if mode >= engine.RecvBulk && flags&flagLeft != 0 {
-		c.Priv[privFlags] |= flagAgain
-		b.due.push(b.conns, c)
-		return
-	}
+	c.Priv[privFlags] = c.Priv[privFlags]&(1<<flagModeShift-1) | uint32(mode)<<flagModeShift
 	c.Ops++
 	s := b.ring.sqe()
 	if mode >= engine.RecvBulk {
@@ -115,9 +107,7 @@ func (b *Backend) RecvCancel(c *engine.Conn) {
 		return
 	}
 	c.State |= engine.StateCancel
-	if c.Priv[privFlags]&flagAgain == 0 {
-		b.cancel(c, kindRecv)
-	}
+	b.cancel(c, kindRecv)
 }
 
 // cancel queues a cancellation of c's operation of a kind. It is named by its token, by which the kernel

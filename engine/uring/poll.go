@@ -21,14 +21,15 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	if b.fed() {
 		b.feed()
 	}
-	n := 0
+	n := b.reportDone(&b.moved, out, 0) // all of them, or no completion is looked at in this turn
 	if b.done.first != 0 {
-		n = b.reportDone(&b.done, out[:max(1, len(out)/2)], 0) // UDP sockets in need of turns must not take all of each
+		most := max(1, n, len(out)/2) // UDP sockets in need of turns must not take all of each
+		n = b.reportDone(&b.done, out[:most], n)
 	}
 	b.small.topUp()
 	ready := b.ring.ready()
 	if ready == 0 || b.ring.pending() > 0 {
-		if ready > 0 || n > 0 || b.accept.dirty || b.due.first != 0 {
+		if ready > 0 || n > 0 || b.accept.dirty {
 			timeout = 0
 		}
 		if err := b.enter(timeout); err != nil {
@@ -39,9 +40,6 @@ func (b *Backend) Poll(timeout int64, out []engine.Event) (int, error) {
 	room := out
 	if b.accept.dirty {
 		room = out[:len(out)-len(out)/acceptShare] // those who are here must not keep others out for ever
-	}
-	if b.due.first != 0 {
-		n = b.takeTurns(room[:max(1, len(room)*3/4)], n) // nor must these keep completions out
 	}
 	n = b.reap(room, n)
 	if b.accept.dirty {
@@ -135,7 +133,7 @@ func (b *Backend) reap(out []engine.Event, n int) int {
 func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 	mode := engine.RecvMode(c.Priv[privFlags] >> flagModeShift)
 	if mode >= engine.RecvBulk {
-		return b.bulkReady(c, e, ev)
+		return b.bulkReady(c, e, ev, mode)
 	}
 	res, buf, off := e.res, mem.NoBuf, uint32(0)
 	if e.flags&cqeBuffer != 0 {
