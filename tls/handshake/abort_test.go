@@ -110,6 +110,16 @@ func TestAborted(t *testing.T) {
 	}
 }
 
+// anotherThan is the address of a client that has another bucket in the line than addr. There are some hundred, and who
+// has which is by chance.
+func anotherThan(b *bench, addr netip.Addr) netip.Addr {
+	other := addr.Next()
+	for line := &b.port.clients.line; line.of(other) == line.of(addr); {
+		other = other.Next()
+	}
+	return other
+}
+
 // TestShed has a client ask for more than there is room for; another one gets in, in its place.
 func TestShed(t *testing.T) {
 	b := newBench(t, PoolOptions{InFlight: 1, Waiting: 2})
@@ -123,7 +133,7 @@ func TestShed(t *testing.T) {
 	if n := b.port.Waiting(); n != 2 {
 		t.Errorf("%d are said to wait", n)
 	}
-	other := b.port.Serve(5, server, netip.MustParseAddr("2001:db8::1"), nil)
+	other := b.port.Serve(5, server, anotherThan(b, theAddr), nil)
 	if other == nil {
 		t.Fatal("another client is shed")
 	}
@@ -148,7 +158,7 @@ func TestShedAndEnded(t *testing.T) {
 	b := newBench(t, PoolOptions{InFlight: 1, Waiting: 1})
 	server := newServer(t, ServerOptions{})
 	first, second := b.port.Serve(1, server, theAddr, nil), b.port.Serve(2, server, theAddr, nil)
-	third := b.port.Serve(3, server, netip.MustParseAddr("2001:db8::1"), nil)
+	third := b.port.Serve(3, server, anotherThan(b, theAddr), nil)
 	if second.bucket != nil || third == nil {
 		t.Fatal("another client does not take the place of the first one's second")
 	}
