@@ -15,7 +15,8 @@ const moving = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK
 
 // RecvSpliced is how a backend on real sockets ends a receive into a pipe: it moves there what c's socket has, and
 // notes in ev which pipe. It returns what the event reports as result; -EAGAIN: there is nothing, and ev is as it was.
-func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
+// The system calls that it makes are added to calls.
+func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event, calls *uint64) int32 {
 	buf, ok := arena.Take(mem.Pipe)
 	if !ok {
 		return -int32(unix.ENOBUFS)
@@ -26,10 +27,11 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 		return -int32(unix.ENOBUFS)
 	}
 	n, _, errno := unix.RawSyscall6(unix.SYS_SPLICE, uintptr(c.FD), 0, uintptr(p.Write), 0, uintptr(c.Most), moving)
+	*calls++
 	if errno != 0 || n == 0 {
 		arena.Drop(buf)
-		if (errno == 0 || errno == unix.EAGAIN) && atMark(c) {
-			return recvBehindMark(c, arena, ev)
+		if (errno == 0 || errno == unix.EAGAIN) && atMark(c, calls) {
+			return recvBehindMark(c, arena, ev, calls)
 		}
 		return -int32(errno)
 	}
@@ -40,14 +42,15 @@ func RecvSpliced(c *Conn, arena *mem.Arena, ev *Event) int32 {
 
 // atMark reports whether urgent data comes next on c's socket (RFC 9293, section 3.8.5). A splice does not get past it:
 // it finds nothing, or the end of the stream if that has come, whatever lies behind.
-func atMark(c *Conn) bool {
+func atMark(c *Conn, calls *uint64) bool {
+	*calls++
 	at, err := unix.IoctlGetInt(int(c.FD), unix.SIOCATMARK)
 	return err == nil && at != 0
 }
 
 // recvBehindMark leaves urgent data out, as every other receive does, and receives what is behind it into a Small
 // buffer. It returns what RecvSpliced does.
-func recvBehindMark(c *Conn, arena *mem.Arena, ev *Event) int32 {
+func recvBehindMark(c *Conn, arena *mem.Arena, ev *Event, calls *uint64) int32 {
 	buf, ok := arena.Take(mem.Small)
 	if !ok {
 		return -int32(unix.ENOBUFS)
@@ -57,6 +60,7 @@ func recvBehindMark(c *Conn, arena *mem.Arena, ev *Event) int32 {
 	to := unsafe.Pointer(unsafe.SliceData(arena.Bytes(data)))
 	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(c.FD), uintptr(to), uintptr(data.Len),
 		unix.MSG_DONTWAIT, 0, 0)
+	*calls++
 	if errno != 0 || n == 0 {
 		arena.Drop(buf)
 		return -int32(errno)

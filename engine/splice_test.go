@@ -64,7 +64,8 @@ func copied(b *testing.B, arena *mem.Arena, from, to *Conn) int {
 
 func piped(b *testing.B, arena *mem.Arena, from, to *Conn) int {
 	var ev Event
-	n := RecvSpliced(from, arena, &ev)
+	var calls uint64
+	n := RecvSpliced(from, arena, &ev, &calls)
 	if n == -int32(unix.EAGAIN) {
 		return 0
 	}

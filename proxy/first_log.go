@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"github.com/uringproxy/uringproxy/accesslog"
 	"github.com/uringproxy/uringproxy/engine"
 	"github.com/uringproxy/uringproxy/metrics"
 )
@@ -17,15 +16,9 @@ func (w *Worker) reject(l *link, why metrics.Reason, name []byte, detail string)
 	if w.log == nil {
 		return
 	}
-	r, took := &w.record, w.sh.Now()-l.began
-	*r = accesslog.Record{
-		Time: w.sh.Wall() - took, Duration: took, Upstream: -1, FirstByte: -1, Overhead: -1,
-		BytesIn: int64(l.rx), BytesOut: int64(l.tx), Client: clientAddr(l), Scheme: "tcp", Protocol: protocolTCP,
-		Host: name, Reason: why, Detail: append(w.additions[:0], detail...),
-	}
-	if l.has(flagSecure) {
-		r.Scheme, r.Protocol = "tls", protocolTLS
-	}
+	r := w.streamRecord(l, l.began, l.has(flagSecure))
+	r.BytesIn, r.BytesOut = int64(l.rx), int64(l.tx)
+	r.Host, r.Reason, r.Detail = name, why, append(w.additions[:0], detail...)
 	w.appendLog(r)
 }
 

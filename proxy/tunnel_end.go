@@ -99,6 +99,20 @@ func (w *Worker) endTunnel(t *tunnel, why metrics.Reason) {
 // What a stream's protocol is in the log.
 var protocolTCP, protocolTLS = []byte("tcp"), []byte("tls")
 
+// streamRecord begins the log's record of a stream: of a tunnel, or of a client that was refused for what it began
+// with. It began then; secure tells whether it is TLS.
+func (w *Worker) streamRecord(l *link, began int64, secure bool) *accesslog.Record {
+	r, took := &w.record, w.sh.Now()-began
+	*r = accesslog.Record{
+		Time: w.sh.Wall() - took, Duration: took, Upstream: -1, FirstByte: -1, Overhead: -1, Client: clientAddr(l),
+		Scheme: "tcp", Protocol: protocolTCP,
+	}
+	if secure {
+		r.Scheme, r.Protocol = "tls", protocolTLS
+	}
+	return r
+}
+
 // countTunnel records a tunnel that ends: in the figures, and in the log.
 func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	passage, series := w.passage(t)
@@ -106,23 +120,17 @@ func (w *Worker) countTunnel(t *tunnel, l *link, why metrics.Reason) {
 	if w.log == nil {
 		return
 	}
-	svc, now := w.tunnelService(t), w.sh.Now()
-	r := &w.record
-	*r = accesslog.Record{
-		Time: w.sh.Wall() - (now - t.started), Duration: now - t.started, Upstream: -1, FirstByte: -1, Overhead: -1,
-		BytesIn: t.up, BytesOut: t.down, Client: clientAddr(l), Scheme: "tcp", Protocol: protocolTCP,
-		Host: t.name[:t.nameLen], Route: w.routeName(t), Service: svc.Name, Reason: why, Retries: t.tries,
-	}
-	if t.sealed || l.has(flagSecure) {
-		r.Scheme, r.Protocol = "tls", protocolTLS
-	}
+	svc := w.tunnelService(t)
+	r := w.streamRecord(l, t.started, t.sealed || l.has(flagSecure))
+	r.BytesIn, r.BytesOut, r.Reason, r.Retries = t.up, t.down, why, t.tries
+	r.Host, r.Route, r.Service = t.name[:t.nameLen], w.routeName(t), svc.Name
 	if t.kind != tunnelStream {
 		r.Scheme = scheme(l)
 		t.origin.describe(r)
 	}
 	w.logTLS(l, t.client)
 	if t.forwarded != 0 {
-		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, now-t.forwarded
+		r.Endpoint, r.Upstream = svc.Endpoints[t.target].Name, w.sh.Now()-t.forwarded
 	}
 	if why != metrics.None { // an endpoint that was tried before may have left something
 		r.Detail = t.mishap.appendTo(w.additions[:0])

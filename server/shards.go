@@ -119,9 +119,6 @@ func (s *Server) slots() int {
 	return min(n, 1<<24)
 }
 
-// pipesMost bounds a shard's pipes: each takes two descriptors once it has been used.
-const pipesMost = 128
-
 // wanted is how many descriptors the limits promise: one for each client and for what it is connected to, and one for
 // each UDP session if there are any.
 func wanted(l *plan.Limits, datagrams bool) int {
@@ -146,7 +143,7 @@ func divide(bytes int64) mem.Sizes {
 	record := bytes / 10 / mem.RecordBytes
 	return mem.Sizes{
 		Small: int(max(small, 64)), Bulk: int(max(bulk, 4)), Head: int(max(head, 4)), Record: int(max(record, 4)),
-		BulkBytes: bulkBytes, Pipes: int(min(max(bytes/mem.PipeBytes, 4), pipesMost)),
+		BulkBytes: bulkBytes, Pipes: int(min(max(bytes/mem.PipeBytes, 4), mem.ShardPipes)),
 	}
 }
 
@@ -209,7 +206,7 @@ func (s *Server) raiseDescriptors() {
 		about = append(about, "udp_sessions", l.Sessions)
 	}
 	advice := fmt.Sprintf("raise the hard limit, e.g. LimitNOFILE=%d for systemd",
-		wanted(l, datagrams)+2*pipesMost*s.shardCount())
+		wanted(l, datagrams)+2*mem.ShardPipes*s.shardCount())
 	s.log.Log(context.Background(), level,
 		"fewer file descriptors than the limits allow clients; further ones wait until others leave",
 		append(about, "advice", advice)...)

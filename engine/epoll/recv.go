@@ -109,8 +109,7 @@ func (b *Backend) read(c *engine.Conn, m engine.RecvMode, ev *engine.Event) int3
 // splice receives into an empty pipe. A pipe may be full of few bytes, so that nothing but an attempt in vain proves
 // the socket drained.
 func (b *Backend) splice(c *engine.Conn, ev *engine.Event) int32 {
-	res := engine.RecvSpliced(c, b.env.Mem, ev)
-	b.count.Syscalls++
+	res := engine.RecvSpliced(c, b.env.Mem, ev, &b.count.Syscalls)
 	switch res {
 	case -int32(unix.ENOBUFS):
 		b.count.NoBufs++

@@ -5,6 +5,9 @@ import "golang.org/x/sys/unix"
 // PipeBytes is the capacity that is asked of a pipe: what the kernel lets everybody have (pipe(7), pipe-max-size).
 const PipeBytes = 1 << 20
 
+// ShardPipes is how many pipes a shard has at most: each takes two descriptors once it has been used.
+const ShardPipes = 128
+
 // pipeLeast is the capacity below which a pipe is not worth its system calls. An unprivileged user gets such ones when
 // its pipes hold much already (pipe(7), pipe-user-pages-soft).
 const pipeLeast = 64 << 10

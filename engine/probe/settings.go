@@ -53,7 +53,7 @@ var settings = []Setting{
 }
 
 // pipePagesPerCore are those of all pipes that a shard may open.
-const pipePagesPerCore = 128 * mem.PipeBytes >> 12
+const pipePagesPerCore = mem.ShardPipes * mem.PipeBytes >> 12
 
 func pipePages() (string, bool, error) {
 	v, err := sysctl("fs.pipe-user-pages-soft")

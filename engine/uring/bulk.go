@@ -69,8 +69,7 @@ const pipedShare = 4
 
 // receivePiped receives once into an empty pipe.
 func (b *Backend) receivePiped(c *engine.Conn, ev *engine.Event) int32 {
-	b.syscalls++
-	res := engine.RecvSpliced(c, b.arena, ev)
+	res := engine.RecvSpliced(c, b.arena, ev, &b.syscalls)
 	if res == -int32(unix.ENOBUFS) {
 		return b.noBufs(c)
 	}
