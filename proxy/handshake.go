@@ -138,15 +138,14 @@ func (w *Worker) dialFailed(l *link, s *secure, why handshake.Reason) {
 
 // agreed starts the record layer with the keys of a handshake that has succeeded.
 func (w *Worker) agreed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome) {
+	if !o.Relayed && !w.takeKeys(s, o) {
+		w.starve(l, c)
+		return
+	}
 	w.countHandshake(l, s, metrics.HandshakeDone, o)
 	s.facts.agreed(o, l.kind == kindClient)
 	if s.relay = o.Relayed; !s.relay {
-		ok := w.takeKeys(s, o)
 		w.hangUp(l, s)
-		if !ok {
-			w.outOfMemory(l, c)
-			return
-		}
 	}
 	s.ready = true
 	l.set(flagHeld) // there may be more than the handshake in what has come
@@ -163,9 +162,9 @@ func (w *Worker) agreed(l *link, c *engine.Conn, s *secure, o *handshake.Outcome
 	w.begin(w.exs.At(l.ex), l, c)
 }
 
-// takeKeys starts the record layer, and puts what the handshake did not use in front of what has come since.
+// takeKeys starts the record layer, and puts what the handshake did not use in front of what has come since. It reports
+// false, and has done nothing, when there is no buffer.
 func (w *Worker) takeKeys(s *secure, o *handshake.Outcome) bool {
-	s.layer.Start(o.Keys)
 	var raw queue
 	for left := o.Left; len(left) > 0; {
 		buf, ok := w.mem.Take(mem.Small)
@@ -182,12 +181,11 @@ func (w *Worker) takeKeys(s *secure, o *handshake.Outcome) bool {
 		}
 	}
 	for !s.raw.empty() {
-		if span, buf := w.shift(&s.raw); !w.push(&raw, span, buf) {
-			w.discard(&raw)
-			return false
-		}
+		span, buf := w.shift(&s.raw)
+		w.push(&raw, span, buf) // there is an entry: the one that shift has given back
 	}
 	s.raw = raw
+	s.layer.Start(o.Keys)
 	return true
 }
 

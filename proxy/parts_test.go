@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/engine/mem"
+	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
 func TestAddressCounts(t *testing.T) {
@@ -95,19 +96,26 @@ func TestHTTPDate(t *testing.T) {
 	}
 }
 
-// A queue keeps its bytes in order through every way of putting them in and taking them out.
-func TestQueue(t *testing.T) {
-	arena, err := mem.NewArena(mem.Sizes{Small: 4, Bulk: 1, Head: 1, BulkBytes: 4096})
+// newBare is a worker that has nothing but some buffers.
+func newBare(t *testing.T, small int) *Worker {
+	t.Helper()
+	arena, err := mem.NewArena(mem.Sizes{Small: small, Bulk: 1, Head: 1, BulkBytes: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer arena.Close()
+	t.Cleanup(func() { arena.Close() })
 	chunks, err := mem.NewSlab[chunk](8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer chunks.Close()
-	w := &Worker{mem: arena, chunks: chunks}
+	t.Cleanup(func() { chunks.Close() })
+	return &Worker{mem: arena, chunks: chunks}
+}
+
+// A queue keeps its bytes in order through every way of putting them in and taking them out.
+func TestQueue(t *testing.T) {
+	w := newBare(t, 4)
+	arena, chunks := w.mem, w.chunks
 	var q, to queue
 	put := func(n uint32) {
 		buf, _ := arena.Take(mem.Small)
@@ -129,4 +137,23 @@ func TestQueue(t *testing.T) {
 	if chunks.Used() != 0 || arena.InUse(mem.Small) != 0 || !q.empty() || !to.empty() {
 		t.Fatalf("left behind: %d chunks, %d buffers", chunks.Used(), arena.InUse(mem.Small))
 	}
+}
+
+// Where there are too few buffers for what came with the end of a handshake, nothing of it is lost or kept twice.
+func TestTakeKeysWithoutBuffers(t *testing.T) {
+	w, s := newBare(t, 3), &secure{}
+	arena, chunks := w.mem, w.chunks
+	buf, _ := arena.Take(mem.Small)
+	w.push(&s.raw, mem.Span{Off: arena.Data(buf).Off, Len: 7}, buf)
+	taken, _ := arena.Take(mem.Small)
+	o := &handshake.Outcome{Left: make([]byte, mem.SmallBytes+1)}
+	if w.takeKeys(s, o) {
+		t.Error("two buffers were found where there is one")
+	}
+	if s.raw.bytes != 7 || arena.Free(mem.Small) != 1 || chunks.Used() != 1 || len(o.Left) != mem.SmallBytes+1 {
+		t.Errorf("%d bytes, %d free buffers, %d chunks, %d bytes left over",
+			s.raw.bytes, arena.Free(mem.Small), chunks.Used(), len(o.Left))
+	}
+	arena.Drop(taken)
+	w.discard(&s.raw)
 }

@@ -204,25 +204,37 @@ func (w *Worker) starve(l *link, c *engine.Conn) {
 	}
 }
 
-// relieveStarved lets links that found no buffer try again. Where there is no small one, those over TLS may still send.
+// relieveStarved lets links that found no buffer try again. Where nothing can be received, those over TLS may still
+// send.
 func (w *Worker) relieveStarved() {
-	for n := w.starved.len; n > 0 && w.starved.last != 0 && w.mem.Free(mem.Small) > 0; n-- {
+	for n := w.starved.len; n > 0 && w.starved.last != 0 && w.mem.Receivable(mem.Small) > 0; n-- {
 		slot := w.starved.last - 1
 		l, c := &w.links[slot], w.conns.At(slot)
-		before := w.mem.Free(mem.Small)
+		before := w.mem.Receivable(mem.Small)
 		w.relieve(l, c)
 		if before < reserve {
 			break // one at a time while buffers are scarce
 		}
 	}
-	if w.mem.Free(mem.Small) > 0 {
+	if w.mem.Receivable(mem.Small) > 0 {
 		return
 	}
-	for at := w.starved.first; at != 0 && w.mem.Free(mem.Record) > 0; at = w.links[at-1].next {
-		if l := &w.links[at-1]; l.has(flagSecure) {
-			w.pump(l, w.conns.At(at-1))
+	for at := w.starved.first; at != 0 && w.mem.Free(mem.Small)+w.mem.Free(mem.Record) > 0; {
+		l, c := &w.links[at-1], w.conns.At(at-1)
+		at = l.next
+		if l.has(flagSecure) {
+			w.sayMore(l, c)
 		}
 	}
+}
+
+// sayMore goes on with what is to be sent on a link over TLS that found no buffer.
+func (w *Worker) sayMore(l *link, c *engine.Conn) {
+	if l.state == stateHandshake {
+		w.talk(l, c, w.secure[c.Slot])
+		return
+	}
+	w.pump(l, c)
 }
 
 // relieve lets a link that found no buffer try again.

@@ -441,7 +441,7 @@ func earlier(a, b int64) int64 {
 	return min(a, b)
 }
 
-// reserve is the number of small buffers below which starved links are served one a turn.
+// reserve is the number of small buffers to receive into below which starved links are served one a turn.
 const reserve = 64
 
 func (w *Worker) unstarve(l *link, c *engine.Conn) {

@@ -84,5 +84,5 @@ func (b *Backend) readable(c *engine.Conn, ev *engine.Event) int {
 
 // fed reports whether buffers have come back for sockets that found none.
 func (b *Backend) fed() bool {
-	return !b.starved.empty() && b.env.Mem.Free(mem.Small)+b.env.Mem.Free(mem.Bulk) > 0
+	return !b.starved.empty() && b.env.Mem.Receivable(mem.Small)+b.env.Mem.Receivable(mem.Bulk) > 0
 }

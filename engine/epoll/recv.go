@@ -83,7 +83,7 @@ func (b *Backend) read(c *engine.Conn, m engine.RecvMode, ev *engine.Event) int3
 	if m == engine.RecvPiped {
 		return b.splice(c, ev)
 	}
-	buf, ok := b.env.Mem.Take(m.Class())
+	buf, ok := b.env.Mem.TakeToReceive(m.Class())
 	if !ok {
 		b.count.NoBufs++
 		return -int32(unix.ENOBUFS)

@@ -105,9 +105,14 @@ func (s Sizes) Bytes() int64 {
 
 type pool struct {
 	base, stride, room, cap uint32
+	kept                    int      // how many are not for what is received
 	free                    []uint32 // LIFO: the buffer used last is the one still in the cache
 	refs                    []uint16
 }
+
+// keptPart is the part of the Small buffers, one in so many, that no receive may take: however much comes at once,
+// there are some for what has to be done with it, like a head that is moved, a handshake's last words or a refusal.
+const keptPart = 16
 
 // Arena is one shard's buffer memory.
 type Arena struct {
@@ -144,6 +149,9 @@ func (a *Arena) cut(c Class, at uint32, n, room, capacity int) uint32 {
 	for i := range p.free {
 		p.free[i] = uint32(n - 1 - i)
 	}
+	if c == Small {
+		p.kept = n / keptPart
+	}
 	a.pools[c] = p
 	return at + uint32(n)*p.stride
 }
@@ -171,6 +179,17 @@ func (a *Arena) Take(c Class) (Buf, bool) {
 	p.refs[i] = 1
 	return Make(c, i), true
 }
+
+// TakeToReceive is Take for what the kernel is about to fill. It does not take the last Small buffers.
+func (a *Arena) TakeToReceive(c Class) (Buf, bool) {
+	if p := &a.pools[c]; len(p.free) <= p.kept {
+		return NoBuf, false
+	}
+	return a.Take(c)
+}
+
+// Receivable is the number of buffers that TakeToReceive would find.
+func (a *Arena) Receivable(c Class) int { return max(len(a.pools[c].free)-a.pools[c].kept, 0) }
 
 // Hold adds a reference to b.
 func (a *Arena) Hold(b Buf) { a.pools[b.Class()].refs[b.Index()]++ }

@@ -139,3 +139,34 @@ func TestNoAllocation(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What is received leaves some of the Small buffers to everything else, and of the other classes none.
+func TestTakeToReceive(t *testing.T) {
+	a, err := NewArena(Sizes{Small: 3 * keptPart, Bulk: 2, Head: 1, Record: 1, BulkBytes: 8192, Pipes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	for c, left := range map[Class]int{Small: 3, Bulk: 0, Pipe: 0} {
+		var all []Buf
+		for b, ok := a.TakeToReceive(c); ok; b, ok = a.TakeToReceive(c) {
+			all = append(all, b)
+			if got := a.Receivable(c); got != a.Count(c)-left-len(all) {
+				t.Errorf("class %d: %d can be received into with %d of %d taken", c, got, len(all), a.Count(c))
+			}
+		}
+		if a.Free(c) != left {
+			t.Errorf("class %d: %d are left, want %d", c, a.Free(c), left)
+		}
+		for range left {
+			b, ok := a.Take(c)
+			if !ok {
+				t.Fatalf("class %d: what was left cannot be taken", c)
+			}
+			all = append(all, b)
+		}
+		for _, b := range all {
+			a.Drop(b)
+		}
+	}
+}

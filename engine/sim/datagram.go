@@ -53,7 +53,7 @@ func (b *Backend) udpOf(c *engine.Conn, doing string) *udpSocket {
 // readable reports whether an EvReadable is due.
 func (b *Backend) readable(u *udpSocket) bool {
 	if u.starved {
-		u.starved = b.env.Mem.Free(mem.Small)+b.env.Mem.Free(mem.Bulk) == 0
+		u.starved = b.env.Mem.Receivable(mem.Small)+b.env.Mem.Receivable(mem.Bulk) == 0
 	}
 	return u.ready && !u.told && !u.starved
 }
@@ -132,9 +132,9 @@ func (b *Backend) hold(d *engine.Datagram, bytes int) bool {
 	if bytes > mem.SmallBytes {
 		class, other = other, class
 	}
-	buf, ok := b.env.Mem.Take(class)
+	buf, ok := b.env.Mem.TakeToReceive(class)
 	if !ok {
-		if buf, ok = b.env.Mem.Take(other); !ok {
+		if buf, ok = b.env.Mem.TakeToReceive(other); !ok {
 			return false
 		}
 	}

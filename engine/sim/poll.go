@@ -290,7 +290,7 @@ func (b *Backend) receive(so *socket, ev *engine.Event) {
 // fill moves data into a buffer and returns its length, or -ENOBUFS.
 func (b *Backend) fill(so *socket, ev *engine.Event) int32 {
 	p, w := so.peer, b.w
-	buf, ok := b.env.Mem.Take(so.mode.Class())
+	buf, ok := b.env.Mem.TakeToReceive(so.mode.Class())
 	if !ok || w.chance(w.faults.NoBufs) {
 		b.env.Mem.Drop(buf)
 		b.env.Stats.NoBufs++

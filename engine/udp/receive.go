@@ -132,11 +132,11 @@ func (x *IO) piece(off, n uint32) piece {
 // take takes the buffers of one entry: a Bulk buffer where large ones are expected, else a Small one, and a Bulk one
 // behind it for what might come. Without any Bulk buffer only what fits a Small one is received whole.
 func (x *IO) take(large bool) (room, bool) {
-	bulk, ok := x.arena.Take(mem.Bulk)
+	bulk, ok := x.arena.TakeToReceive(mem.Bulk)
 	if ok && large {
 		return room{head: bulk, rest: mem.NoBuf}, true
 	}
-	small, had := x.arena.Take(mem.Small)
+	small, had := x.arena.TakeToReceive(mem.Small)
 	switch {
 	case had && ok && x.arena.Data(bulk).Len > mem.SmallBytes:
 		return room{head: small, rest: bulk}, true

@@ -67,17 +67,18 @@ type Backend struct {
 	small bufRing
 	cells cells
 
-	done     slotList // connections with an event that needs no completion
-	starved  slotList // UDP sockets that found no buffer
-	moved    slotList // those whose send out of a pipe has ended: reported before a completion can end one of them
-	highSlot uint32   // slots from here on never had a socket
-	minWait  uint32   // microseconds; 0: off
-	gather   uint32   // completions worth that wait, see Expect; 0: none
-	sends    uint32   // sends queued since the last enter
-	bulked   uint32   // bytes received into Bulk buffers in this turn
-	stream   uint16   // sqe.ioprio of a stream's receive
-	tier     string
-	support  Support
+	done       slotList // connections with an event that needs no completion
+	starved    slotList // UDP sockets that found no buffer
+	moved      slotList // those whose send out of a pipe has ended: reported before a completion can end one of them
+	highSlot   uint32   // slots from here on never had a socket
+	minWait    uint32   // microseconds; 0: off
+	gather     uint32   // completions worth that wait, see Expect; 0: none
+	sends      uint32   // sends queued since the last enter
+	bulked     uint32   // bytes received into Bulk buffers in this turn
+	stream     uint16   // sqe.ioprio of a stream's receive
+	streamMost int32    // how many bytes it ends after; 0: the kernel has no such limit
+	tier       string
+	support    Support
 
 	accept acceptor
 	udp    udp.IO
@@ -124,6 +125,9 @@ func (b *Backend) setUp() error {
 		return err
 	}
 	if err = b.chooseTier(); err != nil {
+		return err
+	}
+	if err = b.limitStreams(); err != nil {
 		return err
 	}
 	if err = b.small.open(&b.ring, b.arena, mem.Small, b.opt.PostedSmall); err != nil {
@@ -186,6 +190,7 @@ func (b *Backend) Info() engine.Info {
 	add(b.support.NoSQArray, "no index array")
 	add(b.ring.registered(), "registered ring")
 	add(b.support.Multishot, "multishot receive")
+	add(b.streamMost > 0, "limited multishot receive")
 	add(b.minWait > 0, "minimum wait")
 	add(b.tier == T3, "epoll wait")
 	return info

@@ -15,6 +15,10 @@ const maxIDs = 1 << 16
 // bufferGroup is the group that the ring's buffers are registered as.
 const bufferGroup = 0
 
+// postedPart is the part of a class, one in so many, that is posted at most: a peer that sends as fast as we receive
+// may have all of it before anybody can say no.
+const postedPart = 4
+
 // settleAfter is the number of quiet turns after which a target that a burst has raised is lowered again.
 const settleAfter = 1 << 14
 
@@ -56,8 +60,8 @@ func (b *bufRing) open(r *ring, a *mem.Arena, c mem.Class, target int) error {
 	if err := b.register(r, ringSize(n)); err != nil {
 		return err
 	}
-	b.most = uint32(min(n, len(b.entries)))
-	b.least = uint32(min(target, max(n/2, 1), len(b.entries)))
+	b.most = uint32(min(max(n/postedPart, 1), len(b.entries)))
+	b.least = min(uint32(target), b.most)
 	b.target = b.least
 	return nil
 }
@@ -122,7 +126,7 @@ func (b *bufRing) topUp() {
 func (b *bufRing) post() {
 	entries := b.entries
 	for b.posted < b.target {
-		buf, ok := b.arena.Take(b.class)
+		buf, ok := b.arena.TakeToReceive(b.class)
 		if !ok {
 			break
 		}
@@ -146,7 +150,7 @@ func (b *bufRing) consume(bid uint32) (mem.Buf, uint32) {
 // replenish is asked when a receive found the ring empty. It reports whether a further attempt may succeed: a
 // buffer can be posted, or was since. More are posted from now on.
 func (b *bufRing) replenish() bool {
-	free := b.arena.Free(b.class) > 0
+	free := b.arena.Receivable(b.class) > 0
 	if free && b.quiet > 0 { // once a turn, however many receives ask
 		b.target = min(b.target*2, b.most)
 		b.quiet = 0

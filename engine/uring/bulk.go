@@ -44,7 +44,7 @@ func (b *Backend) bulkReady(c *engine.Conn, e *cqe, ev *engine.Event, mode engin
 
 // receiveBulk receives once into a fresh buffer, and notes in ev where. It returns what an event reports as result.
 func (b *Backend) receiveBulk(c *engine.Conn, ev *engine.Event) int32 {
-	buf, ok := b.arena.Take(mem.Bulk)
+	buf, ok := b.arena.TakeToReceive(mem.Bulk)
 	if !ok {
 		return b.noBufs(c)
 	}

@@ -55,7 +55,7 @@ func (b *Backend) SendDatagrams(c *engine.Conn, in []engine.Datagram) int {
 
 // fed reports whether buffers have come back for sockets that found none.
 func (b *Backend) fed() bool {
-	return b.starved.first != 0 && b.arena.Free(mem.Small)+b.arena.Free(mem.Bulk) > 0
+	return b.starved.first != 0 && b.arena.Receivable(mem.Small)+b.arena.Receivable(mem.Bulk) > 0
 }
 
 // feed has the sockets that found no buffer reported anew: when there are buffers, or when one of them is closed.

@@ -97,7 +97,7 @@ func (b *Backend) arm(c *engine.Conn, mode engine.RecvMode) {
 	}
 	*s = sqe{opcode: opRecv, flags: sqeBufferSelect, fd: c.FD, bufGroup: bufferGroup, userData: token(c, kindRecv)}
 	if mode == engine.RecvStream {
-		s.ioprio = b.stream
+		s.ioprio, s.fileIndex = b.stream, b.streamMost
 	}
 }
 

@@ -177,12 +177,12 @@ func (b *Backend) received(c *engine.Conn, e *cqe, ev *engine.Event) bool {
 
 // carryOn arms a receive again that the kernel has ended though the caller need not know: one that found the
 // ring of buffers empty while the arena was not, and a stream that could not stay armed (before Linux 6.0, or
-// when the completion queue overflowed).
+// when the completion queue overflowed). Where streams have a limit, the caller is asked.
 func (b *Backend) carryOn(c *engine.Conn, mode engine.RecvMode, res int32) bool {
 	if c.State&engine.StateCancel != 0 {
 		return false
 	}
-	if res > 0 && mode == engine.RecvStream || res == -int32(unix.ENOBUFS) && b.small.replenish() {
+	if res > 0 && mode == engine.RecvStream && b.streamMost == 0 || res == -int32(unix.ENOBUFS) && b.small.replenish() {
 		b.arm(c, mode)
 		return true
 	}
