@@ -35,6 +35,7 @@ const (
 	BytesSealed
 	KeyUpdatesReceived
 	KeyUpdatesSent
+	CiphersLetGo // connections that came to rest: they were unused for so long that they do without ciphers
 	RecordFaults // connections ended because of a record that is none, or was not sealed with their key
 	Truncations  // connections whose peer ended them without close_notify while something was still to come
 
@@ -67,7 +68,7 @@ var counterNames = [counters]string{
 	"log lines", "log lines dropped",
 	"records opened", "records sealed", "bytes opened", "bytes sealed", "key updates received",
 	"key updates sent",
-	"record faults", "truncations", "bytes copied", "bytes copied in bulk", "bytes spliced",
+	"ciphers let go", "record faults", "truncations", "bytes copied", "bytes copied in bulk", "bytes spliced",
 	"datagrams from clients", "datagrams to clients", "datagrams from upstreams", "datagrams to upstreams",
 	"detected TLS", "detected HTTP", "detected other", "detected silent",
 }

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"sync/atomic"
+
 	"sort"
 	"strconv"
 )
@@ -24,6 +26,14 @@ func (s *Set) Snapshot() *Snapshot {
 		s.shards[i].addTo(sum)
 	}
 	return sum
+}
+
+// Count adds up one counter of all shards.
+func (s *Set) Count(c Counter) (n uint64) {
+	for i := range s.shards {
+		n += atomic.LoadUint64(&s.shards[i].counters[c])
+	}
+	return n
 }
 
 // Shards are the values of each shard.

@@ -18,14 +18,14 @@ import (
 // facts are what is known of a connection over TLS, for its requests.
 type facts struct {
 	server  *handshake.Server // of clients: what the handshake was made with
-	policy  int
+	suite   string            // its name
+	name    string            // of the server, that a client has asked for
+	alpn    string            // the protocol that was agreed on
+	offer   []byte            // of clients: what the ClientHello offered, packed
+	cert    *certificate      // of a client that has shown one which was verified; nil: there is none
+	policy  int32
 	version uint16
-	suite   string // its name
-	name    string // of the server, that a client has asked for
 	resumed bool
-	alpn    string       // the protocol that was agreed on
-	offer   []byte       // of clients: what the ClientHello offered, packed
-	cert    *certificate // of a client that has shown one which was verified; nil: there is none
 }
 
 // certificate is what is said of a client's certificate that was verified: its names to rules, and the rest to
@@ -38,7 +38,7 @@ type certificate struct {
 
 // agreed keeps what the handshake found out. It allocates, as every handshake does.
 func (f *facts) agreed(o *handshake.Outcome, client bool) {
-	f.policy, f.version, f.suite = o.Policy, o.Version, tls.CipherSuiteName(o.Suite)
+	f.policy, f.version, f.suite = int32(o.Policy), o.Version, tls.CipherSuiteName(o.Suite)
 	f.name, f.resumed, f.alpn = o.SNI, o.Resumed, o.ALPN
 	cert := o.Peer
 	if cert == nil || !client {
@@ -200,7 +200,8 @@ func (w *Worker) misdirected(x *exchange, tls *plan.TLS) bool {
 	if !now.Requires(wanted) {
 		return false
 	}
-	return f.server.PolicyOf(name) != f.policy || !f.server.Requires(f.policy)
+	made := int(f.policy)
+	return f.server.PolicyOf(name) != made || !f.server.Requires(made)
 }
 
 // hostOf is the host of an authority in lower case, without a port and the dot of the root. One that is too long for a

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
 )
 
 // restAfter is from when on a connection over TLS that nobody uses does without its ciphers, which are most of what it
@@ -31,9 +32,26 @@ func (w *Worker) rest(l *link, c *engine.Conn, s *secure) bool {
 	if l.kind == kindClient && (w.leaving(l) || w.unsettled(c.Slot)) { // as for a head that has begun
 		left = min(left, int64(w.sh.Snapshot().Timeouts.Header))
 	}
-	if !w.unsettled(c.Slot) {
-		s.layer.Park()
-	}
+	w.letCiphersGo(c.Slot)
 	w.wheel.Set(c.Slot, w.sh.Now()+left)
 	return true
+}
+
+// restTunnel lets the ciphers of both ends of t go when nothing has passed for long.
+func (w *Worker) restTunnel(t *tunnel) {
+	if w.sh.Now()-t.moved < int64(restAfter) {
+		return
+	}
+	for _, slot := range [...]uint32{t.client, t.upstream - 1} {
+		if w.links[slot].has(flagSecure) {
+			w.letCiphersGo(slot)
+		}
+	}
+}
+
+// letCiphersGo lets the ciphers of the link in slot go, unless there is something to be opened.
+func (w *Worker) letCiphersGo(slot uint32) {
+	if !w.unsettled(slot) && w.secure[slot].layer.Park() {
+		w.m.Inc(metrics.CiphersLetGo)
+	}
 }

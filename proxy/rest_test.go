@@ -3,10 +3,13 @@ package proxy
 import (
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/uringproxy/uringproxy/engine"
+	"github.com/uringproxy/uringproxy/metrics"
 	"github.com/uringproxy/uringproxy/tls/handshake"
 )
 
@@ -28,6 +31,55 @@ func (r *rig) expire() (resting int) {
 		done <- n
 	})
 	return <-done
+}
+
+// restTunnels has it be long ago that something passed through a tunnel, and tells how often ciphers have
+// been let go since the start.
+func (r *rig) restTunnels() (rested uint64) {
+	r.do(func(w *Worker) {
+		for slot := range w.links {
+			if l := &w.links[slot]; l.kind == kindClient && l.state == stateTunnel {
+				w.tunnels.At(l.tunnel).moved -= int64(restAfter)
+				w.Expired(uint32(slot))
+				if at := w.wheel.Deadline(uint32(slot)); at <= w.sh.Now()+int64(restAfter) {
+					r.t.Errorf("a tunnel at rest is looked at again after %v", time.Duration(at-w.sh.Now()))
+				}
+			}
+		}
+	})
+	return r.metrics.Count(metrics.CiphersLetGo)
+}
+
+// Ends of tunnels, too, do without their ciphers while nothing passes.
+func TestTunnelTLSRest(t *testing.T) {
+	id := newIdentity(t)
+	onEach(t, func(t *testing.T, open func() engine.Backend) {
+		onSides(t, func(t *testing.T, s sides) {
+			far := sidedEnd(t, s, id, func(conn duplex, _ *net.TCPConn) { io.Copy(conn, conn) })
+			r := start(t, open(), []string{far}, sidedRig(s, id, far))
+			conn, _, said := sidedClient(t, s, r, id)
+			if _, err := io.ReadFull(conn, make([]byte, len(said))); err != nil {
+				t.Fatal(err)
+			}
+			ends := uint64(0)
+			for _, secured := range []bool{s.client, s.upstream} {
+				if secured && !s.relay {
+					ends++
+				}
+			}
+			for i := range uint64(3) {
+				io.WriteString(conn, "awake")
+				if b, err := io.ReadAll(io.LimitReader(conn, 5)); string(b) != "awake" || err != nil {
+					t.Fatalf("%q, %v", b, err)
+				}
+				for range 2 {
+					if n := r.restTunnels(); n != (i+1)*ends {
+						t.Fatalf("after %d messages ciphers were let go %d times", i+1, n)
+					}
+				}
+			}
+		})
+	})
 }
 
 // Connections that are not used do without their ciphers, on both sides, and work on when they are used again.

@@ -64,7 +64,9 @@ func (w *Worker) takeSecure(slot uint32) *secure {
 }
 
 const (
-	secureBlock = 32  // states that are made together: one by one they would lie among what handshakes leave behind
+	// secureBlock is how many states are made together: one by one they would lie among what handshakes leave behind.
+	// So many of them, and their offers, fill sizes that Go's allocator has.
+	secureBlock = 33
 	offerBytes  = 160 // what most clients offer, packed
 )
 

@@ -15,12 +15,16 @@ const halfFor = 1e9
 
 const eGone = int32(unix.ECONNRESET)
 
-// watch has t looked at when it may have been idle for too long, when a window has passed, or when one of its ends may
-// be gone.
+// watch has t looked at when it may have been idle for too long, when a window has passed, when its ends may do without
+// ciphers, or when one of them may be gone.
 func (w *Worker) watch(t *tunnel) {
+	l, u, now := &w.links[t.client], &w.links[t.upstream-1], w.sh.Now()
 	at := min(t.moved+w.patience(t), t.looked+int64(w.sh.Pinned(t.pin).Timeouts.BodyRateWindow))
-	if w.links[t.client].half() || w.links[t.upstream-1].half() {
-		at = min(at, w.sh.Now()+halfFor)
+	if rest := t.moved + int64(restAfter); rest > now && (l.flags|u.flags)&flagSecure != 0 {
+		at = min(at, rest)
+	}
+	if l.half() || u.half() {
+		at = min(at, now+halfFor)
 	}
 	w.wheel.Set(t.client, at)
 }
@@ -43,6 +47,7 @@ func (w *Worker) tunnelExpired(l *link, c *engine.Conn) {
 	case u.half() && w.be.Gone(uc):
 		w.tunnelEnded(u, eGone)
 	default:
+		w.restTunnel(t)
 		w.watch(t)
 	}
 }

@@ -76,7 +76,7 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	defer s.stop()
 	go s.control.Watch(ctx)
-	go tendHeap(ctx)
+	go s.tendHeap(ctx)
 	s.serveAdmin(func() *control.Attempt { return s.control.Reload(ctx, control.ByAPI) })
 	return s.serve(ctx, signals)
 }

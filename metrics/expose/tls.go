@@ -73,6 +73,8 @@ var tlsFamilies = slices.Concat(
 			"none, or was not sealed with their key."),
 		counts("tls_truncations", metrics.Truncations, "Connections whose peer ended them without close_notify while "+
 			"something was still to come."),
+		counts("tls_connections_rested", metrics.CiphersLetGo, "How often a connection was unused for so long that "+
+			"its ciphers were let go; they are made anew when they are needed."),
 		levels("tls_connections_open", metrics.TLSConnsOpen,
 			"Connections of clients over TLS that have their handshake behind them."),
 		levels("tls_hellos_awaited", metrics.TLSHellosAwaited,

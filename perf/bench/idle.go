@@ -32,7 +32,7 @@ func idleTLS() scenario {
 	return &idling{profile{
 		name: "tls-idle", title: "memory of a kept HTTPS connection that waits", unit: result.PerConnection, conns: 64,
 		idle: 5000, tls: withTLS,
-	}, 3 * time.Second, load.Config{}}
+	}, 5 * time.Second, load.Config{}}
 }
 
 func idleWebSockets() scenario {

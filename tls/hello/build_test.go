@@ -140,7 +140,7 @@ func read(s []byte) (h Hello, message []byte, n int, code Code) {
 		return h, nil, 0, code
 	}
 	message = scan.Message(s, make([]byte, scan.Scratch()))
-	return h, message, scan.Len, h.Parse(exactly(message))
+	return h, message, scan.Len(), h.Parse(exactly(message))
 }
 
 // mustRead is a hello that is there.

@@ -27,13 +27,11 @@ const (
 
 // Scanner finds the ClientHello that a connection begins with. The zero value is ready. It holds no pointers.
 type Scanner struct {
-	Len int // bytes of the stream that the hello's records take; 0 before Feed returned OK
-
-	pos     int // the record that is read begins here
-	records int // complete ones before pos
-	got     int // bytes of the message in them
-	headed  int // bytes of the message's header that were seen
-	size    int // of the message with its header; not yet that when sized says no
+	pos     int32  // the record that is read begins here; after OK, where the last one ends
+	got     int32  // bytes of the message in the records before pos
+	size    int32  // of the message with its header; not yet that when sized says no
+	records uint16 // complete ones before pos
+	headed  uint8  // bytes of the message's header that were seen
 	code    Code
 }
 
@@ -44,7 +42,7 @@ func (s *Scanner) Feed(stream []byte) Code {
 	if s.code != NeedMore {
 		return s.code
 	}
-	if invariant.Enabled && len(stream) < s.pos {
+	if invariant.Enabled && len(stream) < int(s.pos) {
 		invariant.Fail("stream of %d bytes, of which %d were scanned before", len(stream), s.pos)
 	}
 	stream = stream[:min(len(stream), MaxStream)]
@@ -74,11 +72,10 @@ func (s *Scanner) record(b []byte) Code {
 	if len(b) < end {
 		return NeedMore
 	}
-	s.pos += end
-	s.got += n
+	s.pos += int32(end)
+	s.got += int32(n)
 	s.records++
 	if s.sized() && s.got == s.size {
-		s.Len = s.pos
 		return OK
 	}
 	return NeedMore
@@ -106,9 +103,9 @@ func (s *Scanner) header(b []byte) (n int, code Code) {
 		return 0, EmptyRecord
 	case n > MaxMessage:
 		return 0, RecordTooLarge
-	case s.sized() && s.got+n > s.size:
+	case s.sized() && int(s.got)+n > int(s.size):
 		return 0, TrailingBytes
-	case s.pos+recordHeader+n > MaxStream:
+	case int(s.pos)+recordHeader+n > MaxStream:
 		return 0, HelloTooLarge
 	}
 	return n, OK
@@ -118,12 +115,12 @@ func (s *Scanner) header(b []byte) (n int, code Code) {
 // again when more has.
 func (s *Scanner) message(b []byte, n int) Code {
 	for s.headed < messageHeader {
-		at := s.headed - s.got
+		at := int(s.headed) - int(s.got)
 		if at >= len(b) {
 			return OK
 		}
 		if s.headed > 0 {
-			s.size = s.size<<8 | int(b[at])
+			s.size = s.size<<8 | int32(b[at])
 		} else if b[at] != typeClientHello {
 			return NotHello
 		}
@@ -134,7 +131,7 @@ func (s *Scanner) message(b []byte, n int) Code {
 		if s.size += messageHeader; s.size > MaxMessage {
 			return HelloTooLarge
 		}
-		if s.got+n > s.size {
+		if int(s.got)+n > int(s.size) {
 			return TrailingBytes
 		}
 	}
@@ -149,20 +146,23 @@ func (s *Scanner) Scratch() int {
 	if s.records == 1 {
 		return 0
 	}
-	return s.size
+	return int(s.size)
 }
+
+// Len is how many bytes of the stream the hello's records take, after Feed said OK.
+func (s *Scanner) Len() int { return int(s.pos) }
 
 // Message is the hello without its records' headers, after Feed said OK of the same stream: a part of stream when it
 // came in one record, as it nearly always does, else gathered in scratch, which has at least Scratch bytes.
 func (s *Scanner) Message(stream, scratch []byte) []byte {
-	if invariant.Enabled && (s.code != OK || len(stream) < s.Len || len(scratch) < s.Scratch()) {
+	if invariant.Enabled && (s.code != OK || len(stream) < s.Len() || len(scratch) < s.Scratch()) {
 		invariant.Fail("message of %d bytes of stream, %d of scratch, after %v", len(stream), len(scratch), s.code)
 	}
 	if s.records == 1 {
-		return stream[recordHeader:s.Len:s.Len]
+		return stream[recordHeader:s.pos:s.pos]
 	}
 	n := 0
-	for pos := 0; pos < s.Len; {
+	for pos := 0; pos < s.Len(); {
 		end := pos + recordHeader + int(stream[pos+3])<<8 + int(stream[pos+4])
 		n += copy(scratch[n:s.size], stream[pos+recordHeader:end])
 		pos = end

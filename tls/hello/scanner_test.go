@@ -66,8 +66,8 @@ func TestFraming(t *testing.T) {
 				if code := s.Feed(append(exactly(c.stream), "more"...)); c.want != NeedMore && code != c.want {
 					t.Fatalf("%v, want %v for good", code, c.want)
 				}
-				if c.want == OK && s.Len != len(c.stream) {
-					t.Fatalf("%d bytes, want %d", s.Len, len(c.stream))
+				if c.want == OK && s.Len() != len(c.stream) {
+					t.Fatalf("%d bytes, want %d", s.Len(), len(c.stream))
 				}
 			}
 			var s Scanner
@@ -94,8 +94,8 @@ func TestMessage(t *testing.T) {
 		}
 		var s Scanner
 		stream = append(stream, behind...)
-		if code := s.Feed(stream); code != OK || s.Len != len(stream)-len(behind) {
-			t.Fatalf("%v, %d bytes", code, s.Len)
+		if code := s.Feed(stream); code != OK || s.Len() != len(stream)-len(behind) {
+			t.Fatalf("%v, %d bytes", code, s.Len())
 		}
 		got := s.Message(stream, make([]byte, s.Scratch()))
 		if !bytes.Equal(got, message) || cap(got) != len(got) {

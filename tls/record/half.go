@@ -9,6 +9,14 @@ import (
 	"github.com/uringproxy/uringproxy/tls/alert"
 )
 
+const (
+	secretLen = 48 // of the longest traffic secret
+	aadLen    = 13
+	keyLenMax = 32 // of the longest key
+
+	_ = uint(secretLen - keyLenMax - aadLen)
+)
+
 // Half is one direction of a connection: its key and how far it has been used.
 type Half struct {
 	aead cipher.AEAD
@@ -22,9 +30,10 @@ type Half struct {
 	// What goes to the AEAD through its interface would escape from a stack, so it lies here. The first four bytes of
 	// nonce are the IV's, for good.
 	nonce [ivLen]byte
-	aad   [13]byte // TLS 1.2: sequence number, type, version, length of the plaintext
 
-	secret  [48]byte // TLS 1.3: the traffic secret, from which key and next secret are derived. TLS 1.2: the key
+	// secret is in TLS 1.3 the traffic secret, from which key and next secret are derived. In TLS 1.2 it is the key,
+	// and behind it what is sealed beside a record and not sent: sequence number, type, version, length of the data.
+	secret  [secretLen]byte
 	updates uint32
 	parked  bool
 	form    form
@@ -72,11 +81,13 @@ func (h *Half) install(secret []byte) error {
 	return nil
 }
 
-// park lets the cipher go; what it is made of stays.
-func (h *Half) park() {
-	if h.aead != nil {
-		h.aead, h.parked = nil, true
+// park lets the cipher go; what it is made of stays. It reports whether there was one.
+func (h *Half) park() bool {
+	if h.aead == nil {
+		return false
 	}
+	h.aead, h.parked = nil, true
+	return true
 }
 
 // unpark makes the cipher anew. It allocates.
@@ -128,10 +139,11 @@ func (h *Half) setNonce(part uint64) { binary.BigEndian.PutUint64(h.nonce[4:], h
 
 // aad12 is the additional data of a TLS 1.2 record (RFC 5246, section 6.2.3.3).
 func (h *Half) aad12(typ, major, minor byte, plain int) []byte {
-	binary.BigEndian.PutUint64(h.aad[:], h.seq)
-	h.aad[8], h.aad[9], h.aad[10] = typ, major, minor
-	binary.BigEndian.PutUint16(h.aad[11:], uint16(plain))
-	return h.aad[:]
+	aad := h.secret[secretLen-aadLen:]
+	binary.BigEndian.PutUint64(aad, h.seq)
+	aad[8], aad[9], aad[10] = typ, major, minor
+	binary.BigEndian.PutUint16(aad[11:], uint16(plain))
+	return aad
 }
 
 // seal makes a record of the n bytes at b[at:], in place, and returns where it begins and ends. There must be

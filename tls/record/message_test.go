@@ -157,7 +157,7 @@ func TestWipe(t *testing.T) {
 		secret := server.read.secret
 		server.Wipe()
 		for _, h := range []*Half{&server.read, &server.write} {
-			if h.aead != nil || h.low != 0 || h.nonce != [ivLen]byte{} || h.secret != [48]byte{} {
+			if h.aead != nil || h.low != 0 || h.nonce != [ivLen]byte{} || h.secret != [secretLen]byte{} {
 				t.Errorf("left of a half: %+v", h)
 			}
 		}

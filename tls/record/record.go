@@ -89,18 +89,15 @@ const none = alert.CloseNotify
 type Layer struct {
 	read, write Half
 
-	// Opening.
-	final   Kind        // what ended it; NeedMore until then
-	why     alert.Alert // of final
-	message message     // the handshake message whose end has not come
-	idle    uint8       // records without data, in a row
+	message message // the handshake message received whose end has not come
+	sent    int64   // bytes of data sealed since the connection was last idle
+	last    int64   // when data was sealed last
 
-	// Sealing.
-	owed  bool  // the peer has asked for a key update
-	ended bool  // an alert was sealed: nothing may follow
-	sent  int64 // bytes of data since the connection was last idle
-	last  int64 // when data was sealed last
-
+	final  Kind        // what ended opening; NeedMore until then
+	why    alert.Alert // of final
+	idle   uint8       // records received without data, in a row
+	owed   bool        // the peer has asked for a key update
+	ended  bool        // an alert was sealed: nothing may follow
 	client bool
 }
 
@@ -111,10 +108,11 @@ func (l *Layer) Start(k *Keys) {
 }
 
 // Park lets the ciphers go, which are most of what a connection holds, until there is something to open or to seal: for
-// connections that have long been idle. To make them anew takes some microseconds, and allocates.
-func (l *Layer) Park() {
-	l.read.park()
-	l.write.park()
+// connections that have long been idle. To make them anew takes some microseconds, and allocates. It reports whether
+// there were any.
+func (l *Layer) Park() bool {
+	read, write := l.read.park(), l.write.park()
+	return read || write
 }
 
 // Wipe overwrites the connection's secrets and lets its ciphers go. Afterwards Open reports a fault and the sealing
