@@ -179,7 +179,7 @@ func TestSimTunnelNoSlot(t *testing.T) {
 func TestSimThousandStalledReaders(t *testing.T) {
 	const readers = 1000
 	crowd := newSimCrowd(t, 1, sim.Faults{}, mem.Sizes{
-		Small: 2048, Bulk: 16, Head: 4, Record: 64, BulkBytes: 32 << 10,
+		Small: 2560, Bulk: 16, Head: 4, Record: 64, BulkBytes: 32 << 10,
 	}, 4*readers)
 	for i := range readers {
 		crowd.dial(i%len(kinds), endsAtOnce)
