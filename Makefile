@@ -95,6 +95,10 @@ sysctl: ## the fall-back when kernel.io_uring_disabled is set (changes it for a 
 	$(call step,go test -tags sysctl)
 	@$(TEST) -tags sysctl -run Sysctl ./engine/probe
 
+.PHONY: kernels
+kernels: ## the tests of the data plane on Debian's kernels, in emulated machines (an hour; ARGS names packages)
+	@for tests in ./engine/probe ./engine/epoll ./engine/uring ./proxy; do .ci/kernels $$tests $(ARGS) || exit 1; done
+
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME
 	@.ci/fuzz $(FUZZTIME) $(PKG)

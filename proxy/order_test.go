@@ -122,6 +122,7 @@ func TestUnsolicitedResponse(t *testing.T) {
 			t.Fatalf("first response %q", got)
 		}
 		r.await(kindClient, stateIdle)
+		r.await(kindUpstream, statePooled)
 		r.do(func(w *Worker) {
 			upstream := w.find(kindUpstream, statePooled)
 			w.feed(w.find(kindClient, stateIdle), "GET / HTTP/1.1\r\nHost: a\r\n\r\n")

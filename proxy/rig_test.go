@@ -40,11 +40,19 @@ type rig struct {
 	sockets Sockets         // nil: there is one listener
 }
 
-var backends = map[string]func() engine.Backend{
-	"epoll":    func() engine.Backend { return epoll.New() },
-	"uring-T1": func() engine.Backend { return uring.New(uring.Options{Tier: "T1"}) },
-	"uring-T2": func() engine.Backend { return uring.New(uring.Options{Tier: "T2"}) },
-	"uring-T3": func() engine.Backend { return uring.New(uring.Options{Tier: "T3"}) },
+var backends = everyBackend()
+
+// everyBackend is epoll, and io_uring in the tiers that this kernel has; in all of them, which then fail, where it has
+// none.
+func everyBackend() map[string]func() engine.Backend {
+	all := map[string]func() engine.Backend{"epoll": func() engine.Backend { return epoll.New() }}
+	kernel, err := uring.Probe()
+	for _, tier := range []string{uring.T1, uring.T2, uring.T3} {
+		if err != nil || len(kernel.Lacks(tier)) == 0 {
+			all["uring-"+tier] = func() engine.Backend { return uring.New(uring.Options{Tier: tier}) }
+		}
+	}
+	return all
 }
 
 // onEach runs f on every backend.

@@ -71,7 +71,9 @@ type sqe struct {
 	len, opFlags  uint32
 	userData      uint64
 	bufGroup      uint16
-	_             [22]byte
+	_             uint16
+	optLen        int32
+	_             [16]byte
 }
 
 // cqe is struct io_uring_cqe.

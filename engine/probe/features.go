@@ -47,9 +47,11 @@ var features = []Feature{
 	{"IORING_SETUP_SINGLE_ISSUER", "no locking between submitters", Version{6, 0}, Optional,
 		accepts(setupSingleIssuer)},
 	{"multishot RECV", "one operation for all data of a connection; without it one for each piece", Version{6, 0},
-		Optional, probeRecvMulti},
+		Optional, probeRecvMulti(0)},
 	{"IORING_SETUP_NO_SQARRAY", "no index array between ring and operations", Version{6, 6}, Optional,
 		accepts(setupNoSQArray)},
+	{"limit of multishot RECV", "who sends fast fills no more buffers than asked for; without it those that are posted",
+		Version{6, 17}, Optional, probeRecvMulti(1 << 16)},
 
 	{"IORING_SETUP_DEFER_TASKRUN", "completions are worked off in the shard's wait, in batches", Version{6, 1}, T2,
 		accepts(setupSingleIssuer | setupDeferTaskrun)},

@@ -116,21 +116,25 @@ func probePollMulti(p *prober) error {
 	return tryMultishot(p, nil, sqe{opcode: opPollAdd, fd: int32(fd), len: pollAddMulti, opFlags: unix.POLLIN})
 }
 
-// probeRecvMulti arms a multishot receive on a socket with a byte waiting.
-func probeRecvMulti(p *prober) error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("create socket pair: %w", err)
+// probeRecvMulti arms a multishot receive on a socket with a byte waiting, which may bring so many; 0: no limit is set.
+func probeRecvMulti(limit int32) func(*prober) error {
+	return func(p *prober) error {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return fmt.Errorf("create socket pair: %w", err)
+		}
+		defer unix.Close(pair[0])
+		defer unix.Close(pair[1])
+		if _, err := unix.Write(pair[1], []byte{1}); err != nil {
+			return fmt.Errorf("write to socket pair: %w", err)
+		}
+		const group = 1
+		prepare := func(r *ring) error { return r.addBufRing(group) }
+		return tryMultishot(p, prepare, sqe{
+			opcode: opRecv, flags: sqeBufferSelect, ioprio: recvMultishot, fd: int32(pair[0]), bufGroup: group,
+			optLen: limit,
+		})
 	}
-	defer unix.Close(pair[0])
-	defer unix.Close(pair[1])
-	if _, err := unix.Write(pair[1], []byte{1}); err != nil {
-		return fmt.Errorf("write to socket pair: %w", err)
-	}
-	const group = 1
-	prepare := func(r *ring) error { return r.addBufRing(group) }
-	return tryMultishot(p, prepare,
-		sqe{opcode: opRecv, flags: sqeBufferSelect, ioprio: recvMultishot, fd: int32(pair[0]), bufGroup: group})
 }
 
 func tryMultishot(p *prober, prepare func(*ring) error, op sqe) error {
