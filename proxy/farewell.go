@@ -10,8 +10,35 @@ import (
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
-// farewellFor is how long the last word may take to leave before the connection is reset.
-const farewellFor = 500e6
+// alertFor is how long the alert that tells what was wrong may take to leave before the connection is reset.
+const alertFor = 500e6
+
+// awaitFarewell has l, whose last word is on its way, looked at when that should have left.
+func (w *Worker) awaitFarewell(l *link, c *engine.Conn, s *secure) {
+	l.state, l.txMark = stateFarewell, markUnknown
+	if s.last == alert.CloseNotify {
+		w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.BodyRateWindow))
+		return
+	}
+	w.wheel.Set(c.Slot, w.sh.Now()+alertFor)
+}
+
+// farewellExpired ends a connection whose last word has not left. Where all was in order it waits behind what a slow
+// reader has still to read, in the kernel, which a reset would destroy: as long as he reads it is waited for, and then
+// the rest is left to the kernel, without close_notify.
+func (w *Worker) farewellExpired(l *link, c *engine.Conn, s *secure) {
+	if s.last != alert.CloseNotify {
+		w.leave(l, c, true)
+		return
+	}
+	unread := uint64(w.be.Unacked(c))
+	if unread >= l.txMark {
+		w.leave(l, c, false)
+		return
+	}
+	l.txMark = unread
+	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.BodyRateWindow))
+}
 
 // farewell says what a connection over TLS ends with: close_notify, without which its end is a truncation to the peer
 // (RFC 8446, section 6.1), or the alert that tells what was wrong, which goes even before a reset. It reports whether
@@ -60,7 +87,7 @@ func (w *Worker) secureExpired(l *link, c *engine.Conn) bool {
 	s := w.secure[c.Slot]
 	switch {
 	case l.state == stateFarewell:
-		w.leave(l, c, true)
+		w.farewellExpired(l, c, s)
 	case l.kind == kindClient && (l.state == stateHello || l.state == stateHandshake):
 		if s.began != 0 {
 			w.countHandshake(l, s, metrics.HandshakeTimeout, nil)

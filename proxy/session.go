@@ -257,8 +257,7 @@ func (w *Worker) closeLink(l *link, c *engine.Conn, reset bool) {
 	w.unstarve(l, c)
 	l.ex = 0
 	if l.has(flagSecure) && w.farewell(l, c, reset) {
-		l.state = stateFarewell
-		w.wheel.Set(c.Slot, w.sh.Now()+farewellFor)
+		w.awaitFarewell(l, c, w.secure[c.Slot])
 		return
 	}
 	w.leave(l, c, reset)

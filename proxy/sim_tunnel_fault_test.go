@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"errors"
 	"io"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -209,4 +211,34 @@ func TestSimThousandStalledReaders(t *testing.T) {
 	}
 	crowd.finish()
 	crowd.stop()
+}
+
+// A client over TLS who has ended his side, and stands still when all has been sent to him, gets the rest and is told
+// that it is whole, however long he stands.
+func TestSimSlowReaderAtTheEnd(t *testing.T) {
+	for _, stands := range []time.Duration{time.Second, 20 * time.Second, 50 * time.Second} {
+		crowd := newSimCrowd(t, 1, sim.Faults{}, mem.Sizes{}, 0)
+		crowd.endings = func() ending { return endsAfter }
+		crowd.dial(1, endsAfter)
+		near := crowd.all[0]
+		crowd.until("what they have to say", func() bool {
+			return len(crowd.all) == 2 && len(near.out) == 0 && len(near.in) == len(crowd.all[1].whole)
+		})
+		far, last := crowd.all[1], []byte("!")
+		near.until = math.MaxInt64
+		near.p.SetWindow(len(last) + 22) // a record of TLS 1.3
+		far.whole = append(far.whole, last...)
+		far.out, near.ending = last, endsAtOnce
+		crowd.until("the last word", func() bool { return len(far.out) == 0 && crowd.w.Gauges().SmallHeld == 0 })
+		near.write()
+		crowd.until("the end of the stream", func() bool { return crowd.w.tunnels.Used() == 0 })
+		crowd.pass(stands)
+		near.until = 0
+		near.p.SetWindow(64 << 10)
+		crowd.finish()
+		if !errors.Is(near.err, io.EOF) {
+			t.Errorf("after %v: %v", stands, near.err)
+		}
+		crowd.stop()
+	}
 }

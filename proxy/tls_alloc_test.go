@@ -110,16 +110,22 @@ func allocationsOf(packages []string) map[string]int64 {
 	}
 	by := map[string]int64{}
 	for _, r := range records[:n] {
-		for frames := runtime.CallersFrames(r.Stack()); ; {
-			f, more := frames.Next()
-			for _, p := range packages {
-				if strings.Contains(f.Function, p) && !strings.HasSuffix(f.File, "_test.go") {
-					by[f.Function] += r.AllocObjects
-				}
-			}
-			if !more {
+		var ours []string
+		for frames, more := runtime.CallersFrames(r.Stack()), true; more; {
+			var f runtime.Frame
+			f, more = frames.Next()
+			if strings.HasSuffix(f.Function, ".unpark") { // collecting took so long that connections came to rest
+				ours = nil
 				break
 			}
+			for _, p := range packages {
+				if strings.Contains(f.Function, p) && !strings.HasSuffix(f.File, "_test.go") {
+					ours = append(ours, f.Function)
+				}
+			}
+		}
+		for _, name := range ours {
+			by[name] += r.AllocObjects
 		}
 	}
 	return by

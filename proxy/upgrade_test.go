@@ -167,7 +167,8 @@ func TestUpgradeAheadOfTheAnswer(t *testing.T) {
 				time.Sleep(20 * time.Millisecond)
 				return before > 1000 && before == r.metrics.Snapshot().Counter(metrics.BytesFromClients)
 			})
-			if g := r.gauges(); g.SmallHeld > 600 || g.BulkHeld > 4 || g.RecordHeld > 16 {
+			window := windowPieces + r.memory.Small/4 + 64 // before Linux 6.17 a burst may have all that is posted
+			if g := r.gauges(); g.SmallHeld > window || g.BulkHeld > 4 || g.RecordHeld > 16 {
 				t.Errorf("held for one client: %+v", g)
 			}
 			close(answer)
