@@ -10,34 +10,41 @@ import (
 	"github.com/uringproxy/uringproxy/tls/record"
 )
 
-// alertFor is how long the alert that tells what was wrong may take to leave before the connection is reset.
-const alertFor = 500e6
+const (
+	// alertFor is how long the alert that tells what was wrong may take to leave before the connection is reset.
+	alertFor = 500e6
+	// farewellLook is how often a connection is looked at whose close_notify has not left.
+	farewellLook = 5e9
+)
 
 // awaitFarewell has l, whose last word is on its way, looked at when that should have left.
 func (w *Worker) awaitFarewell(l *link, c *engine.Conn, s *secure) {
-	l.state, l.txMark = stateFarewell, markUnknown
+	now := w.sh.Now()
+	l.state, l.txMark, l.txSince = stateFarewell, markUnknown, now
 	if s.last == alert.CloseNotify {
-		w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.BodyRateWindow))
+		w.wheel.Set(c.Slot, now+farewellLook)
 		return
 	}
-	w.wheel.Set(c.Slot, w.sh.Now()+alertFor)
+	w.wheel.Set(c.Slot, now+alertFor)
 }
 
-// farewellExpired ends a connection whose last word has not left. Where all was in order it waits behind what a slow
-// reader has still to read, in the kernel, which a reset would destroy: as long as he reads it is waited for, and then
-// the rest is left to the kernel, without close_notify.
+// farewellExpired looks at a connection whose last word has not left. Where all was in order it waits behind what a
+// slow reader has still to read, in the kernel, which a reset would destroy: who reads on is waited for, unless others
+// need the buffer, and then the rest is left to the kernel, without close_notify.
 func (w *Worker) farewellExpired(l *link, c *engine.Conn, s *secure) {
 	if s.last != alert.CloseNotify {
 		w.leave(l, c, true)
 		return
 	}
-	unread := uint64(w.be.Unacked(c))
-	if unread >= l.txMark {
+	now := w.sh.Now()
+	if unread := uint64(w.be.Unacked(c)); unread < l.txMark {
+		l.txMark, l.txSince = unread, now
+	}
+	if now-l.txSince >= int64(w.sh.Snapshot().Timeouts.BodyRateWindow) || !w.plenty(mem.Small) {
 		w.leave(l, c, false)
 		return
 	}
-	l.txMark = unread
-	w.wheel.Set(c.Slot, w.sh.Now()+int64(w.sh.Snapshot().Timeouts.BodyRateWindow))
+	w.wheel.Set(c.Slot, now+farewellLook)
 }
 
 // farewell says what a connection over TLS ends with: close_notify, without which its end is a truncation to the peer

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -213,8 +214,8 @@ func TestSimThousandStalledReaders(t *testing.T) {
 	crowd.stop()
 }
 
-// A client over TLS who has ended his side, and stands still when all has been sent to him, gets the rest and is told
-// that it is whole, however long he stands.
+// A client over TLS who has ended his side, and stands still when all has been sent to him, gets the rest, and is told
+// that it is whole unless he has stood for too long.
 func TestSimSlowReaderAtTheEnd(t *testing.T) {
 	for _, stands := range []time.Duration{time.Second, 20 * time.Second, 50 * time.Second} {
 		crowd := newSimCrowd(t, 1, sim.Faults{}, mem.Sizes{}, 0)
@@ -235,9 +236,13 @@ func TestSimSlowReaderAtTheEnd(t *testing.T) {
 		crowd.pass(stands)
 		near.until = 0
 		near.p.SetWindow(64 << 10)
-		crowd.finish()
-		if !errors.Is(near.err, io.EOF) {
-			t.Errorf("after %v: %v", stands, near.err)
+		crowd.until("the end", near.over)
+		want := io.EOF
+		if stands > crowd.w.sh.Snapshot().Timeouts.BodyRateWindow {
+			want = io.ErrUnexpectedEOF
+		}
+		if !bytes.Equal(near.in, far.whole) || !errors.Is(near.err, want) {
+			t.Errorf("after %v: %d of %d bytes, %v", stands, len(near.in), len(far.whole), near.err)
 		}
 		crowd.stop()
 	}
