@@ -28,7 +28,8 @@ type sum struct {
 }
 
 // iperf3 has a connection of its own to say what is to be done, and as many as it is told for it; the server sends, or
-// the client, or both, by TCP or UDP.
+// the client, or both, by TCP or UDP. Which connection is for which direction it tells by the order in which they come,
+// and that is kept within a shard.
 func TestIperf3(t *testing.T) {
 	up := FreeAddr(t, "127.0.0.1")
 	_, port, err := net.SplitHostPort(up)
@@ -61,7 +62,7 @@ func TestIperf3(t *testing.T) {
 			tests++
 			server.WaitOutput("Server listening on", tests)
 		}
-	})
+	}, "--shards", "1")
 }
 
 // measuredBy runs iperf3 against an address.

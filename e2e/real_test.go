@@ -24,10 +24,10 @@ func both(addr, upstream string) string {
 // passing runs a test with a proxy on either engine that passes on to an upstream what comes to an address, and sees to
 // it that no thread of the kernel's helps and that nothing is left in the end.
 func passing(t *testing.T, config func(addr, upstream string) string, upstream string,
-	test func(t *testing.T, addr string)) {
+	test func(t *testing.T, addr string), flags ...string) {
 	Engines(t, func(t *testing.T, engine string) {
 		addr := FreeAddr(t, "127.0.0.1")
-		p := Start(t, config(addr, upstream), "--engine", engine)
+		p := Start(t, config(addr, upstream), append([]string{"--engine", engine}, flags...)...)
 		test(t, addr)
 		p.NoWorkers()
 		p.Stop()
