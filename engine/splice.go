@@ -51,7 +51,7 @@ func atMark(c *Conn, calls *uint64) bool {
 // recvBehindMark leaves urgent data out, as every other receive does, and receives what is behind it into a Small
 // buffer. It returns what RecvSpliced does.
 func recvBehindMark(c *Conn, arena *mem.Arena, ev *Event, calls *uint64) int32 {
-	buf, ok := arena.Take(mem.Small)
+	buf, ok := arena.TakeToReceive(mem.Small)
 	if !ok {
 		return -int32(unix.ENOBUFS)
 	}

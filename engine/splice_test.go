@@ -37,6 +37,40 @@ func tcpEnds(tb testing.TB) (ours net.Conn, theirs int) {
 	return ours, int(file.Fd())
 }
 
+// What is received behind urgent data does not take the last Small buffers either.
+func TestBehindMarkLeavesBuffers(t *testing.T) {
+	arena, err := mem.NewArena(mem.Sizes{Small: 16, Bulk: 1, Head: 1, BulkBytes: 4096, Pipes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer arena.Close()
+	var last mem.Buf
+	for arena.Receivable(mem.Small) > 0 {
+		last, _ = arena.TakeToReceive(mem.Small)
+	}
+	ours, theirs := tcpEnds(t)
+	raw, err := ours.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte("!"), unix.MSG_OOB, nil) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ours.Write([]byte("behind")); err != nil {
+		t.Fatal(err)
+	}
+	c, calls := &Conn{FD: int32(theirs), Most: 1 << 16}, uint64(0)
+	var ev Event
+	if res := RecvSpliced(c, arena, &ev, &calls); res != -int32(unix.ENOBUFS) {
+		t.Fatalf("received with %d though no buffer is for that", res)
+	}
+	arena.Drop(last)
+	if res := RecvSpliced(c, arena, &ev, &calls); res != 6 || string(arena.Bytes(ev.Data())[:res]) != "behind" {
+		t.Fatalf("received with %d", res)
+	}
+}
+
 // BenchmarkMove moves pieces from one connection to another, by copying them and through a pipe: the break-even point
 // by which package proxy chooses. The time of the writer and of the reader is not counted.
 func BenchmarkMove(b *testing.B) {

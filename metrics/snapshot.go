@@ -1,10 +1,9 @@
 package metrics
 
 import (
-	"sync/atomic"
-
 	"sort"
 	"strconv"
+	"sync/atomic"
 )
 
 // Set is the metrics of the whole process.

@@ -21,11 +21,11 @@ const (
 func (w *Worker) awaitFarewell(l *link, c *engine.Conn, s *secure) {
 	now := w.sh.Now()
 	l.state, l.txMark, l.txSince = stateFarewell, markUnknown, now
+	at := now + alertFor
 	if s.last == alert.CloseNotify {
-		w.wheel.Set(c.Slot, now+farewellLook)
-		return
+		at = now + farewellLook
 	}
-	w.wheel.Set(c.Slot, now+alertFor)
+	w.wheel.Set(c.Slot, at)
 }
 
 // farewellExpired looks at a connection whose last word has not left. Where all was in order it waits behind what a
