@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +16,9 @@ import (
 
 // trialPatience bounds each wait of a self-test, in nanoseconds. It only decides between slow and broken.
 const trialPatience = 5e9
+
+// trialPolls is how often Poll may return without an event in one wait: signals make it do so.
+const trialPolls = 100
 
 // selfTest opens as many backends as there will be shards, each on a thread of its own as a shard has it, and
 // with all of them open, so that shared limits are felt, has each carry a conversation with itself.
@@ -217,18 +221,22 @@ func (t *trial) part(conns ...*engine.Conn) error {
 
 // await polls until the wanted event has come. c is nil for an event without a connection.
 func (t *trial) await(kind engine.Kind, c *engine.Conn) (engine.Event, error) {
-	for {
+	for empty := 0; ; {
 		for i, ev := range t.queued {
 			if ev.Kind == kind && (c == nil || ev.Slot == c.Slot) {
 				t.queued = append(t.queued[:i], t.queued[i+1:]...)
 				return ev, nil
 			}
 		}
+		began := time.Now()
 		n, err := t.b.Poll(trialPatience, t.batch[:])
 		if err != nil {
 			return engine.Event{}, err
 		}
 		if n == 0 {
+			empty++
+		}
+		if n == 0 && (empty == trialPolls || time.Since(began) >= trialPatience) {
 			return engine.Event{}, fmt.Errorf("waited in vain for the event %q", kind)
 		}
 		t.queued = append(t.queued, t.batch[:n]...)
