@@ -107,3 +107,22 @@ func TestSelfTestFindsFaults(t *testing.T) {
 		})
 	}
 }
+
+// startled is a backend each of whose Polls returns early once, as with a signal.
+type startled struct {
+	engine.Backend
+	woken bool
+}
+
+func (s *startled) Poll(timeout int64, out []engine.Event) (int, error) {
+	if s.woken = !s.woken; s.woken {
+		return 0, nil
+	}
+	return s.Backend.Poll(timeout, out)
+}
+
+func TestSelfTestOutlastsSignals(t *testing.T) {
+	if err := selfTest(2, func() engine.Backend { return &startled{Backend: openEpoll()} }); err != nil {
+		t.Error(err)
+	}
+}
